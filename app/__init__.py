@@ -1,0 +1,3 @@
+"""Plumbline: a self-hosted, no-code workflow builder for marketers."""
+
+__version__ = "0.1.0"

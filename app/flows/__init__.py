@@ -1,0 +1,1 @@
+"""WHAT a flow is: plain data and pure functions, without framework, database or network."""

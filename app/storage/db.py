@@ -1,0 +1,100 @@
+"""The database: one engine for reading, one connection that writes, and the session of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+from app.storage.writer import Writer
+
+T = TypeVar("T")
+
+
+class Database:
+    """Reads see the last commit; every write goes through `writer` (group commit)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.engine = _sqlite(url, writes=False) if self.is_sqlite else _postgres(url, 40)
+        self._write_engine = _sqlite(url, writes=True) if self.is_sqlite else _postgres(url, 1)
+        self.writer = Writer(self._write_engine)
+
+    def start(self) -> None:
+        self.writer.start()
+
+    def close(self) -> None:
+        """Commit what is waiting, fold the write-ahead log into the file, close all connections."""
+        self.writer.close()
+        if self.is_sqlite:
+            with self._write_engine.connect() as connection:
+                connection.exec_driver_sql("ROLLBACK")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._write_engine.dispose()
+        self.engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        return self.writer.write(work)
+
+
+def _sqlite(url: str, *, writes: bool) -> Engine:
+    path = make_url(url).database
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=1 if writes else 20, max_overflow=0 if writes else 40)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            "busy_timeout=10000",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-32000",
+            "wal_autocheckpoint=4000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres(url: str, size: int) -> Engine:
+    return create_engine(url, pool_size=size, pool_pre_ping=True)
+
+
+class _Sessions(SQLAlchemy):
+    """Flask-SQLAlchemy's session per request, over the engine that the process already has."""
+
+    def _make_engine(self, bind_key: str | None, options: dict[str, Any], app: Flask) -> Engine:
+        engine = app.extensions["plumbline_database"].engine
+        if not isinstance(engine, Engine):
+            raise TypeError("init_sessions(app, database) comes first")
+        return engine
+
+
+db = _Sessions()
+
+
+def init_sessions(app: Flask, database: Database) -> None:
+    """Pages read through `db.session`; they write through `database.write`."""
+    app.extensions["plumbline_database"] = database
+    app.config["SQLALCHEMY_DATABASE_URI"] = database.url
+    db.init_app(app)

@@ -1,0 +1,310 @@
+"""The tables.  History (deliveries, events, runs, steps, calls) *is* the execution state: there is
+no second copy in a queue.  Ids are text that sorts by time (`app.ids`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, MetaData, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column
+
+from app.storage.types import JsonText, Moment, PackedBytes, PackedJson
+
+OPEN_STATES = ("queued", "running", "waiting")
+FINAL_STATES = ("succeeded", "filtered", "failed", "dead", "cancelled")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: Text, datetime: Moment}
+
+
+class User(Base):
+    """`session_epoch` is part of every login cookie: raising it signs the person out everywhere."""
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(primary_key=True)  # usr_
+    email: Mapped[str] = mapped_column(unique=True)  # lower case
+    name: Mapped[str]
+    password_hash: Mapped[str]
+    role: Mapped[str]  # viewer | editor | admin
+    session_epoch: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    last_login_at: Mapped[datetime | None]
+
+
+class ServerValue(Base):
+    """Small facts about this installation: key check, set-up token, schema notes."""
+
+    __tablename__ = "server_values"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JsonText)
+
+
+class AuditEntry(Base):
+    __tablename__ = "audit"
+    id: Mapped[str] = mapped_column(primary_key=True)  # aud_
+    at: Mapped[datetime]
+    user_id: Mapped[str | None]
+    action: Mapped[str]  # "published", "switched on", "reconnected"…
+    noun: Mapped[str]  # flow | connection | user…
+    noun_id: Mapped[str]
+    detail: Mapped[Any] = mapped_column(JsonText, nullable=True)
+
+
+class Connection(Base):
+    """One account's credentials for a connector.  `secrets` is sealed (storage.secrets) and is
+    written, never shown; `public` holds the fields that are no secret (shop domain, data centre)."""
+
+    __tablename__ = "connections"
+    id: Mapped[str] = mapped_column(primary_key=True)  # con_
+    connector: Mapped[str]
+    name: Mapped[str]
+    auth: Mapped[str]  # key of the connector's auth block
+    public: Mapped[Any] = mapped_column(JsonText)
+    secrets: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(default="ok")  # ok | broken | held
+    state_sentence: Mapped[str] = mapped_column(default="")
+    paused_until: Mapped[datetime | None]  # the service asked us to wait
+    definition_hash: Mapped[str] = mapped_column(default="")
+    owner_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+
+
+class Flow(Base):
+    """`draft` is what the builder edits; `live_version_id` what new runs are pinned to."""
+
+    __tablename__ = "flows"
+    id: Mapped[str] = mapped_column(primary_key=True)  # flow_
+    name: Mapped[str]
+    draft: Mapped[Any] = mapped_column(JsonText)
+    draft_revision: Mapped[int] = mapped_column(default=1)
+    is_on: Mapped[bool] = mapped_column(default=False)
+    is_held: Mapped[bool] = mapped_column(default=False)
+    live_version_id: Mapped[str | None]
+    owner_id: Mapped[str | None]
+    runbook: Mapped[str] = mapped_column(default="")
+    sample: Mapped[Any] = deferred(mapped_column(PackedJson, nullable=True))  # for the field picker
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class FlowVersion(Base):
+    """Never changed once written."""
+
+    __tablename__ = "flow_versions"
+    id: Mapped[str] = mapped_column(primary_key=True)  # ver_
+    flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), index=True)
+    number: Mapped[int]
+    definition: Mapped[Any] = mapped_column(JsonText)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None]
+
+
+class Hook(Base):
+    """An inbound address.  Found by the digest of its token; the token itself is sealed, so that
+    the builder can show the address again."""
+
+    __tablename__ = "hooks"
+    id: Mapped[str] = mapped_column(primary_key=True)  # hook_
+    flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), index=True)
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)  # SHA-256
+    token_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    retires_at: Mapped[datetime | None]  # after a rotation the old address works until then
+
+
+class Trigger(Base):
+    """When a flow's poll or schedule is next due, and how far the poll has read.  Belongs to the
+    flow, not to a version: edit, publish and off/on keep it."""
+
+    __tablename__ = "triggers"
+    flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), primary_key=True)
+    kind: Mapped[str]  # poll | schedule
+    is_on: Mapped[bool]
+    next_due_at: Mapped[datetime | None]
+    last_due_at: Mapped[datetime | None]  # the planned moment, not the actual one
+    interval_s: Mapped[int] = mapped_column(default=0)
+    cursor: Mapped[Any] = mapped_column(JsonText, nullable=True)
+    seeded_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    last_ended_at: Mapped[datetime | None]
+    fail_count: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str] = mapped_column(default="")
+    __table_args__ = (Index("ix_triggers_due", "next_due_at", sqlite_where=text("is_on")),)
+
+
+class Delivery(Base):
+    """One inbound HTTP request.  `body` is kept here only when no event holds it as it came."""
+
+    __tablename__ = "deliveries"
+    id: Mapped[str] = mapped_column(primary_key=True)  # dlv_
+    flow_id: Mapped[str | None]
+    received_at: Mapped[datetime]
+    method: Mapped[str]
+    query: Mapped[str] = mapped_column(default="")
+    content_type: Mapped[str] = mapped_column(default="")
+    headers: Mapped[Any] = mapped_column(PackedJson)  # redacted
+    body: Mapped[bytes | None] = mapped_column(PackedBytes)
+    body_size: Mapped[int]
+    remote_addr: Mapped[str]
+    outcome: Mapped[str]  # accepted | duplicate | refused
+    reason: Mapped[str] = mapped_column(default="")
+    __table_args__ = (
+        Index("ix_deliveries_refused", "flow_id", "id", sqlite_where=text("outcome <> 'accepted'")),
+    )
+
+
+class Event(Base):
+    """One thing that happened.  `payload` is the document mappings see as the trigger's data,
+    as the bytes of a JSON document."""
+
+    __tablename__ = "events"
+    id: Mapped[str] = mapped_column(primary_key=True)  # evt_
+    flow_id: Mapped[str]
+    delivery_id: Mapped[str | None]
+    source: Mapped[str]  # webhook | poll | schedule | manual | test
+    dedupe_key: Mapped[str | None]
+    label: Mapped[str]  # what a person recognises it by
+    received_at: Mapped[datetime]
+    payload: Mapped[bytes] = mapped_column(PackedBytes)
+    duplicates: Mapped[int] = mapped_column(default=0)
+
+
+class DedupeKey(Base):
+    """Keys seen by a flow, kept longer than any sender retries; a poll's seeds have no event."""
+
+    __tablename__ = "dedupe_keys"
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    event_id: Mapped[str | None]
+    seen_at: Mapped[datetime]
+    __table_args__ = (
+        Index("ix_dedupe_keys_seen_at", "seen_at"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Run(Base):
+    """One event through one flow version.
+
+    state: queued -> running -> (waiting -> queued)* -> succeeded | filtered | failed | dead | cancelled
+    reason of waiting: delay | retry | rate_limit | held_connection | held_flow | unknown
+    """
+
+    __tablename__ = "runs"
+    id: Mapped[str] = mapped_column(primary_key=True)  # run_
+    flow_id: Mapped[str]
+    version_id: Mapped[str]
+    event_id: Mapped[str]
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(default="")
+    wake_at: Mapped[datetime | None]
+    label: Mapped[str]
+    source: Mapped[str]  # as of the event
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    position: Mapped[str | None]  # the step it waits or stopped at (step_key)
+    waits_for: Mapped[str | None]  # the connection it is held for
+    crashes: Mapped[int] = mapped_column(default=0)  # times the server ended while it was under way
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    lease_epoch: Mapped[int] = mapped_column(default=0)
+    error_kind: Mapped[str | None]
+    sentence: Mapped[str] = mapped_column(default="")  # why it ended or waits, for people
+    findings: Mapped[int] = mapped_column(default=0)
+    calls: Mapped[int] = mapped_column(default=0)
+    replay_of: Mapped[str | None]
+    __table_args__ = (
+        Index("ix_runs_flow_id_id", "flow_id", "id"),
+        Index("ix_runs_state_id", "state", "id"),
+        Index(
+            "ix_runs_open",
+            "wake_at",
+            sqlite_where=text("state IN ('queued','running','waiting')"),
+            postgresql_where=text("state IN ('queued','running','waiting')"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class StepRecord(Base):
+    """What one step of a run did.  `step_key` is the step's id, inside loops with the positions of
+    the items (`s5[2].s6`).  state: started | succeeded | retry | failed | skipped | unknown."""
+
+    __tablename__ = "steps"
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    step_key: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    attempt: Mapped[int] = mapped_column(default=1)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    input: Mapped[Any] = mapped_column(PackedJson, nullable=True)
+    output: Mapped[Any] = mapped_column(PackedJson, nullable=True)
+    findings: Mapped[Any] = mapped_column(JsonText, nullable=True)
+    error_kind: Mapped[str | None]
+    sentence: Mapped[str] = mapped_column(default="")
+    remedy: Mapped[str] = mapped_column(default="")
+
+
+class Call(Base):
+    """One outgoing HTTP request with its answer, secrets replaced by placeholders.  `made_for` is a
+    run or a poll (`run_…`, `poll_…`); `number` counts its calls from 1."""
+
+    __tablename__ = "calls"
+    made_for: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    step_key: Mapped[str]
+    attempt: Mapped[int]
+    connection_id: Mapped[str | None]
+    idempotency_key: Mapped[str | None]
+    method: Mapped[str]
+    url: Mapped[str]
+    request_headers: Mapped[Any] = mapped_column(PackedJson, nullable=True)
+    request_body: Mapped[bytes | None] = mapped_column(PackedBytes)
+    status: Mapped[int | None]
+    answer_headers: Mapped[Any] = mapped_column(PackedJson, nullable=True)
+    answer_body: Mapped[bytes | None] = mapped_column(PackedBytes)
+    answer_size: Mapped[int] = mapped_column(default=0)  # before cutting
+    started_at: Mapped[datetime]
+    duration_ms: Mapped[int | None]  # None: no answer is known
+    waited_ms: Mapped[int] = mapped_column(default=0)  # for budget, before sending
+    error_kind: Mapped[str | None]
+    sentence: Mapped[str] = mapped_column(default="")
+
+
+class Poll(Base):
+    """One look of a poll trigger; its calls have `made_for` = this id."""
+
+    __tablename__ = "polls"
+    id: Mapped[str] = mapped_column(primary_key=True)  # poll_
+    flow_id: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    state: Mapped[str]  # succeeded | failed
+    found: Mapped[int] = mapped_column(default=0)
+    new: Mapped[int] = mapped_column(default=0)
+    seeded: Mapped[int] = mapped_column(default=0)
+    sentence: Mapped[str] = mapped_column(default="")
+    __table_args__ = (Index("ix_polls_flow_id_id", "flow_id", "id"),)
+
+
+class LookupCache(Base):
+    """Answers of lookups and samples of actions, per connection."""
+
+    __tablename__ = "lookup_cache"
+    connection_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    fetched_at: Mapped[datetime]
+    items: Mapped[Any] = mapped_column(PackedJson)
