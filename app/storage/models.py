@@ -97,6 +97,7 @@ class Flow(Base):
     sample: Mapped[Any] = deferred(mapped_column(PackedJson, nullable=True))  # for the field picker
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]  # the row stays for the history that names it
 
 
 class FlowVersion(Base):
