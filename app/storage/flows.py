@@ -91,14 +91,20 @@ def live_definition(db: Executor, flow_id: str) -> FlowDefinition | None:
     return None if version is None else version.definition
 
 
-def get_sample(db: Executor, flow_id: str) -> Any:
-    """The document of a test delivery or, without one, of the flow's last event; None = neither."""
-    sample = db.execute(select(Flow.sample).where(Flow.id == flow_id)).scalar_one_or_none()
-    if sample is not None:
-        return sample
+def get_samples(db: Executor, flow_id: str) -> dict[str, Any]:
+    """What mappings are tried on: the trigger's document under `trigger`, and under the id of a step
+    what its last test answered.  Without a test delivery the trigger's is that of the last event."""
+    samples = db.execute(select(Flow.sample).where(Flow.id == flow_id)).scalar_one_or_none() or {}
+    if "trigger" in samples:
+        return dict(samples)
     last = select(Run.event_id).where(Run.flow_id == flow_id).order_by(Run.id.desc()).limit(1)
     payload = db.execute(select(Event.payload).where(Event.id == last.scalar_subquery())).scalar_one_or_none()
-    return None if payload is None else orjson.loads(payload)
+    return dict(samples) if payload is None else {**samples, "trigger": orjson.loads(payload)}
+
+
+def get_sample(db: Executor, flow_id: str) -> Any:
+    """The trigger's document; None = there was no event yet."""
+    return get_samples(db, flow_id).get("trigger")
 
 
 def open_runs(db: Executor, flow_id: str) -> int:
@@ -156,8 +162,10 @@ def set_runbook(connection: Connection, flow_id: str, text: str, *, now: datetim
     _set(connection, flow_id, runbook=text, updated_at=now)
 
 
-def set_sample(connection: Connection, flow_id: str, document: Any) -> None:
-    _set(connection, flow_id, sample=document)
+def set_sample(connection: Connection, flow_id: str, document: Any, *, root: str = "trigger") -> None:
+    """`root`: whose document it is, the trigger's or that of the step with this id."""
+    samples = connection.execute(select(Flow.sample).where(Flow.id == flow_id)).scalar_one_or_none() or {}
+    _set(connection, flow_id, sample={**samples, root: document})
 
 
 def set_on(connection: Connection, flow_id: str, is_on: bool, *, now: datetime) -> None:
