@@ -1,0 +1,84 @@
+"""Stopped on purpose or by alarm, with everything kept: connections and flows that are held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, update
+
+from app.calls.connections import ConnectionFacts
+from app.engine.dispatch import Dispatcher, RunTicket
+from app.storage import progress
+from app.storage.db import Database
+from app.storage.executor import Executor
+from app.storage.models import Connection as ConnectionRow
+from app.storage.models import Flow
+from app.storage.progress import OpenRun
+
+if TYPE_CHECKING:
+    from app.engine.context import Means
+
+_BATCH = 500
+
+
+async def hold_connection(means: Means, connection: ConnectionFacts, sentence: str) -> None:
+    """Its credentials no longer work: runs that need it wait from now on, nothing is lost."""
+
+    def mark(db: Connection) -> None:
+        db.execute(
+            update(ConnectionRow)
+            .where(ConnectionRow.id == connection.id)
+            .values(state="broken", state_sentence=sentence)
+        )
+
+    await means.database.writer.awrite(mark)
+    means.connections.forget(connection.id)
+
+
+def release_connection(database: Database, dispatcher: Dispatcher, connection_id: str) -> int:
+    """The connection works again: all runs that waited for it go on.  How many."""
+
+    def mark(db: Connection) -> None:
+        db.execute(
+            update(ConnectionRow)
+            .where(ConnectionRow.id == connection_id)
+            .values(state="ok", state_sentence="")
+        )
+
+    database.write(mark)
+    return _release(
+        database, dispatcher, lambda db: progress.waiting_for_connection(db, connection_id, limit=_BATCH)
+    )
+
+
+def hold_flow(database: Database, flow_id: str) -> None:
+    """New events are still accepted and stored; their runs wait."""
+    database.write(lambda db: _mark_flow(db, flow_id, held=True))
+
+
+def release_flow(database: Database, dispatcher: Dispatcher, flow_id: str) -> int:
+    database.write(lambda db: _mark_flow(db, flow_id, held=False))
+    return _release(database, dispatcher, lambda db: progress.waiting_for_flow(db, flow_id, limit=_BATCH))
+
+
+def _mark_flow(db: Connection, flow_id: str, *, held: bool) -> None:
+    db.execute(update(Flow).where(Flow.id == flow_id).values(is_held=held))
+
+
+def _release(
+    database: Database, dispatcher: Dispatcher, find: Callable[[Executor], list[OpenRun]]
+) -> int:
+    """In batches, oldest first; each batch is queued in the database before it is handed over."""
+
+    def queue_batch(db: Connection) -> list[OpenRun]:
+        runs = find(db)
+        for run in runs:
+            progress.queue_again(db, run[0])
+        return runs
+
+    released = 0
+    while runs := database.write(queue_batch):
+        dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
+        released += len(runs)
+    return released

@@ -1,0 +1,183 @@
+"""One call of a step, with everything around it: on record before it goes out, judged afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from app.calls.client import Answer, CallRequest
+from app.calls.connections import ConnectionFacts
+from app.catalog.definition import ErrorRule, Success
+from app.engine.context import RunContext
+from app.engine.holds import hold_connection
+from app.engine.retry import Verdict, judge
+from app.engine.signals import RunWaits, StepFails
+from app.errors import CallFailed
+from app.flows.mapping import Finding
+from app.flows.model import BaseStep
+
+_READS = ("GET", "HEAD", "OPTIONS")
+_WAIT_IN_PLACE_S = 0.5
+
+
+@dataclass
+class Outgoing:
+    """A step's call, ready but for the attempt.  `mapped`: what the mappings gave, for the history.
+    `repeatable`: sending it twice leaves the service as sending it once."""
+
+    step: BaseStep
+    key: str
+    mapped: Any
+    findings: list[Finding]
+    repeatable: bool
+    rules: Sequence[ErrorRule] = ()
+    success: Success | None = None
+    part: str = ""  # which of several requests of one action
+    moves_on: Sequence[int] = field(default=())  # statuses that mean "try the next request"
+
+
+async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> Answer:
+    """The answer of a call that succeeded.  Raises RunWaits (retry, rate limit, held connection,
+    unknown outcome) or StepFails; both after everything is among the rows to be committed."""
+    await _wait_for_connection(ctx, outgoing, request)
+    _settle_lost_call(ctx, outgoing, request)
+    attempt = ctx.attempt(outgoing.key)
+    waited = await _wait_for_budget(ctx, outgoing, request)
+    ctx.check_cancelled(outgoing.key)
+    await _put_on_record(ctx, outgoing, request, attempt)
+    outcome = await ctx.means.caller.send(request, rules=outgoing.rules, success=outgoing.success)
+    ctx.add_call(outgoing.key, attempt, {**outcome.row, "waited_ms": round(waited * 1000)})
+    if outcome.answer is not None and _is_fine(outcome.answer, outcome.failure, outgoing):
+        return outcome.answer
+    if outcome.failure is None:
+        raise AssertionError("a call has an answer or a failure")
+    await _judge(ctx, outgoing, request, outcome.failure, attempt)
+    raise AssertionError("judging a failure always raises")
+
+
+def _is_fine(answer: Answer, failure: CallFailed | None, outgoing: Outgoing) -> bool:
+    return failure is None or answer.status in outgoing.moves_on
+
+
+async def _put_on_record(ctx: RunContext, outgoing: Outgoing, request: CallRequest, attempt: int) -> None:
+    """A call that changes something is on disk as started before it goes out; for one that only
+    reads it is enough that the page shows it soon."""
+    record = ctx.records.get(outgoing.key)
+    if record is None or record.state != "started":
+        ctx.begin_step(outgoing.key, attempt=attempt)
+    if request.method in _READS:
+        ctx.commit_soon()
+    else:
+        await ctx.commit()
+
+
+async def _wait_for_connection(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> None:
+    connection = request.connection
+    if connection is not None and connection.state == "broken":
+        raise _held(outgoing, connection, "")
+
+
+def _held(outgoing: Outgoing, connection: ConnectionFacts, reason: str) -> RunWaits:
+    why = reason or "It no longer accepts its credentials."
+    return RunWaits(
+        "held_connection",
+        step_key=outgoing.key,
+        waits_for=connection.id,
+        error_kind="auth_expired",
+        sentence=f"Waits for the connection “{connection.name}”. {why} "
+        "It goes on by itself once the connection is mended.",
+    )
+
+
+def _settle_lost_call(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> None:
+    """After a stop of the server: the call that was under way is written down as lost, then sent
+    again under the same key where that is safe, else laid before a person."""
+    record = ctx.records.get(outgoing.key)
+    may_repeat = outgoing.repeatable or request.method in _READS
+    if record is not None and record.state == "started" and not ctx.is_own(outgoing.key):
+        ctx.add_lost_call(outgoing.key, request)
+        ctx.mark_unknown(outgoing.key)
+        if not may_repeat:
+            ctx.end_step(outgoing.key, "unknown", mapped=outgoing.mapped)
+    if ctx.is_unknown(outgoing.key) and not may_repeat:
+        raise _ask(outgoing, "Plumbline stopped while this was being sent.")
+
+
+def _ask(outgoing: Outgoing, reason: str) -> RunWaits:
+    return RunWaits(
+        "unknown",
+        step_key=outgoing.key,
+        sentence=f"{reason} Nobody knows whether it arrived, and sending it twice may do harm. "
+        "Please look at the service, then choose “It was sent” or “Send again”.",
+    )
+
+
+async def _wait_for_budget(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> float:
+    """Seconds waited.  A longer wait becomes a row, so that it holds no place in the line."""
+    if request.connection is None:
+        return 0.0
+    wait = ctx.means.caller.limits.reserve(
+        request.connection.id, request.limits, ticket=f"{ctx.run_id}:{outgoing.key}:{outgoing.part}"
+    )
+    if wait <= 0:
+        return 0.0
+    if wait <= _WAIT_IN_PLACE_S:
+        await asyncio.sleep(wait)
+        return wait
+    raise RunWaits(
+        "rate_limit",
+        step_key=outgoing.key,
+        wake_at=ctx.now() + timedelta(seconds=wait),
+        sentence=f"Waits its turn: “{request.connection.name}” takes only so many calls at a time.",
+    )
+
+
+async def _judge(
+    ctx: RunContext, outgoing: Outgoing, request: CallRequest, failure: CallFailed, attempt: int
+) -> None:
+    verdict = judge(
+        failure,
+        attempt=attempt,
+        policy=outgoing.step.retry,
+        repeatable=outgoing.repeatable or request.method in _READS,
+        has_connection=request.connection is not None,
+    )
+    _record_failure(ctx, outgoing, failure, verdict)
+    if verdict.what == "hold" and request.connection is not None:
+        await hold_connection(ctx.means, request.connection, failure.sentence)
+        raise _held(outgoing, request.connection, failure.sentence)
+    if verdict.what == "ask":
+        raise _ask(outgoing, failure.sentence)
+    if verdict.what == "again":
+        raise _try_later(ctx, outgoing, failure, verdict, attempt)
+    raise StepFails(
+        failure.kind, failure.sentence, remedy=failure.remedy, mapped=outgoing.mapped, findings=outgoing.findings
+    )
+
+
+def _record_failure(ctx: RunContext, outgoing: Outgoing, failure: CallFailed, verdict: Verdict) -> None:
+    if verdict.what == "give_up":
+        return
+    ctx.end_step(
+        outgoing.key,
+        "unknown" if verdict.what == "ask" else "retry",
+        mapped=outgoing.mapped,
+        error_kind=failure.kind,
+        sentence=failure.sentence,
+        remedy=failure.remedy,
+    )
+
+
+def _try_later(
+    ctx: RunContext, outgoing: Outgoing, failure: CallFailed, verdict: Verdict, attempt: int
+) -> RunWaits:
+    return RunWaits(
+        "rate_limit" if failure.kind == "rate_limited" else "retry",
+        step_key=outgoing.key,
+        wake_at=ctx.now() + timedelta(seconds=verdict.wait_s),
+        error_kind=failure.kind,
+        sentence=f"{failure.sentence} Attempt {attempt + 1} follows by itself.",
+    )

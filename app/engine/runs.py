@@ -1,0 +1,135 @@
+"""One run from its ticket to its end: take it up, walk its steps, put the outcome on record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+
+from app.engine.context import Means, RunContext
+from app.engine.dispatch import RunTicket
+from app.engine.interpret import run_steps
+from app.engine.signals import BranchEnds, RunEnds, RunWaits
+from app.engine.versions import Version, VersionBook
+from app.errors import AppError
+from app.log import fields
+from app.storage import progress
+from app.storage.progress import RunFacts
+
+T = TypeVar("T")
+log = logging.getLogger("plumbline.engine")
+
+_MOST_CRASHES = 3
+
+
+class Runs:
+    """Executes tickets; `active` holds the runs under way in this process."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+        self.versions = VersionBook(means.database)
+        self.active: dict[str, RunContext | None] = {}
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-read")
+
+    def close(self) -> None:
+        self._readers.shutdown(wait=False)
+
+    async def execute(self, ticket: RunTicket) -> datetime | None:
+        """Perform what can be performed now.  The moment to come back, if there is one."""
+        self.active[ticket.run_id] = None
+        try:
+            ctx = await self._take_up(ticket)
+            if ctx is None:
+                return None
+            self.active[ticket.run_id] = ctx
+            return await self._perform(ctx)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("%s", fields(event="run_broke", run=ticket.run_id))
+            raise
+        finally:
+            self.active.pop(ticket.run_id, None)
+
+    # ------------------------------------------------------------------------------ taking up
+
+    async def _take_up(self, ticket: RunTicket) -> RunContext | None:
+        version = self.versions.kept(ticket.version_id) or await self._read(
+            lambda: self.versions.get(ticket.version_id)
+        )
+        if ticket.fresh and ticket.payload is not None:
+            scope = _scope(version, ticket.run_id, ticket.payload, self.means.clock.now())
+            if version.wants_delivery:
+                scope["delivery"] = ticket.delivery
+            return RunContext(self.means, ticket.run_id, version, scope)
+        return await self._read(lambda: self._take_up_again(ticket, version))
+
+    def _take_up_again(self, ticket: RunTicket, version: Version) -> RunContext | None:
+        """From what is on record; None when the run has ended or waits for something else."""
+        with self.means.database.read() as db:
+            facts = progress.run_facts(db, ticket.run_id)
+            if facts is None or facts.state not in ("queued", "running", "waiting"):
+                return None
+            payload = progress.event_payload(db, facts.event_id)
+            scope = _scope(version, facts.id, payload, facts.started_at or facts.created_at)
+            if version.wants_delivery and (delivery := progress.delivery_of(db, facts.event_id)):
+                scope["delivery"] = dict(delivery._mapping)
+            ctx = RunContext(
+                self.means,
+                facts.id,
+                version,
+                scope,
+                records=progress.step_facts(db, facts.id),
+                calls=progress.count_calls(db, facts.id),
+                findings=facts.findings,
+                started_at=facts.started_at,
+            )
+        return self._unless_poison(ctx, facts)
+
+    def _unless_poison(self, ctx: RunContext, facts: RunFacts) -> RunContext | None:
+        if facts.crashes < _MOST_CRASHES:
+            return ctx
+        sentence = (
+            f"Plumbline stopped {facts.crashes} times while this run was under way, "
+            "so it is not tried again by itself."
+        )
+        ctx.end(RunEnds("dead", sentence, step_key=facts.position, error_kind="unavailable"))
+        self.means.database.writer.write_rows(ctx.take_rows())
+        return None
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    # ------------------------------------------------------------------------------ performing
+
+    async def _perform(self, ctx: RunContext) -> datetime | None:
+        wake_at = None
+        try:
+            await run_steps(ctx, ctx.version.definition.steps, ctx.scope)
+            ctx.end(RunEnds("succeeded"))
+        except BranchEnds as ends:
+            ctx.end(RunEnds("filtered", ends.sentence))
+        except RunEnds as ends:
+            ctx.end(ends)
+        except RunWaits as waits:
+            wake_at = waits.wake_at
+            ctx.wait(waits)
+        except AppError as reason:
+            ctx.end(RunEnds("dead", reason.sentence, error_kind=reason.kind))
+        except Exception as reason:
+            log.exception("%s", fields(event="step_broke", run=ctx.run_id))
+            sentence = f"Plumbline itself made a mistake ({type(reason).__name__}). Nothing more was sent."
+            ctx.end(RunEnds("dead", sentence, error_kind="unavailable"))
+        await ctx.commit()
+        return wake_at
+
+
+def _scope(version: Version, run_id: str, payload: bytes, started_at: datetime) -> dict[str, Any]:
+    definition = version.definition
+    run = {"id": run_id, "flow": definition.name, "started_at": started_at.isoformat()}
+    return {definition.trigger.id: orjson.loads(payload), "run": run}
