@@ -162,7 +162,14 @@ class Delivery(Base):
     outcome: Mapped[str]  # accepted | duplicate | refused
     reason: Mapped[str] = mapped_column(default="")
     __table_args__ = (
-        Index("ix_deliveries_refused", "flow_id", "id", sqlite_where=text("outcome <> 'accepted'")),
+        Index("ix_deliveries_flow_id_id", "flow_id", "id"),
+        Index(
+            "ix_deliveries_refused",
+            "flow_id",
+            "id",
+            sqlite_where=text("outcome <> 'accepted'"),
+            postgresql_where=text("outcome <> 'accepted'"),
+        ),
     )
 
 
@@ -227,9 +234,30 @@ class Run(Base):
     findings: Mapped[int] = mapped_column(default=0)
     calls: Mapped[int] = mapped_column(default=0)
     replay_of: Mapped[str | None]
+    settled_at: Mapped[datetime | None]  # a person said that this failure needs nothing more
     __table_args__ = (
         Index("ix_runs_flow_id_id", "flow_id", "id"),
         Index("ix_runs_state_id", "state", "id"),
+        Index(  # a run that goes well is never in it, which keeps writing cheap
+            "ix_runs_flow_id_state_id",
+            "flow_id",
+            "state",
+            "id",
+            sqlite_where=text("state NOT IN ('queued','running','succeeded')"),
+            postgresql_where=text("state NOT IN ('queued','running','succeeded')"),
+        ),
+        Index(
+            "ix_runs_replay_of",
+            "replay_of",
+            sqlite_where=text("replay_of IS NOT NULL"),
+            postgresql_where=text("replay_of IS NOT NULL"),
+        ),
+        Index(
+            "ix_runs_unsettled",
+            "id",
+            sqlite_where=text("state IN ('failed','dead') AND settled_at IS NULL"),
+            postgresql_where=text("state IN ('failed','dead') AND settled_at IS NULL"),
+        ),
         Index(
             "ix_runs_open",
             "wake_at",
