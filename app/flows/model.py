@@ -287,15 +287,7 @@ class EmailStep(BaseStep):
 
 
 Step = Annotated[
-    HttpStep
-    | ActionStep
-    | FilterStep
-    | PathsStep
-    | ForEachStep
-    | DelayStep
-    | SetStep
-    | StopStep
-    | EmailStep,
+    HttpStep | ActionStep | FilterStep | PathsStep | ForEachStep | DelayStep | SetStep | StopStep | EmailStep,
     Field(discriminator="kind"),
 ]
 
