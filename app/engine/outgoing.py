@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from app.calls.client import Answer, CallRequest
+from app.calls.client import Answer, CallOutcome, CallRequest
 from app.calls.connections import ConnectionFacts
 from app.catalog.definition import ErrorRule, Success
 from app.engine.context import RunContext
@@ -18,6 +18,8 @@ from app.engine.signals import RunWaits, StepFails
 from app.errors import CallFailed
 from app.flows.mapping import Finding
 from app.flows.model import BaseStep
+
+Via = Callable[[CallRequest], Awaitable[CallOutcome]]
 
 _READS = ("GET", "HEAD", "OPTIONS")
 _WAIT_IN_PLACE_S = 0.5
@@ -39,16 +41,22 @@ class Outgoing:
     moves_on: Sequence[int] = field(default=())  # statuses that mean "try the next request"
 
 
-async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> Answer:
+async def send(
+    ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: Via | None = None
+) -> Answer:
     """The answer of a call that succeeded.  Raises RunWaits (retry, rate limit, held connection,
-    unknown outcome) or StepFails; both after everything is among the rows to be committed."""
+    unknown outcome) or StepFails; both after everything is among the rows to be committed.
+    `via`: how it is sent, if not over HTTP."""
     await _wait_for_connection(ctx, outgoing, request)
     _settle_lost_call(ctx, outgoing, request)
     attempt = ctx.attempt(outgoing.key)
     waited = await _wait_for_budget(ctx, outgoing, request)
     ctx.check_cancelled(outgoing.key)
     await _put_on_record(ctx, outgoing, request, attempt)
-    outcome = await ctx.means.caller.send(request, rules=outgoing.rules, success=outgoing.success)
+    if via is not None:
+        outcome = await via(request)
+    else:
+        outcome = await ctx.means.caller.send(request, rules=outgoing.rules, success=outgoing.success)
     ctx.add_call(outgoing.key, attempt, {**outcome.row, "waited_ms": round(waited * 1000)})
     if outcome.answer is not None and _is_fine(outcome.answer, outcome.failure, outgoing):
         return outcome.answer

@@ -1,0 +1,149 @@
+"""The engine of this process: its event loop in a thread of its own, and all that runs on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, update
+
+from app.engine.context import Means
+from app.engine.dispatch import RunTicket
+from app.engine.dispatch_embedded import EmbeddedDispatcher
+from app.engine.reconcile import take_up_after_start
+from app.engine.runs import Runs
+from app.log import fields
+from app.storage import progress
+from app.storage.models import OPEN_STATES, Run
+
+T = TypeVar("T")
+log = logging.getLogger("plumbline.engine")
+
+_BATCH = 500
+
+
+class Engine:
+    """Thread-safe from outside.  `loop` exists from `start` on."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+        self.runs = Runs(means)
+        self.dispatcher = EmbeddedDispatcher(
+            self.runs.execute, means.clock, slots=means.settings.concurrency
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise RuntimeError("the engine has not been started")
+        return self._loop
+
+    @property
+    def is_started(self) -> bool:
+        return self._loop is not None
+
+    def start(self, *, take_up: bool = True) -> None:
+        """`take_up`: go on with the runs that an earlier process left open."""
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), name="engine", daemon=True)
+        self._thread.start()
+        ready.wait()
+        self.spawn(self.means.caller.start()).result(30)
+        if take_up:
+            take_up_after_start(self.means.database, self.dispatcher)
+        self.dispatcher.start(self.loop)
+
+    def stop(self, grace_s: float = 20) -> None:
+        if self._loop is None or self._thread is None:
+            return
+        broken_off = self.spawn(self.dispatcher.stop(grace_s)).result(grace_s + 5)
+        if broken_off:
+            log.warning("%s", fields(event="runs_broken_off", number=broken_off))
+        self.spawn(self.means.caller.close()).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self.runs.close()
+        self._loop = None
+
+    def _serve(self, ready: threading.Event) -> None:
+        loop = _new_loop()
+        asyncio.set_event_loop(loop)
+        self._loop = loop
+        loop.call_soon(ready.set)
+        try:
+            loop.run_forever()
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the engine's loop, from any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    # ------------------------------------------------------------------------------------ runs
+
+    def enqueue(self, tickets: Sequence[RunTicket]) -> None:
+        self.dispatcher.enqueue(tickets)
+
+    def backlog(self) -> int:
+        return self.dispatcher.backlog()
+
+    def wake_due(self) -> int:
+        """Queue the waiting runs whose moment has come; called every second.  How many."""
+        now = self.means.clock.now()
+
+        def queue_batch(db: Connection) -> list[progress.OpenRun]:
+            runs = progress.due(db, now, limit=_BATCH)
+            for run in runs:
+                progress.queue_again(db, run[0])
+            return runs
+
+        with self.means.database.read() as db:
+            if not progress.due(db, now, limit=1):
+                return 0
+        woken = self.means.database.write(queue_batch)
+        self.enqueue([RunTicket(*run, fresh=False) for run in woken])
+        return len(woken)
+
+    def sweep(self) -> int:
+        """Queue what the database calls queued and nobody here knows: runs made by another process
+        (a command, an import).  How many."""
+        with self.means.database.read() as db:
+            open_runs = progress.under_way(db, after="", limit=_BATCH)
+        lost = [run for run in open_runs if not self.dispatcher.knows(run[0])]
+        self.enqueue([RunTicket(*run, fresh=False) for run in lost])
+        return len(lost)
+
+    def cancel(self, run_id: str, sentence: str) -> bool:
+        """The run makes no further call; one that is under way is waited for and recorded.  False
+        when the run had already ended."""
+        now = self.means.clock.now()
+
+        def mark(db: Connection) -> bool:
+            changed = db.execute(
+                update(Run)
+                .where(Run.id == run_id, Run.state.in_(OPEN_STATES))
+                .values(state="cancelled", reason="", wake_at=None, finished_at=now, sentence=sentence)
+            )
+            return changed.rowcount > 0
+
+        cancelled = self.means.database.write(mark)
+        ctx = self.runs.active.get(run_id)
+        if ctx is not None:
+            ctx.cancelled = True
+        return cancelled
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where there is one: it halves the cost of a call."""
+    try:
+        import uvloop
+    except ImportError:  # not made for Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

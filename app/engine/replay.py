@@ -1,0 +1,121 @@
+"""Run a kept event again, whole or from the step that failed; and the decision on a call whose
+outcome nobody knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, literal, select, update
+
+from app.clock import Clock
+from app.engine.dispatch import Dispatcher, RunTicket
+from app.errors import FlowInvalid, NotFound
+from app.ids import new_id
+from app.storage.db import Database
+from app.storage.models import OPEN_STATES, Flow, Run, StepRecord
+
+_KEPT_COLUMNS = [
+    name for name in StepRecord.__table__.columns.keys() if name != "run_id"
+]
+
+
+def replay(
+    database: Database,
+    dispatcher: Dispatcher,
+    clock: Clock,
+    run_id: str,
+    *,
+    mode: Literal["whole", "failed"] = "whole",
+    version: Literal["same", "current"] = "same",
+) -> str:
+    """The id of the new run.  `failed`: steps that succeeded are taken over, never sent again."""
+    now = clock.now()
+
+    def queue_new(db: Connection) -> RunTicket:
+        old = _get(db, run_id)
+        if old.state in OPEN_STATES:
+            raise FlowInvalid("This run is still under way.", remedy="Wait for its end, or cancel it first.")
+        version_id = old.version_id if version == "same" else _live_version(db, old.flow_id)
+        ticket = RunTicket(new_id("run"), old.flow_id, version_id, old.event_id, fresh=False)
+        db.execute(insert(Run), _new_run(ticket, old, now))
+        if mode == "failed":
+            _take_over_steps(db, old.id, ticket.run_id)
+        return ticket
+
+    ticket = database.write(queue_new)
+    dispatcher.enqueue([ticket])
+    return ticket.run_id
+
+
+def _get(db: Connection, run_id: str) -> Any:
+    row = db.execute(
+        select(Run.id, Run.flow_id, Run.version_id, Run.event_id, Run.state, Run.reason, Run.label)
+        .add_columns(Run.position, Run.source)
+        .where(Run.id == run_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("This run is not in the history any more.", run=run_id)
+    return row
+
+
+def _live_version(db: Connection, flow_id: str) -> str:
+    version_id = db.scalar(select(Flow.live_version_id).where(Flow.id == flow_id))
+    if version_id is None:
+        raise FlowInvalid("This flow has no live version.", remedy="Publish the flow, then replay.")
+    return version_id
+
+
+def _new_run(ticket: RunTicket, old: Any, now: datetime) -> dict[str, Any]:
+    return {
+        "id": ticket.run_id,
+        "flow_id": ticket.flow_id,
+        "version_id": ticket.version_id,
+        "event_id": ticket.event_id,
+        "state": "queued",
+        "reason": "",
+        "label": old.label,
+        "source": old.source,
+        "created_at": now,
+        "replay_of": old.id,
+        "sentence": "",
+    }
+
+
+def _take_over_steps(db: Connection, old_run: str, new_run: str) -> None:
+    """Only what succeeded; containers are walked again, so that their failed parts are found."""
+    columns = [getattr(StepRecord, name) for name in _KEPT_COLUMNS]
+    kept = select(literal(new_run), *columns).where(
+        StepRecord.run_id == old_run, StepRecord.state.in_(("succeeded", "skipped"))
+    )
+    db.execute(insert(StepRecord).from_select(["run_id", *_KEPT_COLUMNS], kept))
+
+
+def decide_unknown(
+    database: Database, dispatcher: Dispatcher, run_id: str, *, was_sent: bool
+) -> None:
+    """A person looked at the service: the step counts as done, or is sent again under its key."""
+
+    def mark(db: Connection) -> RunTicket:
+        run = _get(db, run_id)
+        if run.state != "waiting" or run.reason != "unknown":
+            raise FlowInvalid("This run no longer waits for that decision.")
+        _settle_step(db, run_id, was_sent=was_sent)
+        db.execute(
+            update(Run)
+            .where(Run.id == run_id)
+            .values(state="queued", reason="", wake_at=None, sentence="")
+        )
+        return RunTicket(run.id, run.flow_id, run.version_id, run.event_id, fresh=False)
+
+    dispatcher.enqueue([database.write(mark)])
+
+
+def _settle_step(db: Connection, run_id: str, *, was_sent: bool) -> None:
+    state = "succeeded" if was_sent else "retry"
+    sentence = "A person saw at the service that it had arrived." if was_sent else "A person had it sent again."
+    db.execute(
+        update(StepRecord)
+        .where(StepRecord.run_id == run_id, StepRecord.state == "unknown")
+        .values(state=state, sentence=sentence)
+    )
