@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session, scoped_session
 
-Executor = Connection | Session | scoped_session[Session]
+Executor = Connection | Session | scoped_session[Any]

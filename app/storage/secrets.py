@@ -12,7 +12,9 @@ import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Connection, insert, select
 
 from app.errors import SettingInvalid
@@ -27,7 +29,13 @@ class Vault:
     """Seals and opens; a sealed value moved to another row or field does not open."""
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._cipher = AESGCM(key)
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of its own for one purpose (32 bytes); it tells nothing about the master key."""
+        kdf = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose.encode())
+        return kdf.derive(self._key)
 
     def seal(self, plain: bytes, belongs_to: str) -> bytes:
         """`belongs_to` names the row and the field, such as `con_…:secrets`."""
@@ -38,9 +46,7 @@ class Vault:
         if sealed[:1] != _VERSION:
             raise SettingInvalid("A stored secret was written by a newer release of Plumbline.")
         try:
-            return self._cipher.decrypt(
-                sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], belongs_to.encode()
-            )
+            return self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], belongs_to.encode())
         except InvalidTag as reason:
             raise SettingInvalid(
                 "A stored secret cannot be opened with this key.",

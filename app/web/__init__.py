@@ -1,0 +1,47 @@
+"""Pages: one module per noun, with templates of the same name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+import jinja2
+from flask import Blueprint, Flask
+
+from app.storage.db import init_sessions
+from app.web.context import init_context
+from app.web.errors import init_errors
+from app.web.hx import init_hx
+from app.web.security import init_security
+from app.web.static_files import init_static
+
+if TYPE_CHECKING:
+    from app.parts import Parts
+
+
+def create_app(parts: Parts) -> Flask:
+    """The web application over parts that somebody else starts and stops."""
+    app = Flask("app", static_folder=None)
+    app.extensions["plumbline"] = parts
+    app.config["MAX_CONTENT_LENGTH"] = (parts.settings.max_body_mb + 1) * 1024 * 1024
+    app.config["MAX_FORM_PARTS"] = 5000
+    app.jinja_options = {"autoescape": True, "undefined": jinja2.StrictUndefined}
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    init_sessions(app, parts.database)
+    init_hx(app)
+    init_security(app, parts.settings, parts.vault)
+    init_static(app)
+    init_context(app)
+    init_errors(app)
+    for blueprint in _blueprints():
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _blueprints() -> list[Blueprint]:
+    """What the modules of this folder call `blueprint`: a new page touches no shared file."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    found = [getattr(module, "blueprint", None) for module in modules]
+    return [blueprint for blueprint in found if isinstance(blueprint, Blueprint)]

@@ -1,0 +1,116 @@
+"""What every page has at hand: the parts of the server, the person signed in, their looks and zone."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo, available_timezones
+
+from flask import Flask, current_app, g, has_request_context, request, session
+
+from app.storage.db import db
+from app.storage.users import UserRow, find_signed_in
+from app.web.words import OWN_KINDS, STATE_LOOKS, state_word
+
+if TYPE_CHECKING:
+    from app.parts import Parts
+
+THEMES = ("auto", "light", "dark")
+NAVIGATION = (
+    ("/", "Home", "house"),
+    ("/flows", "Flows", "workflow"),
+    ("/runs", "Runs", "history"),
+    ("/connections", "Connections", "cable"),
+    ("/connectors", "Connectors", "blocks"),
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment as a page shows it: `text` short, `title` complete, both in the reader's zone."""
+
+    iso: str
+    text: str
+    title: str
+
+
+def parts() -> Parts:
+    return cast("Parts", current_app.extensions["plumbline"])
+
+
+def me() -> UserRow | None:
+    """The person signed in, None for a stranger; looked up once per request."""
+    if "user" not in g:
+        g.user = _signed_in()
+    return cast("UserRow | None", g.user)
+
+
+def _signed_in() -> UserRow | None:
+    user_id, epoch, session_id = (session.get(name) for name in ("user", "epoch", "id"))
+    if not (isinstance(user_id, str) and isinstance(epoch, int) and isinstance(session_id, str)):
+        return None
+    return find_signed_in(db.session, user_id, epoch=epoch, session_id=session_id)
+
+
+def my_id() -> str:
+    user = me()
+    return user.id if user else ""
+
+
+def may(role: str) -> bool:
+    """`viewer` may look, `editor` change flows and connections, `admin` people and settings."""
+    ranks = {"viewer": 0, "editor": 1, "admin": 2}
+    user = me()
+    return user is not None and ranks.get(user.role, -1) >= ranks[role]
+
+
+def theme() -> str:
+    chosen = request.cookies.get("plumbline_theme", "auto")
+    return chosen if chosen in THEMES else "auto"
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def zone_name() -> str:
+    """The browser's zone, which `app.js` keeps in a cookie; UTC until it has."""
+    name = request.cookies.get("plumbline_zone", "").replace("%2F", "/") if has_request_context() else ""
+    return name if name in _zones() else "UTC"
+
+
+def moment(value: datetime) -> Moment:
+    """Today only the time, this year without the year."""
+    here = ZoneInfo(zone_name())
+    local, today = value.astimezone(here), parts().clock.now().astimezone(here)
+    clock = local.strftime("%H:%M")
+    if local.date() == today.date():
+        text = clock
+    elif local.year == today.year:
+        text = f"{local.day} {local:%b}, {clock}"
+    else:
+        text = f"{local.day} {local:%b %Y}, {clock}"
+    return Moment(
+        value.isoformat(timespec="seconds"), text, f"{local:%A} {local.day} {local:%B %Y, %H:%M:%S %Z}"
+    )
+
+
+def init_context(app: Flask) -> None:
+    app.jinja_env.globals |= {
+        "moment": moment,
+        "state_word": state_word,
+        "state_look": lambda word: STATE_LOOKS.get(word, "quiet"),
+        "own_kind": lambda key: OWN_KINDS.get(key, ""),
+        "navigation": NAVIGATION,
+        "themes": THEMES,
+    }
+    app.context_processor(_per_page)
+    app.template_filter("json_text")(lambda value: json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _per_page() -> dict[str, Any]:
+    return {"me": me(), "may": may, "theme": theme(), "zone": zone_name(), "here": request.path}
