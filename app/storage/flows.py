@@ -91,6 +91,15 @@ def live_definition(db: Executor, flow_id: str) -> FlowDefinition | None:
     return None if version is None else version.definition
 
 
+def changed_drafts(db: Executor) -> set[str]:
+    """The flows whose draft is not what is live; one that was never published is not among them."""
+    query = select(Flow.id, Flow.draft, FlowVersion.definition).join(
+        FlowVersion, FlowVersion.id == Flow.live_version_id
+    )
+    rows = db.execute(query.where(Flow.deleted_at.is_(None)))
+    return {row.id for row in rows if row.draft != row.definition}
+
+
 def get_samples(db: Executor, flow_id: str) -> dict[str, Any]:
     """What mappings are tried on: the trigger's document under `trigger`, and under the id of a step
     what its last test answered.  Without a test delivery the trigger's is that of the last event."""
