@@ -14,6 +14,12 @@ from app.storage.types import JsonText, Moment, PackedBytes, PackedJson
 OPEN_STATES = ("queued", "running", "waiting")
 FINAL_STATES = ("succeeded", "filtered", "failed", "dead", "cancelled")
 
+# Conditions of partial indexes; a query that shall use one repeats it word by word.  `state || ''`
+# keeps the planner from preferring the index on all states.
+UNSETTLED = "state || '' IN ('failed','dead') AND settled_at IS NULL"
+HELD = "state || '' = 'waiting' AND reason IN ('unknown','held_connection','held_flow')"
+RARE_STATE = "state NOT IN ('queued','running','succeeded')"
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(
@@ -243,8 +249,8 @@ class Run(Base):
             "flow_id",
             "state",
             "id",
-            sqlite_where=text("state NOT IN ('queued','running','succeeded')"),
-            postgresql_where=text("state NOT IN ('queued','running','succeeded')"),
+            sqlite_where=text(RARE_STATE),
+            postgresql_where=text(RARE_STATE),
         ),
         Index(
             "ix_runs_replay_of",
@@ -255,8 +261,16 @@ class Run(Base):
         Index(
             "ix_runs_unsettled",
             "id",
-            sqlite_where=text("state IN ('failed','dead') AND settled_at IS NULL"),
-            postgresql_where=text("state IN ('failed','dead') AND settled_at IS NULL"),
+            sqlite_where=text(UNSETTLED),
+            postgresql_where=text(UNSETTLED),
+        ),
+        Index(
+            "ix_runs_held",
+            "id",
+            sqlite_where=text(HELD),
+            postgresql_where=text(
+                "state = 'waiting' AND reason IN ('unknown','held_connection','held_flow')"
+            ),
         ),
         Index(
             "ix_runs_open",

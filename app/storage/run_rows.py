@@ -5,21 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Executable, exists, func, select, text, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Executable,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.functions import FunctionElement
 
 from app.errors import NotFound
 from app.ids import id_floor
+from app.storage import models
 from app.storage.executor import Executor
 from app.storage.models import OPEN_STATES, Event, Flow, FlowVersion, Run, StepRecord
 from app.storage.types import to_ms
 
 NEEDS_PERSON_REASONS = ("unknown", "held_connection", "held_flow")
 LONGEST_TEXT = 200
-# Written out, not bound: a partial index is used only where the query repeats its condition.
-UNSETTLED = text("runs.state IN ('failed','dead') AND runs.settled_at IS NULL")
+# Not bound: a partial index is used only where the query repeats its condition.
+UNSETTLED = text(models.UNSETTLED)
+HELD = text(models.HELD)
+IN_FLOW_INDEX = text(models.RARE_STATE)
 _RUNS_START_SOON = timedelta(minutes=1)  # after their event; only replays come later
 
 
@@ -77,6 +93,29 @@ COLUMNS = [getattr(Run, name) for name in STORED]
 def clean(words: str) -> str:
     """What a database takes: no NUL, no half of a surrogate pair."""
     return words.strip()[:LONGEST_TEXT].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def unindexed(column: Any) -> ColumnElement[str]:
+    """The column in a comparison that shall not choose the index: another range is walked."""
+    return cast("ColumnElement[str]", column.op("||")(""))
+
+
+class Says(FunctionElement[bool]):
+    """The column holds this text, in capitals or not; three times as fast on SQLite as `ilike`, which
+    calls `lower` on every row."""
+
+    inherit_cache = True
+    type = Boolean()
+
+    def __init__(self, column: Any, words: str) -> None:
+        escaped = words.replace("/", "//").replace("%", "/%").replace("_", "/_")
+        super().__init__(column, literal(f"%{escaped}%"))
+
+
+@compiles(Says)
+def _says(element: Says, compiler: Any, **how: Any) -> str:
+    column, pattern = (compiler.process(part, **how) for part in element.clauses)
+    return f"{column} {'LIKE' if compiler.dialect.name == 'sqlite' else 'ILIKE'} {pattern} ESCAPE '/'"
 
 
 def not_replayed(run: Any) -> ColumnElement[bool]:

@@ -7,14 +7,13 @@ of them for one page; the page then says how far back it looked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, text
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, or_, select
 
 from app.ids import id_floor
 from app.storage.executor import Executor
@@ -22,25 +21,25 @@ from app.storage.models import FINAL_STATES, OPEN_STATES, Run
 from app.storage.run_detail import RunDetail, get_run
 from app.storage.run_rows import (
     COLUMNS,
-    NEEDS_PERSON_REASONS,
-    STORED,
+    HELD,
+    IN_FLOW_INDEX,
     UNSETTLED,
     RunRow,
+    Says,
     clean,
     not_replayed,
     runs_of_event,
+    unindexed,
     with_facts,
 )
 from app.storage.types import to_ms
 
 __all__ = ["STATES", "RunDetail", "RunRow", "RunsPage", "get_run", "runs_page"]
 
-SEARCH_ROWS = 200_000
+SEARCH_ROWS = 150_000
 STATES = OPEN_STATES + FINAL_STATES
 _MOST_ROWS = 200
 _INDEXED_BY_FLOW = frozenset(STATES) - {"queued", "running", "succeeded"}
-# Written out, not bound: a partial index is used only where the query repeats its condition.
-_IN_FLOW_INDEX = text("runs.state NOT IN ('queued','running','succeeded')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +53,12 @@ class RunsPage:
     more_to_search: bool
 
 
-Match = Callable[[Any], ColumnElement[bool]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Lane:
     """`where` is answered by an index from its end; `matches` are looked at row by row."""
 
     where: tuple[Any, ...]
-    matches: tuple[Match, ...] = ()
+    matches: tuple[Any, ...] = ()
 
 
 def runs_page(
@@ -108,18 +104,17 @@ def _lanes(flow_id: str | None, states: Sequence[str]) -> list[_Lane]:
 
 def _flow_lane(flow_id: str, state: str) -> _Lane:
     if state in _INDEXED_BY_FLOW:
-        return _Lane((Run.flow_id == flow_id, Run.state == state, _IN_FLOW_INDEX))
+        return _Lane((Run.flow_id == flow_id, Run.state == state, IN_FLOW_INDEX))
     if state == "succeeded":
-        return _Lane((Run.flow_id == flow_id,), (lambda run: run.state == state,))
-    return _Lane((Run.state == state,), (lambda run: run.flow_id == flow_id,))
+        return _Lane((Run.flow_id == flow_id,), (unindexed(Run.state) == state,))
+    return _Lane((Run.state == state,), (unindexed(Run.flow_id) == flow_id,))
 
 
 def _needs_lanes(flow_id: str | None) -> list[_Lane]:
-    waiting = _flow_lane(flow_id, "waiting") if flow_id else _Lane((Run.state == "waiting",))
-    of_flow: tuple[Match, ...] = (lambda run: run.flow_id == flow_id,) if flow_id else ()
+    of_flow = (unindexed(Run.flow_id) == flow_id,) if flow_id else ()
     return [
-        _Lane((UNSETTLED,), (*of_flow, lambda run: run.source != "test", not_replayed)),
-        _Lane(waiting.where, (lambda run: run.reason.in_(NEEDS_PERSON_REASONS),)),
+        _Lane((UNSETTLED,), (*of_flow, Run.source != "test", not_replayed(Run))),
+        _Lane((HELD,), of_flow),
     ]
 
 
@@ -131,10 +126,11 @@ def _narrow(lane: _Lane, low: str, high: str, words: str) -> _Lane:
     return _Lane(where, (*lane.matches, _says(words)) if words else lane.matches)
 
 
-def _says(words: str) -> Match:
-    if words.startswith("evt_"):
-        return lambda run: or_(run.event_id == words, run.label.icontains(words, autoescape=True))
-    return lambda run: cast(ColumnElement[bool], run.label.icontains(words, autoescape=True))
+def _says(words: str) -> ColumnElement[bool]:
+    """SQLite knows capitals of plain letters only; others are tried in both forms."""
+    forms = {words} if words.isascii() else {words, words.lower(), words.upper(), words.title()}
+    label = or_(*(Says(Run.label, form) for form in sorted(forms)))
+    return or_(Run.event_id == words, label) if words.startswith("evt_") else label
 
 
 # ------------------------------------------------------------------------------------- one page
@@ -157,17 +153,16 @@ def _page(db: Executor, lanes: list[_Lane], limit: int) -> RunsPage:
 
 def _walk(db: Executor, lane: _Lane, limit: int, budget: int) -> tuple[list[RunRow], str]:
     """Matching rows, and the last id that was looked at ('' = all were)."""
-    inner = select(*COLUMNS).where(*lane.where).order_by(Run.id.desc())
-    if not lane.matches:
-        rows = [RunRow(*row) for row in db.execute(inner.limit(limit + 1))]
-        return rows, rows[-1].id if len(rows) > limit else ""
-    near = aliased(Run, inner.limit(budget).subquery())
-    query = select(*(getattr(near, name) for name in STORED)).where(*(match(near) for match in lane.matches))
-    rows = [RunRow(*row) for row in db.execute(query.order_by(near.id.desc()).limit(limit + 1))]
-    if len(rows) > limit:
-        return rows, rows[-1].id
-    end = select(Run.id).where(*lane.where).order_by(Run.id.desc()).offset(budget - 1).limit(1)
-    return rows, db.execute(end).scalar_one_or_none() or ""
+    query = select(*COLUMNS).where(*lane.where, *lane.matches).order_by(Run.id.desc())
+    end = _end(db, lane, budget) if lane.matches else ""
+    rows = [RunRow(*row) for row in db.execute(query.where(Run.id >= end).limit(limit + 1))]
+    return rows, rows[-1].id if len(rows) > limit else end
+
+
+def _end(db: Executor, lane: _Lane, budget: int) -> str:
+    """The id at which the budget is used up; '' where the lane is shorter."""
+    ids = select(Run.id).where(*lane.where).order_by(Run.id.desc())
+    return db.execute(ids.offset(budget - 1).limit(1)).scalar_one_or_none() or ""
 
 
 # ---------------------------------------------------------------------------- runs by their ids
