@@ -318,6 +318,15 @@ def _matches(sides: _Sides) -> bool:
     return pattern.search(as_text(sides.left)[:LIMIT_SEARCHED]) is not None
 
 
+def pattern_problem(text: str) -> str:
+    """Why a pattern cannot be used; '' if it can."""
+    try:
+        _pattern(text, True)
+    except _Odd as odd:
+        return str(odd)
+    return ""
+
+
 @lru_cache(maxsize=1024)
 def _pattern(text: str, ignore_case: bool) -> Any:
     if not text or len(text) > LIMIT_PATTERN:

@@ -214,6 +214,8 @@ class _Reader:
             return self.quoted()
         match = self.match(_INTEGER)
         if not match:
+            if self.at >= len(self.text):
+                self.refuse("a [ is not closed")
             self.refuse(
                 f"'{self.text[self.at : self.at + 12]}' cannot stand in brackets",
                 "Put names in quotes: ['my key'].",

@@ -259,7 +259,7 @@ def _time_words(when: When) -> str:
     if "*" in minute:
         every = "every minute" if minute == "*" else f"every {minute[2:]} minutes"
         if minute != "*" and 60 % int(minute[2:]):
-            every += ", counted from the full hour,"
+            every += " (counted from the full hour)"
         return every if hour == "*" else f"{every} {_hours(hour)}"
     return f"every {_hour_words(hour)}" + ("" if minute == "0" else f" at minute {_and(minute.split(','))}")
 
