@@ -131,5 +131,15 @@ class Runs:
 
 def _scope(version: Version, run_id: str, payload: bytes, started_at: datetime) -> dict[str, Any]:
     definition = version.definition
-    run = {"id": run_id, "flow": definition.name, "started_at": started_at.isoformat()}
-    return {definition.trigger.id: orjson.loads(payload), "run": run}
+    run = {
+        "id": run_id,
+        "flow": definition.name,
+        "started_at": started_at.isoformat(),
+        "time_zone": definition.time_zone,
+    }
+    data = orjson.loads(payload)
+    return {
+        "trigger": data,
+        definition.trigger.id: data,
+        "run": run,
+    }  # {{$.x}} means the trigger, whatever its id
