@@ -1,0 +1,149 @@
+"""What an answer or an error means: one of the eight kinds, in a sentence that names the host.
+
+First the connector's own rules, then its rule of success, then what the status usually means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from app.calls.answer import Answer, Unreadable, read_json
+from app.calls.messages import LONGEST_MESSAGE, message_of
+from app.calls.statuses import meaning_of
+from app.calls.waits import asked_wait, read_wait
+from app.errors import CallFailed
+from app.flows.jsonpath import first
+
+if TYPE_CHECKING:
+    from app.calls.request import CallRequest
+    from app.catalog.definition import ErrorRule, Success
+
+_IN_PROGRESS = re.compile(r"idempot.*(progress|concurrent|in use|processing)", re.IGNORECASE | re.DOTALL)
+_RESPONSE_REFERENCE = re.compile(r"\$\{response\.([^}|]+)\}")
+
+
+def classify(
+    answer: Answer,
+    rules: Sequence[ErrorRule] = (),
+    success: Success | None = None,
+    *,
+    request: CallRequest | None = None,
+    now: datetime | None = None,
+) -> CallFailed | None:
+    """None: the call succeeded."""
+    now = now or datetime.now(UTC)
+    for rule in rules:
+        if applies(rule, answer):
+            return _by_rule(rule, answer, now)
+    if not 200 <= answer.status < 300:
+        return _by_status(answer, request, now)
+    if success is not None:
+        return _by_success(success, answer)
+    if request is not None and request.expects == "json":
+        return _unreadable(answer)
+    return None
+
+
+# -------------------------------------------------------------------------- the connector's rules
+
+
+def applies(rule: ErrorRule, answer: Answer) -> bool:
+    return answer.status in rule.status
+
+
+def _by_rule(rule: ErrorRule, answer: Answer, now: datetime) -> CallFailed:
+    _, _, words, remedy = meaning_of(answer.status)
+    wait_s = read_wait(rule.wait, answer, now) if rule.wait else None
+    if wait_s is None and rule.kind in ("rate_limited", "unavailable"):
+        wait_s = asked_wait(answer, now)
+    own = rendered_message(rule.message, answer) if rule.message else ""
+    sentence = own if own else _sentence(answer, words)
+    return CallFailed(rule.kind, sentence, remedy=remedy, status=answer.status, wait_s=wait_s)
+
+
+def rendered_message(template: str, answer: Answer) -> str:
+    """The connector's words with what the service said; '' when the service said nothing."""
+    document = _document(answer)
+    missing = False
+
+    def value(found: re.Match[str]) -> str:
+        nonlocal missing
+        text = _at(document, found[1].strip())
+        missing = missing or not text
+        return text
+
+    text = _RESPONSE_REFERENCE.sub(value, template).strip()
+    return "" if missing else text[:LONGEST_MESSAGE]
+
+
+def _at(document: Any, path: str) -> str:
+    here = document
+    for name in path.split("."):
+        if isinstance(here, list) and name.isdigit() and int(name) < len(here):
+            here = here[int(name)]
+        else:
+            here = here.get(name) if isinstance(here, dict) else None
+    return str(here) if here is not None else ""
+
+
+def _by_success(success: Success, answer: Answer) -> CallFailed | None:
+    """Some services answer 200 and say in the body that it did not work."""
+    try:
+        document = read_json(answer.body, answer.text)
+    except Unreadable:
+        return _unreadable(answer)
+    found = first(success.path, document)
+    if found == success.equals and type(found) is type(success.equals):
+        return None
+    said = first(success.message, document) if success.message else message_of(document)
+    told = f": “{str(said)[:LONGEST_MESSAGE]}”" if said else "."
+    return CallFailed(
+        success.kind,
+        f"{answer.host} answered {answer.status}, but says that it did not work{told}",
+        remedy=meaning_of(422).remedy,
+        status=answer.status,
+        wait_s=None,
+    )
+
+
+def _unreadable(answer: Answer) -> CallFailed | None:
+    try:
+        answer.document("json")
+    except CallFailed as failure:
+        return failure
+    return None
+
+
+# ------------------------------------------------------------------------------------- statuses
+
+
+def _by_status(answer: Answer, request: CallRequest | None, now: datetime) -> CallFailed:
+    kind, permanent, words, remedy = meaning_of(answer.status)
+    if answer.status == 409 and request is not None and request.idempotency_key:
+        permanent = _IN_PROGRESS.search(answer.text()[:2000]) is None
+    if 300 <= answer.status < 400:
+        words = f"redirects to {answer.header('location')[:200] or 'another address'}"
+    return CallFailed(
+        kind,
+        _sentence(answer, words),
+        remedy=remedy,
+        status=answer.status,
+        wait_s=asked_wait(answer, now) if not permanent else None,
+        permanent=permanent,
+    )
+
+
+def _sentence(answer: Answer, words: str) -> str:
+    said = "" if answer.looks_like_html() else message_of(_document(answer))
+    told = f": “{said}”" if said else "."
+    return f"{answer.host} {words} (status {answer.status}){told}"
+
+
+def _document(answer: Answer) -> Any:
+    try:
+        return answer.document("auto")
+    except CallFailed:
+        return None

@@ -1,0 +1,243 @@
+"""One HTTP call: made ready, sent, read, judged and written down.  Whatever the target does, the
+outcome is an answer or a classified failure, and always a row for the history."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from app.calls.answer import Answer
+from app.calls.classify import classify
+from app.calls.failures import failure_of, too_large
+from app.calls.guard import Guard
+from app.calls.inflate import Body
+from app.calls.limits import Budgets
+from app.calls.record import HISTORY_BODY, shown_headers
+from app.calls.redirects import MAX_HOPS, next_hop
+from app.calls.request import CallRequest, Ready, make_ready
+from app.calls.transport import open_transport
+from app.clock import Clock
+from app.errors import CallFailed
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.catalog.definition import ErrorRule, Success
+
+__all__ = ["Answer", "CallOutcome", "CallRequest", "Caller"]
+
+log = logging.getLogger("plumbline.calls")
+
+_CONNECT_S = 10.0
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class CallOutcome:
+    """`row`: the columns of a call but for those that say what it was made for.  A failure may have
+    an answer as well: a status that means no, or half a body."""
+
+    answer: Answer | None
+    failure: CallFailed | None
+    row: Row
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What is known of a call while it is under way, so that a stop half-way loses nothing."""
+
+    ready: Ready
+    status: int | None = None
+    headers: Sequence[tuple[str, str]] = ()
+    body: Body | None = None
+
+
+class Caller:
+    """Lives in one event loop: `start`, `send` and `close` are called there and nowhere else."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._clock = clock
+        self._transport = transport
+        self.guard = Guard(settings.allow_targets)
+        self.limits = Budgets(clock)
+
+    async def start(self) -> None:
+        if self._transport is None:
+            self._transport = open_transport(self.guard)
+
+    async def close(self) -> None:
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def send(
+        self, request: CallRequest, *, rules: Sequence[ErrorRule] = (), success: Success | None = None
+    ) -> CallOutcome:
+        """Never raises for what a target does or for a request that cannot be sent."""
+        started_at, began = self._clock.now(), self._clock.monotonic()
+        try:
+            ready = make_ready(request)
+        except CallFailed as refused:
+            return CallOutcome(None, refused, unsent_row(request, started_at, refused))
+        exchange = _Exchange(ready)
+        failure = await self._exchange(exchange, request)
+        duration_ms = round((self._clock.monotonic() - began) * 1000)
+        answer = _answer(exchange, duration_ms)
+        if answer is not None and failure is None:
+            failure = classify(answer, rules, success, request=request, now=started_at)
+        self._heed_wait(request, failure)
+        return CallOutcome(answer, failure, _row(request, exchange, answer, failure, started_at, duration_ms))
+
+    async def _exchange(self, exchange: _Exchange, request: CallRequest) -> CallFailed | None:
+        try:
+            async with asyncio.timeout(request.timeout_s):
+                await self._follow(exchange, request)
+        except CallFailed as failure:
+            return failure
+        except Exception as reason:
+            return failure_of(
+                reason,
+                origin=exchange.ready.origin,
+                timeout_s=request.timeout_s,
+                answered=exchange.status is not None,
+            )
+        if exchange.body is not None and exchange.body.full:
+            return too_large(exchange.ready.origin, exchange.status or 0)
+        return None
+
+    async def _follow(self, exchange: _Exchange, request: CallRequest) -> None:
+        home = exchange.ready
+        for hop in range(MAX_HOPS + 1):
+            await self._one_hop(exchange, exchange.ready, request.timeout_s)
+            if not request.follow_redirects or exchange.status is None:
+                return
+            following = next_hop(home, exchange.ready, exchange.status, exchange.headers, hop)
+            if following is None:
+                return
+            exchange.ready = following
+            exchange.status, exchange.body = None, None
+
+    async def _one_hop(self, exchange: _Exchange, ready: Ready, timeout_s: float) -> None:
+        if self._transport is None:
+            raise RuntimeError("Caller.start() comes first")
+        self.guard.target.set((ready.origin.host, ready.origin.port))
+        connect_s = min(_CONNECT_S, timeout_s * 0.9)
+        response = await self._transport.handle_async_request(
+            httpx.Request(
+                ready.method,
+                ready.url,
+                headers=ready.headers,
+                content=ready.body,
+                extensions={
+                    "timeout": {"connect": connect_s, "pool": connect_s, "read": None, "write": None}
+                },
+            )
+        )
+        try:
+            exchange.status = response.status_code
+            exchange.headers = _read_headers(response)
+            exchange.body = Body(_header(exchange.headers, "content-encoding"))
+            if ready.method != "HEAD":
+                await exchange.body.read(_stream(response))
+        finally:
+            await response.stream.aclose() if isinstance(response.stream, httpx.AsyncByteStream) else None
+
+    def _heed_wait(self, request: CallRequest, failure: CallFailed | None) -> None:
+        """A service that asks us to wait is left alone by all flows that use the connection."""
+        if failure is not None and failure.wait_s and request.connection is not None:
+            self.limits.pause(request.connection.id, failure.wait_s)
+
+    def row_without_answer(self, request: CallRequest, *, started_at: datetime, sentence: str) -> Row:
+        """For a call whose outcome nobody knows, because the server ended while it was under way."""
+        if request.method == "SMTP":
+            return unsent_row(request, started_at, CallFailed("unavailable", sentence))
+        try:
+            ready = make_ready(request)
+        except CallFailed as failure:
+            return unsent_row(request, started_at, failure)
+        row = _row(request, _Exchange(ready), None, None, started_at, None)
+        return {**row, "sentence": sentence, "error_kind": "unavailable"}
+
+
+def _read_headers(response: httpx.Response) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw]
+
+
+def _header(headers: Sequence[tuple[str, str]], name: str) -> str:
+    return next((value for key, value in headers if key.lower() == name), "")
+
+
+def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("an asynchronous transport is needed")
+    return response.stream
+
+
+def _answer(exchange: _Exchange, duration_ms: int) -> Answer | None:
+    if exchange.status is None:
+        return None
+    body = exchange.body or Body()
+    return Answer(
+        exchange.status,
+        list(exchange.headers),
+        body.data(),
+        body.full,
+        duration_ms,
+        exchange.ready.origin.label,
+    )
+
+
+def _row(
+    request: CallRequest,
+    exchange: _Exchange,
+    answer: Answer | None,
+    failure: CallFailed | None,
+    started_at: datetime,
+    duration_ms: int | None,
+) -> Row:
+    ready = exchange.ready
+    scrubber = ready.scrubber
+    return {
+        "connection_id": request.connection.id if request.connection is not None else None,
+        "idempotency_key": request.idempotency_key,
+        "method": ready.method,
+        "url": ready.url_shown,
+        "request_headers": ready.headers_shown,
+        "request_body": scrubber.body(request.body) if request.body is not None else None,
+        "status": answer.status if answer is not None else None,
+        "answer_headers": shown_headers(answer.headers, scrubber) if answer is not None else None,
+        "answer_body": scrubber.body(answer.body) if answer is not None else None,
+        "answer_size": len(answer.body) if answer is not None else 0,
+        "started_at": started_at,
+        "duration_ms": duration_ms,
+        "waited_ms": 0,
+        "error_kind": failure.kind if failure is not None else None,
+        "sentence": scrubber.text(failure.sentence) if failure is not None else "",
+    }
+
+
+def unsent_row(request: CallRequest, started_at: datetime, failure: CallFailed) -> Row:
+    """For a request that was refused before anything went out."""
+    return {
+        "connection_id": request.connection.id if request.connection is not None else None,
+        "idempotency_key": request.idempotency_key,
+        "method": request.method,
+        "url": request.url,
+        "request_headers": None,
+        "request_body": request.body[:HISTORY_BODY] if request.body is not None else None,
+        "status": None,
+        "answer_headers": None,
+        "answer_body": None,
+        "answer_size": 0,
+        "started_at": started_at,
+        "duration_ms": None,
+        "waited_ms": 0,
+        "error_kind": failure.kind,
+        "sentence": failure.sentence,
+    }
