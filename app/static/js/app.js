@@ -86,6 +86,21 @@ async function copyText(button) {
   setTimeout(() => button.classList.remove("pl-copied"), 1600);
 }
 
+// <input data-filters="id of a list">: shows the items whose data-filter-text holds the words.
+document.addEventListener("input", (event) => {
+  const id = event.target.dataset?.filters;
+  if (!id) return;
+  const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let left = 0;
+  for (const item of document.querySelectorAll(`#${id} > [data-filter-text]`)) {
+    const text = item.dataset.filterText.toLowerCase();
+    item.hidden = !words.every((word) => text.includes(word));
+    if (!item.hidden) left += 1;
+  }
+  const empty = document.querySelector(`[data-filter-empty="${id}"]`);
+  if (empty) empty.hidden = left > 0;
+});
+
 // A form sent twice by a double click does its work once.
 document.addEventListener("submit", (event) => {
   const form = event.target;
