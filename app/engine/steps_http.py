@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from app.calls.client import Answer, CallRequest
+from app.calls.connections import ConnectionBook
 from app.calls.encode import encode_body, set_at_path
 from app.engine.context import RunContext
 from app.engine.outgoing import Outgoing, send
@@ -22,7 +23,7 @@ _REPEATABLE = ("PUT", "DELETE")
 
 async def perform_http(ctx: RunContext, step: HttpStep, scope: Scope, key: str) -> Any:
     findings: list[Finding] = []
-    request, mapped = build_request(ctx, step.request, scope, findings)
+    request, mapped = build_request(ctx.means.connections, step.request, scope, findings)
     request.idempotency_key = f"{ctx.run_id}:{key}"
     safe = step.repeat == "safe" or (step.repeat is None and step.request.method in _REPEATABLE)
     outgoing = Outgoing(step, key, mapped, findings, repeatable=safe)
@@ -33,14 +34,14 @@ async def perform_http(ctx: RunContext, step: HttpStep, scope: Scope, key: str) 
 
 
 def build_request(
-    ctx: RunContext, described: HttpRequest, scope: Scope, findings: list[Finding]
+    connections: ConnectionBook, described: HttpRequest, scope: Scope, findings: list[Finding]
 ) -> tuple[CallRequest, Any]:
     """The call and, for the history, what the mappings gave.  Raises MappingFailed."""
     url = fill_text("Address", described.url, scope, findings, required=True)
     query = [(name, _text(value)) for name, value in fill_rows(described.query, scope, findings)]
     headers = [(name, _text(value)) for name, value in fill_rows(described.headers, scope, findings)]
     mapped, body, content_type = _body(described, scope, findings)
-    connection = ctx.means.connections.get(described.connection_id) if described.connection_id else None
+    connection = connections.get(described.connection_id) if described.connection_id else None
     request = CallRequest(
         method=described.method,
         url=url,

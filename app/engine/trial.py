@@ -71,7 +71,7 @@ def _preview(ctx: RunContext, step: Step, scope: Scope, result: TrialResult) -> 
     findings = result.findings
     match step:
         case HttpStep():
-            result.request, result.mapped = build_request(ctx, step.request, scope, findings)
+            result.request, result.mapped = build_request(ctx.means.connections, step.request, scope, findings)
         case ActionStep():
             _preview_action(ctx, step, scope, result)
         case EmailStep():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 from sqlalchemy import Connection, bindparam, insert, select, text, update
 
@@ -14,6 +15,9 @@ from app.storage.executor import Executor
 from app.storage.models import Delivery, Event, Flow, Run
 from app.storage.types import to_ms
 from app.storage.writer import Row, Rows, Statement
+
+KEYS_KEPT = timedelta(days=30)
+_SEEN_AGAIN_AFTER = timedelta(days=1)
 
 DELIVERY = Statement(insert(Delivery), 0)
 EVENT = Statement(insert(Event), 1)
@@ -28,6 +32,10 @@ _TAKE_KEY = text(
     "INSERT INTO dedupe_keys (flow_id, key, event_id, seen_at) VALUES (:flow_id, :key, :event_id, :seen_at)"
     " ON CONFLICT (flow_id, key) DO NOTHING"
 )
+_SEEN_AGAIN = text(
+    "UPDATE dedupe_keys SET seen_at = :now WHERE flow_id = :flow_id AND key IN :keys AND seen_at < :before"
+).bindparams(bindparam("keys", expanding=True))
+_FORGET_KEYS = text("DELETE FROM dedupe_keys WHERE flow_id = :flow_id AND seen_at < :before")
 _KEY_OF = text("SELECT event_id FROM dedupe_keys WHERE flow_id = :flow_id AND key = :key")
 
 
@@ -37,13 +45,14 @@ class Arrival:
 
     event_id: str
     run_id: str
-    payload: bytes
+    document: Any
+    payload: bytes  # the document as JSON
     label: str
     dedupe_key: str | None = None
 
 
-def arrival(payload: bytes, label: str, dedupe_key: str | None = None) -> Arrival:
-    return Arrival(new_id("evt"), new_id("run"), payload, label, dedupe_key)
+def arrival(document: Any, payload: bytes, label: str, dedupe_key: str | None = None) -> Arrival:
+    return Arrival(new_id("evt"), new_id("run"), document, payload, label, dedupe_key)
 
 
 def delivery_row(
@@ -75,6 +84,15 @@ def delivery_row(
         "outcome": outcome,
         "reason": reason,
     }
+
+
+def delivery_scope(method: str, headers: Iterable[Sequence[str]], query: str) -> dict[str, Any]:
+    """What mappings see as `delivery`: header names in small letters, each parameter's first value."""
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True, errors="replace") if query else ():
+        parameters.setdefault(name, value)
+    named = {name.lower(): value for name, value in headers}
+    return {"method": method, "headers": named, "query": parameters}
 
 
 def arrival_rows(
@@ -163,16 +181,21 @@ def seed_keys(connection: Connection, flow_id: str, keys: Iterable[str], *, now:
     return sum(_take(connection, flow_id, key, None, now) for key in keys)
 
 
-def known_keys(db: Executor, flow_id: str, keys: Sequence[str]) -> set[str]:
-    """Which of these were seen; asked in slices, as a statement holds only so many values."""
-    known: set[str] = set()
-    query = text("SELECT key FROM dedupe_keys WHERE flow_id = :flow_id AND key IN :keys").bindparams(
-        bindparam("keys", expanding=True)
-    )
+def take_new(
+    connection: Connection, flow_id: str, arrivals: Sequence[Arrival], *, now: datetime
+) -> list[Arrival]:
+    """Those seen for the first time.  For polls, where finding a record again is no repetition of a
+    delivery and is not counted."""
+    return [new for new in arrivals if _take(connection, flow_id, new.dedupe_key or "", new.event_id, now)]
+
+
+def tidy_keys(connection: Connection, flow_id: str, keys: Sequence[str], *, now: datetime) -> None:
+    """After a look that found all of `keys`: they are still there and stay remembered; what was not
+    found for long may go.  Written at most once a day per key."""
+    day = {"flow_id": flow_id, "now": to_ms(now), "before": to_ms(now - _SEEN_AGAIN_AFTER)}
     for start in range(0, len(keys), 500):
-        rows = db.execute(query, {"flow_id": flow_id, "keys": list(keys[start : start + 500])})
-        known.update(row.key for row in rows)
-    return known
+        connection.execute(_SEEN_AGAIN, {**day, "keys": list(keys[start : start + 500])})
+    connection.execute(_FORGET_KEYS, {"flow_id": flow_id, "before": to_ms(now - KEYS_KEPT)})
 
 
 def _take(connection: Connection, flow_id: str, key: str, event_id: str | None, now: datetime) -> bool:

@@ -128,13 +128,17 @@ def take_lease(connection: Connection, flow_id: str, *, now: datetime, until: da
     return connection.execute(_of(flow_id).where(free).values(lease_until=until)).rowcount == 1
 
 
+def end_lease(connection: Connection, flow_id: str) -> None:
+    connection.execute(_of(flow_id).values(lease_until=None))
+
+
 def end_leases(connection: Connection) -> None:
     """After a start no poll is under way, whatever the last process left behind."""
     connection.execute(update(Trigger).where(Trigger.lease_until.is_not(None)).values(lease_until=None))
 
 
 def poll_succeeded(
-    connection: Connection, flow_id: str, *, cursor: Any, seeded_at: datetime, now: datetime
+    connection: Connection, flow_id: str, *, cursor: Any, seeded_at: datetime | None, now: datetime
 ) -> None:
     values = {
         "cursor": cursor,

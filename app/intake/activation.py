@@ -1,0 +1,269 @@
+"""Bringing a flow to life: publishing, switching on and off, and the address it is reached at."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from app.catalog.registry import Registry
+from app.errors import FlowInvalid
+from app.flows.model import ConnectorTrigger, FlowDefinition, PollTrigger, ScheduleTrigger, WebhookTrigger
+from app.flows.review import Problem, review
+from app.intake.needs import Needs, Whole
+from app.intake.schedule import next_fire
+from app.storage import audit, flows, hooks, triggers
+from app.storage.executor import Executor
+from app.storage.flows import FlowRow
+from app.storage.models import Connection as ConnectionRow
+
+ROTATION_OVERLAP = timedelta(hours=24)
+_DEFAULT_INTERVAL_S = 300
+
+
+class PublishRefused(FlowInvalid):
+    """`problems`: all that a person has to mend before the flow may go live."""
+
+    def __init__(self, problems: list[Problem], flow_id: str) -> None:
+        first = problems[0].sentence
+        more = f" And {len(problems) - 1} more." if len(problems) > 1 else ""
+        super().__init__(f"{first}{more}", remedy="Mend what is marked, then publish again.", flow=flow_id)
+        self.problems = problems
+
+
+# ---------------------------------------------------------------------------------- publishing
+
+
+def problems_of(parts: Needs, definition: FlowDefinition) -> list[Problem]:
+    with parts.database.read() as db:
+        return review(definition, parts.registry, _connections(db))
+
+
+def publish(parts: Whole, flow_id: str, *, by: str | None) -> int:
+    """Make the draft the live version and return its number.  Runs under way stay on theirs; the
+    poll's cursor and what it has seen stay too."""
+    now = parts.clock.now()
+
+    def work(connection: Connection) -> int:
+        flow = flows.get_flow(connection, flow_id)
+        _refuse_problems(parts.registry, connection, flow)
+        before = flows.live_definition(connection, flow_id)
+        version = flows.add_version(connection, flow_id, flow.draft, by=by, now=now)
+        _set_trigger(parts, connection, flow, before, now)
+        _ensure_hook(parts, connection, flow_id, flow.draft, now)
+        _record(connection, "published", flow_id, by, now, {"version": version.number})
+        return version.number
+
+    number = parts.database.write(work)
+    parts.intake.forget(flow_id)
+    return number
+
+
+def _refuse_problems(registry: Registry, connection: Connection, flow: FlowRow) -> None:
+    problems = review(flow.draft, registry, _connections(connection))
+    blocking = [problem for problem in problems if problem.blocking]
+    if blocking:
+        raise PublishRefused(blocking, flow.id)
+
+
+def _connections(db: Executor) -> dict[str, str]:
+    rows = db.execute(select(ConnectionRow.id, ConnectionRow.connector))
+    return {row.id: row.connector for row in rows}
+
+
+# ----------------------------------------------------------------------------------- on and off
+
+
+def switch_on(parts: Whole, flow_id: str, *, by: str | None) -> None:
+    """Fires of a schedule that fell into the time it was off are not made up; records that a poll
+    would have found in that time are found now."""
+    now = parts.clock.now()
+
+    def work(connection: Connection) -> None:
+        flow = flows.get_flow(connection, flow_id)
+        live = flows.live_definition(connection, flow_id)
+        if live is None:
+            raise FlowInvalid(
+                f"“{flow.name}” was never published.", remedy="Publish it, then switch it on.", flow=flow_id
+            )
+        if flow.is_on:
+            return
+        flows.set_on(connection, flow_id, True, now=now)
+        if (kind := ticking_kind(parts.registry, live)) is not None:
+            due = now if kind == "poll" else first_fire(live, now)
+            triggers.switch_trigger(connection, flow_id, True, next_due_at=due)
+        _record(connection, "switched on", flow_id, by, now)
+
+    parts.database.write(work)
+    parts.intake.forget(flow_id)
+
+
+def switch_off(parts: Whole, flow_id: str, *, by: str | None) -> None:
+    """No new runs; those under way end as they would have."""
+    now = parts.clock.now()
+
+    def work(connection: Connection) -> None:
+        if flows.get_flow(connection, flow_id).is_on:
+            flows.set_on(connection, flow_id, False, now=now)
+            triggers.switch_trigger(connection, flow_id, False)
+            _record(connection, "switched off", flow_id, by, now)
+
+    parts.database.write(work)
+    parts.intake.forget(flow_id)
+
+
+# ------------------------------------------------------------------------------------- trigger
+
+
+def ticking_kind(registry: Registry, definition: FlowDefinition) -> str | None:
+    """`poll` or `schedule` for a flow that the clock starts; None for the others."""
+    trigger = definition.trigger
+    if isinstance(trigger, ScheduleTrigger):
+        return "schedule"
+    if isinstance(trigger, PollTrigger):
+        return "poll"
+    if isinstance(trigger, ConnectorTrigger):
+        found = registry.find_trigger(trigger.connector, trigger.trigger)
+        return "poll" if found is not None and found.kind == "poll" else None
+    return None
+
+
+def is_webhook(registry: Registry, definition: FlowDefinition) -> bool:
+    trigger = definition.trigger
+    if isinstance(trigger, ConnectorTrigger):
+        return ticking_kind(registry, definition) is None
+    return isinstance(trigger, WebhookTrigger)
+
+
+def interval_of(registry: Registry, definition: FlowDefinition) -> int:
+    """Seconds between two polls; 0 for other triggers."""
+    trigger = definition.trigger
+    if isinstance(trigger, PollTrigger):
+        return trigger.every_s
+    if isinstance(trigger, ConnectorTrigger):
+        found = registry.find_trigger(trigger.connector, trigger.trigger)
+        if found is not None and found.kind == "poll":
+            return trigger.every_s or int(found.every.default) or _DEFAULT_INTERVAL_S
+    return 0
+
+
+def first_fire(definition: FlowDefinition, now: datetime) -> datetime | None:
+    trigger = definition.trigger
+    assert isinstance(trigger, ScheduleTrigger)
+    return next_fire(trigger.when, definition.time_zone, now)
+
+
+def _set_trigger(
+    parts: Needs, connection: Connection, flow: FlowRow, before: FlowDefinition | None, now: datetime
+) -> None:
+    kind = ticking_kind(parts.registry, flow.draft)
+    if kind is None:
+        triggers.switch_trigger(connection, flow.id, False)
+        return
+    if kind == "poll" and before is not None and _source(before) != _source(flow.draft):
+        triggers.forget_seeds(connection, flow.id)
+    triggers.put_trigger(
+        connection,
+        flow.id,
+        kind=kind,
+        is_on=flow.is_on,
+        interval_s=interval_of(parts.registry, flow.draft),
+        next_due_at=_next_due(parts, connection, flow, before, now) if flow.is_on else None,
+    )
+
+
+def _next_due(
+    parts: Needs, connection: Connection, flow: FlowRow, before: FlowDefinition | None, now: datetime
+) -> datetime | None:
+    """A schedule that did not change keeps the moment it waits for, even one that has just passed."""
+    row = triggers.get_trigger(connection, flow.id)
+    planned = row.next_due_at if row is not None and row.is_on else None
+    draft = flow.draft
+    if isinstance(draft.trigger, ScheduleTrigger):
+        same = before is not None and _timing(before) == _timing(draft)
+        return planned if same and planned is not None else first_fire(draft, now)
+    latest = now + timedelta(seconds=interval_of(parts.registry, draft))
+    if before is None or _source(before) != _source(draft):
+        return now
+    return min(planned, latest) if planned is not None else now
+
+
+def _timing(definition: FlowDefinition) -> tuple[str, str]:
+    trigger = definition.trigger
+    return (trigger.when if isinstance(trigger, ScheduleTrigger) else "", definition.time_zone)
+
+
+def _source(definition: FlowDefinition) -> tuple[str, ...]:
+    """What a poll looks at.  A changed filter or page size is the same source, another address, kind
+    of record or account is another, whose old records must not fire."""
+    trigger = definition.trigger
+    if isinstance(trigger, PollTrigger):
+        address = trigger.request.url.value.split("?", 1)[0]
+        return ("poll", trigger.request.method, address, trigger.request.connection_id)
+    if isinstance(trigger, ConnectorTrigger):
+        return ("connector", trigger.connector, trigger.trigger, trigger.connection_id)
+    return (trigger.kind,)
+
+
+# ------------------------------------------------------------------------------------- address
+
+
+def create_hook(parts: Whole, flow_id: str, *, by: str | None) -> str:
+    """The flow's address; made if it has none."""
+    now = parts.clock.now()
+
+    def work(connection: Connection) -> str:
+        flows.get_flow(connection, flow_id)
+        token = hooks.current_token(connection, parts.vault, flow_id)
+        if token is None:
+            token = hooks.create_hook(connection, parts.vault, flow_id, now=now)
+            _record(connection, "address created", flow_id, by, now)
+        return token
+
+    return address(parts, parts.database.write(work))
+
+
+def rotate_hook(parts: Whole, flow_id: str, *, by: str | None) -> str:
+    """A new address; the old one works for another 24 hours."""
+    now = parts.clock.now()
+
+    def work(connection: Connection) -> str:
+        flows.get_flow(connection, flow_id)
+        hooks.retire_hooks(connection, flow_id, at=now + ROTATION_OVERLAP)
+        token = hooks.create_hook(connection, parts.vault, flow_id, now=now)
+        _record(connection, "address replaced", flow_id, by, now)
+        return token
+
+    token = parts.database.write(work)
+    parts.intake.forget(flow_id)
+    return address(parts, token)
+
+
+def hook_address(parts: Whole, flow_id: str) -> str:
+    """`http…/hooks/<token>`; made on first use."""
+    with parts.database.read() as db:
+        token = hooks.current_token(db, parts.vault, flow_id)
+    return address(parts, token) if token is not None else create_hook(parts, flow_id, by=None)
+
+
+def address(parts: Needs, token: str) -> str:
+    return f"{parts.settings.base_url}/hooks/{token}"
+
+
+def _ensure_hook(
+    parts: Needs, connection: Connection, flow_id: str, definition: FlowDefinition, now: datetime
+) -> None:
+    wanted = is_webhook(parts.registry, definition)
+    if wanted and hooks.current_token(connection, parts.vault, flow_id) is None:
+        hooks.create_hook(connection, parts.vault, flow_id, now=now)
+
+
+def _record(
+    connection: Connection,
+    action: str,
+    flow_id: str,
+    by: str | None,
+    now: datetime,
+    detail: dict[str, int] | None = None,
+) -> None:
+    audit.record(connection, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id, detail=detail)

@@ -1,0 +1,86 @@
+"""One inbound request while it is looked at, and what is answered to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.calls.record import HIDDEN, NO_SECRETS, is_secret_header, shown_url
+from app.storage.events import delivery_row
+from app.storage.writer import Row
+
+_MOST_HEADERS = 100
+_LONGEST_HEADER = 4000
+_LONGEST_QUERY = 16_000
+KEPT_OF_REFUSED = 64 * 1024
+
+
+@dataclass(slots=True)
+class Inbound:
+    """`by_name`: headers by their name in small letters; of a repeated one the last."""
+
+    delivery_id: str
+    received_at: datetime
+    method: str
+    path: str
+    query: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    remote_addr: str
+    by_name: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def content_type(self) -> str:
+        return self.by_name.get("content-type", "")
+
+    def shown_headers(self) -> list[tuple[str, str]]:
+        shown = []
+        for name, value in self.headers[:_MOST_HEADERS]:
+            text = HIDDEN if is_secret_header(name) else value[:_LONGEST_HEADER]
+            shown.append((clean(name), clean(text)))
+        return shown
+
+    def shown_query(self) -> str:
+        return shown_url("?" + clean(self.query[:_LONGEST_QUERY]), NO_SECRETS)[1:] if self.query else ""
+
+    def row(self, flow_id: str, *, outcome: str, body: bytes | None, reason: str = "") -> Row:
+        return delivery_row(
+            delivery_id=self.delivery_id,
+            flow_id=flow_id,
+            received_at=self.received_at,
+            method=clean(self.method[:20]),
+            query=self.shown_query(),
+            content_type=clean(self.content_type[:200]),
+            headers=self.shown_headers(),
+            body=body,
+            body_size=len(self.body),
+            remote_addr=clean(self.remote_addr[:100]),
+            outcome=outcome,
+            reason=reason,
+        )
+
+
+@dataclass(slots=True)
+class Accepted:
+    """`state`: accepted | duplicate | sample | handshake.  `reply`: a service's own answer to its
+    handshake, with its content type."""
+
+    status: int
+    delivery_id: str = ""
+    event_ids: list[str] = field(default_factory=list)
+    duplicate: bool = False
+    state: str = "accepted"
+    reply: bytes | None = None
+    reply_type: str = "text/plain; charset=utf-8"
+
+    def document(self) -> dict[str, Any]:
+        return {"status": self.state, "delivery": self.delivery_id, "events": self.event_ids}
+
+
+def clean(text: str) -> str:
+    """Text that every database takes: no NUL, no half surrogates."""
+    if text.isascii():
+        return text.replace("\0", "") if "\0" in text else text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,0 +1,95 @@
+"""How events come in: the door for deliveries, the ticks for polls and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from app.calls.client import Caller
+from app.calls.connections import ConnectionBook
+from app.catalog.registry import Registry
+from app.clock import Clock
+from app.errors import FlowInvalid, Stale
+from app.intake.inbound import Accepted
+from app.intake.needs import RunEngine
+from app.intake.polling import LEASE, Looked, poll_once
+from app.intake.ticks import Ticks
+from app.intake.webhooks import Door
+from app.settings import Settings
+from app.storage import triggers
+from app.storage.db import Database
+from app.storage.secrets import Vault
+
+
+class Intake:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        database: Database,
+        vault: Vault,
+        registry: Registry,
+        connections: ConnectionBook,
+        caller: Caller,
+        engine: RunEngine,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = database
+        self.vault = vault
+        self.registry = registry
+        self.connections = connections
+        self.caller = caller
+        self.engine = engine
+        self.door = Door(self)
+        self.ticks = Ticks(self)
+
+    def start(self) -> None:
+        """Begin to tick; only one process per data folder may."""
+        self.ticks.start()
+
+    def stop(self) -> None:
+        """Waits for the tick under way, not for polls: those run in the engine's loop."""
+        self.ticks.stop()
+
+    def accept(
+        self,
+        token: str,
+        *,
+        method: str,
+        path_url: str,
+        query: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        remote_addr: str,
+        too_large: bool = False,
+    ) -> Accepted:
+        """Returns after the commit.  Raises DeliveryRefused, NotFound (no such address) or
+        Unavailable."""
+        return self.door.accept(
+            token,
+            method=method,
+            path_url=path_url,
+            query=query,
+            headers=headers,
+            body=body,
+            remote_addr=remote_addr,
+            too_large=too_large,
+        )
+
+    def forget(self, flow_id: str) -> None:
+        """The flow was switched, held, published or got a new address."""
+        self.door.addresses.forget(flow_id)
+
+    def poll_now(self, flow_id: str) -> Looked:
+        """Look at once, besides the plan, and wait for the outcome."""
+        now = self.clock.now()
+        taken = self.database.write(lambda c: triggers.take_lease(c, flow_id, now=now, until=now + LEASE))
+        if not taken:
+            raise Stale("This flow is being polled right now, or does not poll.", flow=flow_id)
+        looked: Looked | None = self.engine.spawn(poll_once(self, flow_id)).result(
+            timeout=(LEASE + timedelta(minutes=1)).total_seconds()
+        )
+        if looked is None:
+            raise FlowInvalid("This flow does not poll.", flow=flow_id)
+        return looked

@@ -1,0 +1,111 @@
+"""What one look of a poll reads: the records of an answer, or of all its pages, and the calls made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from app.calls.client import Answer, CallRequest
+from app.engine.steps_http import build_request
+from app.errors import CallFailed
+from app.flows.mapping import Finding
+from app.flows.model import PollTrigger
+from app.intake.needs import Needs
+from app.intake.records import furthest, overlapping, record_key, records_in
+from app.storage.writer import Row
+
+_LONGEST_WAIT_S = 60.0
+_LEAST_OVERLAP_S = 300.0
+
+
+@dataclass(slots=True)
+class Look:
+    """What was read so far; `calls` are kept even when the look fails.  `complete`: the service has
+    no more to give; a first look that is not complete is gone on with by the next one."""
+
+    calls: list[Row] = field(default_factory=list)
+    records: dict[str, Any] = field(default_factory=dict)  # by key, in the order of the answers
+    cursor: Any = None
+    complete: bool = True
+
+    def add(self, records: list[Any], dedupe: str, cursor: str) -> int:
+        """How many were not read before in this look."""
+        before = len(self.records)
+        for record in records:
+            self.records.setdefault(record_key(record, dedupe), record)
+        self.cursor = furthest(records, cursor, self.cursor)
+        return len(self.records) - before
+
+
+class Source(Protocol):
+    @property
+    def dedupe(self) -> str: ...
+    @property
+    def cursor(self) -> str: ...
+
+    def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
+        """Records read with one value of the cursor, page by page.  Raises AppError."""
+        ...
+
+    def uses_cursor(self) -> bool:
+        """Asks the service only for what is newer than the cursor."""
+        ...
+
+
+class RequestSource:
+    """A request somebody described by hand."""
+
+    def __init__(self, needs: Needs, trigger: PollTrigger, run_facts: dict[str, Any]) -> None:
+        self._needs = needs
+        self._trigger = trigger
+        self._facts = run_facts
+        self.dedupe = trigger.dedupe
+        self.cursor = trigger.cursor
+
+    def uses_cursor(self) -> bool:
+        return bool(self.cursor) and "{{cursor" in self._trigger.request.model_dump_json()
+
+    async def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
+        findings: list[Finding] = []
+        scope = {"run": self._facts, "cursor": "" if since is None else since}
+        request, _ = build_request(self._needs.connections, self._trigger.request, scope, findings)
+        answer = await send(self._needs, look, request)
+        yield records_in(answer.document(self._trigger.request.parse), self._trigger.items)
+
+
+async def send(needs: Needs, look: Look, request: CallRequest) -> Answer:
+    """Raises CallFailed; the call is in `look` in any case."""
+    await _wait_turn(needs, request)
+    outcome = await needs.caller.send(request)
+    look.calls.append(outcome.row)
+    if outcome.failure is not None or outcome.answer is None:
+        raise outcome.failure or CallFailed("unavailable", "The service gave no answer.")
+    return outcome.answer
+
+
+async def _wait_turn(needs: Needs, request: CallRequest) -> None:
+    connection = request.connection
+    if connection is None:
+        return
+    if connection.state == "broken":
+        raise CallFailed(
+            "auth_expired",
+            f"The connection “{connection.name}” no longer works. {connection.state_sentence}".strip(),
+            remedy="Connect it again.",
+        )
+    ticket = f"poll:{id(request)}"
+    wait = needs.caller.limits.reserve(connection.id, request.limits, ticket=ticket)
+    while wait > 0:
+        if wait > _LONGEST_WAIT_S:
+            raise CallFailed(
+                "rate_limited", f"“{connection.name}” has to wait before it may call again.", wait_s=wait
+            )
+        await asyncio.sleep(wait)
+        wait = needs.caller.limits.reserve(connection.id, request.limits, ticket=ticket)
+
+
+def look_back(cursor: Any, interval_s: int) -> Any:
+    """Late arrivals and equal moments are read again; keys tell them from new ones."""
+    return overlapping(cursor, max(2 * interval_s, _LEAST_OVERLAP_S))

@@ -1,0 +1,132 @@
+"""The clock's work: what is due is handed on once a second; nothing is ever done in the tick itself.
+
+What is due lies in the database, so a restart loses nothing and one tick looks after all flows.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import Connection
+
+from app.engine.dispatch import RunTicket
+from app.intake import firing
+from app.intake.needs import Needs
+from app.intake.polling import LEASE, poll_once
+from app.log import fields
+from app.storage import triggers
+from app.storage.retention import prune
+from app.storage.triggers import DueTrigger
+
+log = logging.getLogger("plumbline.ticks")
+
+_AT_ONCE = 200
+_JITTER = (0.95, 1.05)
+
+
+class Ticks:
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+        self._scheduler: BackgroundScheduler | None = None
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Leases of polls that an earlier process left behind are void: the caller holds the lock of
+        the data folder."""
+        self._needs.database.write(triggers.end_leases)
+        self._stopping.clear()
+        scheduler = BackgroundScheduler(
+            timezone="UTC",
+            executors={"default": ThreadPoolExecutor(5)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        jobs: list[tuple[str, Callable[[], object], int]] = [
+            ("poll_tick", self.start_due, 1),
+            ("timer_tick", self._needs.engine.wake_due, 1),
+            ("lease_sweep", self._needs.engine.sweep, 5),
+            ("retention", self.prune, 3600),
+        ]
+        for name, work, every_s in jobs:
+            scheduler.add_job(self._guarded(name, work), "interval", seconds=every_s, id=name)
+        scheduler.start()
+        self._scheduler = scheduler
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+            self._scheduler = None
+
+    def _guarded(self, name: str, work: Callable[[], object]) -> Callable[[], None]:
+        """A tick that fails says so and comes again."""
+
+        def tick() -> None:
+            try:
+                work()
+            except Exception:
+                log.exception("%s", fields(event="tick_failed", tick=name))
+
+        return tick
+
+    # ------------------------------------------------------------------------------ what is due
+
+    def start_due(self) -> int:
+        """Polls are begun and schedules fire; how many."""
+        now = self._needs.clock.now()
+        with self._needs.database.read() as db:
+            due = triggers.due(db, now, limit=_AT_ONCE)
+        for one in due:
+            if self._stopping.is_set():
+                break
+            self._start_one(one, now)
+        return len(due)
+
+    def _start_one(self, one: DueTrigger, now: datetime) -> None:
+        """A flow that cannot be started must not keep the others from it."""
+        try:
+            if one.kind == "schedule":
+                self._fire(one, now)
+            else:
+                self._begin_poll(one, now)
+        except Exception:
+            log.exception("%s", fields(event="trigger_failed", flow=one.flow_id))
+
+    def _fire(self, one: DueTrigger, now: datetime) -> None:
+        fire = firing.plan_fire(one, now)
+        ticket: RunTicket | None = self._needs.database.write(lambda c: firing.write_fire(c, one, fire, now))
+        if ticket is not None:
+            self._needs.engine.enqueue([ticket])
+
+    def _begin_poll(self, one: DueTrigger, now: datetime) -> None:
+        """The next moment and the lease are on disk before the poll begins."""
+        wait = timedelta(seconds=one.interval_s * random.uniform(*_JITTER))  # noqa: S311
+        busy = one.lease_until is not None and one.lease_until > now
+
+        def work(connection: Connection) -> bool:
+            lease = None if busy else now + LEASE
+            taken = triggers.advance(
+                connection, one.flow_id, due_at=one.due_at, next_due_at=now + wait, lease_until=lease
+            )
+            return taken and not busy
+
+        if self._needs.database.write(work):
+            self._needs.engine.spawn(poll_once(self._needs, one.flow_id))
+
+    # ------------------------------------------------------------------------------- retention
+
+    def prune(self) -> None:
+        settings = self._needs.settings
+        gone = prune(
+            self._needs.database,
+            now=self._needs.clock.now(),
+            history_days=settings.history_days,
+            stopped=self._stopping.is_set,
+        )
+        if gone.runs or gone.deliveries:
+            log.info("%s", fields(event="pruned", runs=gone.runs, deliveries=gone.deliveries))

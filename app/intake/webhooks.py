@@ -1,0 +1,252 @@
+"""Accepting deliveries: what is answered 2xx is on disk, everything else is refused with a reason.
+
+The order is: who is meant, is it genuine, what does it say, is it new.  The request waits for one
+commit and shares nothing else with the execution of runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import TimeoutError as WaitedTooLong
+
+from sqlalchemy import Connection
+
+from app.engine.dispatch import RunTicket
+from app.errors import DeliveryRefused, NotFound, Unavailable
+from app.flows.model import ConnectorTrigger, WebhookTrigger
+from app.ids import new_id
+from app.intake import verification
+from app.intake.addresses import Address, AddressBook
+from app.intake.bodies import Document, form_document, read_body
+from app.intake.inbound import KEPT_OF_REFUSED, Accepted, Inbound
+from app.intake.needs import Needs
+from app.intake.repetition import arrivals_of
+from app.log import fields
+from app.storage import events, flows
+from app.storage.events import Arrival
+from app.storage.writer import Rows
+
+log = logging.getLogger("plumbline.intake")
+
+_DISK_LOOKED_AT_S = 1.0
+_PAYLOADS_HANDED_OVER = 200
+
+
+class Door:
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+        self.addresses = AddressBook(needs.database, needs.clock)
+        self.unknown = 0  # requests to addresses that do not exist, since the start
+        self._most_bytes = needs.settings.max_body_mb * 1024 * 1024
+        self._free_until = 0.0
+        self._is_low = False
+
+    def accept(
+        self,
+        token: str,
+        *,
+        method: str,
+        path_url: str,
+        query: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        remote_addr: str,
+        too_large: bool = False,
+    ) -> Accepted:
+        """`path_url`: the path alone, `/hooks/…`.  `too_large`: the body was not read to its end."""
+        address = self.addresses.find(token)
+        if address is None:
+            self.unknown += 1
+            raise NotFound("Nothing listens at this address.")
+        self._check_disk()
+        now = self._needs.clock.now()
+        inbound = Inbound(new_id("dlv"), now, method.upper(), path_url, query, headers, body, remote_addr)
+        inbound.by_name = {name.lower(): value for name, value in headers}
+        try:
+            if too_large or len(body) > self._most_bytes:
+                raise self._too_large()
+            return self._admit(address, inbound)
+        except DeliveryRefused as reason:
+            self._record_refusal(address, inbound, reason, keep_body=not too_large)
+            raise
+        except WaitedTooLong as reason:
+            raise Unavailable("The database is too slow now; send this again.") from reason
+
+    # -------------------------------------------------------------------------- may it come in
+
+    def _admit(self, address: Address, inbound: Inbound) -> Accepted:
+        trigger = _listening(address, inbound)
+        handshake = verification.check(self._needs, trigger, inbound)
+        if handshake is not None:
+            return handshake
+        document = _read(inbound)
+        if address.facts.version_id is None:
+            return self._keep_sample(address, trigger, inbound, document)
+        if not address.facts.is_on:
+            raise DeliveryRefused("This flow is switched off.", status=409)
+        found = arrivals_of(self._needs.registry, trigger, inbound, document)
+        as_it_came = len(found) == 1 and found[0].payload is inbound.body
+        row = inbound.row(
+            address.facts.flow_id,
+            outcome="accepted",
+            body=None if as_it_came else inbound.body,
+            reason="" if found else "The body holds no record where this flow looks for records.",
+        )
+        if address.facts.is_held or any(new.dedupe_key is not None for new in found):
+            return self._write_checked(address, trigger, inbound, row, found)
+        return self._write_straight(address, trigger, inbound, row, found)
+
+    def _too_large(self) -> DeliveryRefused:
+        most = self._needs.settings.max_body_mb
+        return DeliveryRefused(f"The body is larger than {most} MB.", status=413)
+
+    def _check_disk(self) -> None:
+        """Looked at once a second: a full disk answers 503 before it answers with broken writes."""
+        now = self._needs.clock.monotonic()
+        if now >= self._free_until:
+            try:
+                free = shutil.disk_usage(self._needs.settings.data_dir).free
+            except OSError:
+                free = 0
+            self._is_low = free < self._needs.settings.min_free_mb * 1024 * 1024
+            self._free_until = now + _DISK_LOOKED_AT_S
+        if self._is_low:
+            raise Unavailable("The server's disk is almost full; nothing was accepted.", retry_after_s=60)
+
+    # --------------------------------------------------------------------------------- keeping
+
+    def _write_straight(
+        self,
+        address: Address,
+        trigger: WebhookTrigger | ConnectorTrigger,
+        inbound: Inbound,
+        row: dict[str, object],
+        found: list[Arrival],
+    ) -> Accepted:
+        rows: Rows = [(events.DELIVERY, row), *self._rows(address, inbound, found, held=False)]
+        tickets = _tickets(address, inbound, found)
+        self._needs.database.writer.write_rows(rows, then=lambda: self._hand_over(tickets))
+        return Accepted(_status(trigger), inbound.delivery_id, [new.event_id for new in found])
+
+    def _write_checked(
+        self,
+        address: Address,
+        trigger: WebhookTrigger | ConnectorTrigger,
+        inbound: Inbound,
+        row: dict[str, object],
+        found: list[Arrival],
+    ) -> Accepted:
+        """Where the transaction has to look first: is it a repetition, is the flow still held."""
+        flow_id = address.facts.flow_id
+
+        def work(connection: Connection) -> tuple[list[Arrival], list[str], bool]:
+            held = address.facts.is_held and events.is_held(connection, flow_id)
+            fresh, repeated = events.take_keys(connection, flow_id, found, now=inbound.received_at)
+            if repeated and not fresh:
+                row.update(outcome="duplicate", reason=f"A repetition of {', '.join(repeated[:5])}.")
+                row["body"] = inbound.body[:KEPT_OF_REFUSED]
+            arrivals = self._rows(address, inbound, fresh, held=held)
+            events.write_all(connection, [(events.DELIVERY, row), *arrivals])
+            return fresh, repeated, held
+
+        fresh, repeated, held = self._needs.database.write(work)
+        if not held:
+            self._hand_over(_tickets(address, inbound, fresh))
+        ids = [new.event_id for new in fresh] + repeated
+        if repeated and not fresh:
+            return Accepted(200, inbound.delivery_id, ids, duplicate=True, state="duplicate")
+        return Accepted(_status(trigger), inbound.delivery_id, ids)
+
+    def _rows(self, address: Address, inbound: Inbound, found: list[Arrival], *, held: bool) -> Rows:
+        return events.arrival_rows(
+            found,
+            flow_id=address.facts.flow_id,
+            version_id=address.facts.version_id or "",
+            delivery_id=inbound.delivery_id,
+            source="webhook",
+            now=inbound.received_at,
+            held=held,
+        )
+
+    def _hand_over(self, tickets: list[RunTicket]) -> None:
+        """The runs are on disk: whatever goes wrong here, the next sweep finds them."""
+        try:
+            self._needs.engine.enqueue(tickets)
+        except Exception:
+            log.exception("%s", fields(event="hand_over_failed", runs=len(tickets)))
+
+    def _keep_sample(
+        self,
+        address: Address,
+        trigger: WebhookTrigger | ConnectorTrigger,
+        inbound: Inbound,
+        document: Document,
+    ) -> Accepted:
+        """A flow that was never published shows in the builder what its sender sends."""
+        found = arrivals_of(self._needs.registry, trigger, inbound, document)
+        sample = found[0].document if found else document.value
+        row = inbound.row(address.facts.flow_id, outcome="sample", body=inbound.body[:KEPT_OF_REFUSED])
+
+        def work(connection: Connection) -> None:
+            flows.set_sample(connection, address.facts.flow_id, sample)
+            events.write_all(connection, [(events.DELIVERY, row)])
+
+        self._needs.database.write(work)
+        return Accepted(202, inbound.delivery_id, state="sample")
+
+    def _record_refusal(
+        self, address: Address, inbound: Inbound, reason: DeliveryRefused, *, keep_body: bool
+    ) -> None:
+        small = keep_body and len(inbound.body) <= self._most_bytes
+        body = inbound.body[:KEPT_OF_REFUSED] if small else None
+        row = inbound.row(address.facts.flow_id, outcome="refused", body=body, reason=reason.sentence)
+        self._needs.database.writer.write_rows([(events.DELIVERY, row)])
+        log.info("%s", fields(event="delivery_refused", delivery=inbound.delivery_id, status=reason.status))
+
+
+def _listening(address: Address, inbound: Inbound) -> WebhookTrigger | ConnectorTrigger:
+    """The trigger that takes this request, if the address is still in use."""
+    retires_at = address.facts.retires_at
+    if retires_at is not None and retires_at <= inbound.received_at:
+        raise DeliveryRefused(
+            "This address was replaced by a new one and no longer works.",
+            status=410,
+            remedy="Copy the new address from the flow's trigger.",
+        )
+    trigger = address.trigger
+    if trigger is None:
+        raise DeliveryRefused("This flow does not start with a webhook any more.", status=409)
+    methods = trigger.methods if isinstance(trigger, WebhookTrigger) else ("POST", "GET", "PUT")
+    if inbound.method not in methods:
+        raise DeliveryRefused(
+            f"This address takes {' and '.join(methods)}, not {inbound.method[:20]}.", status=405
+        )
+    return trigger
+
+
+def _read(inbound: Inbound) -> Document:
+    if inbound.method == "GET":
+        return form_document(inbound.query)
+    return read_body(
+        inbound.body,
+        inbound.content_type,
+        query=inbound.query,
+        encoding=inbound.by_name.get("content-encoding", ""),
+    )
+
+
+def _tickets(address: Address, inbound: Inbound, found: list[Arrival]) -> list[RunTicket]:
+    flow_id, version_id = address.facts.flow_id, address.facts.version_id or ""
+    delivery = events.delivery_scope(inbound.method, inbound.shown_headers(), inbound.shown_query())
+    few = len(found) <= _PAYLOADS_HANDED_OVER
+    return [
+        RunTicket(new.run_id, flow_id, version_id, new.event_id, new.payload if few else None, delivery)
+        for new in found
+    ]
+
+
+def _status(trigger: WebhookTrigger | ConnectorTrigger) -> int:
+    """Some services take nothing but 200 for success."""
+    return 200 if isinstance(trigger, ConnectorTrigger) else 202
