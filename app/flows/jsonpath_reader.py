@@ -116,6 +116,8 @@ class _Reader:
     def path(self) -> Read:
         if not self.takes("$"):
             self.refuse("it has to begin with $", "Write it like $.customer.email.")
+        if self.text[-1] in " \t\n\r":
+            self.refuse("it ends with a space")
         self.canonical.append("$")
         while True:
             self.skip()

@@ -107,7 +107,7 @@ def _use(name: str, args: tuple[str, ...], text: str) -> Use:
     if function is None:
         hint = nearest_hint(name, FUNCTIONS, "There is")
         raise MappingFailed(
-            f"There is no function '{name}' (in '{{{{{text}}}}}'). {hint}".rstrip(), reference=text
+            f"There is no function '{name}' (in '{{{{{text[:100]}}}}}'). {hint}".rstrip(), reference=text
         )
     return Use(name, function.checked(args), function)
 

@@ -100,7 +100,7 @@ class Notes:
         if step_id == self.definition.trigger.id:
             return {"run"}
         seen = {step.id for step in before(self.definition, step_id)}
-        return seen | {self.definition.trigger.id, "run", "delivery"}
+        return seen | {self.definition.trigger.id, "trigger", "run", "delivery"}
 
     # ----------------------------------------------------------------------------- checking
 

@@ -18,6 +18,7 @@ _ARGUMENT = re.compile(
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MOST_REFERENCES = 1000
 _MOST_FUNCTIONS = 20
+_LONGEST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def _body(text: str, at: int) -> tuple[str, int]:
 
 
 def _refuse(part: str, reason: str) -> NoReturn:
+    part = part if len(part) <= _LONGEST_SHOWN else part[:_LONGEST_SHOWN] + "…"
     raise MappingFailed(
         f"'{part}' cannot be read: {reason}.",
         reference=part,
