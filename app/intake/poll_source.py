@@ -72,7 +72,9 @@ class RequestSource:
         scope = {"run": self._facts, "cursor": "" if since is None else since}
         request, _ = build_request(self._needs.connections, self._trigger.request, scope, findings)
         answer = await send(self._needs, look, request)
-        yield records_in(answer.document(self._trigger.request.parse), self._trigger.items)
+        document = answer.document(self._trigger.request.parse)
+        is_xml = answer.body.lstrip()[:1] == b"<"
+        yield records_in(document, self._trigger.items, is_xml=is_xml)
 
 
 async def send(needs: Needs, look: Look, request: CallRequest) -> Answer:

@@ -36,9 +36,10 @@ _EPOCH_FROM = 1_000_000_000  # smaller numbers are ids or counts, not seconds si
 # -------------------------------------------------------------------------------------- records
 
 
-def records_in(document: Any, items: str) -> list[Any]:
+def records_in(document: Any, items: str, *, is_xml: bool = False) -> list[Any]:
     """`items` is a JSONPath; a path to a list means its entries.  Raises CallFailed when the answer
-    has nothing at that place, which is not the same as an empty list there."""
+    has nothing at that place, which is not the same as an empty list there; in XML, an empty list is
+    simply not there."""
     feed = _feed(document)
     if items in ("", "$[*]", "$"):
         if feed is not None:
@@ -49,7 +50,7 @@ def records_in(document: Any, items: str) -> list[Any]:
         found = find(base, document)
     except MappingFailed as reason:
         raise _unreadable(f"The records cannot be found: {reason.sentence}") from reason
-    if not found and feed is None and not _is_xml(document):
+    if not found and feed is None and not is_xml:
         raise _unreadable(f"The answer has nothing at {items}: its form may have changed.")
     records: list[Any] = []
     for value in found:
@@ -78,11 +79,6 @@ def _feed(document: Any) -> list[Any] | None:
                 value = value.get(name) if isinstance(value, dict) else None
             return value if isinstance(value, list) else [] if value is None else [value]
     return None
-
-
-def _is_xml(document: Any) -> bool:
-    """One root, as every XML document has; an empty list of records is simply not there in XML."""
-    return isinstance(document, dict) and len(document) == 1 and not isinstance([*document.values()][0], list)
 
 
 def _unreadable(sentence: str) -> CallFailed:

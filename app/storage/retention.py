@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, tuple_
+from sqlalchemy import Connection, delete, select, tuple_
 
 from app.ids import id_floor
 from app.storage.db import Database
@@ -76,7 +76,7 @@ def _runs(connection: Connection, states: tuple[str, ...], before: datetime) -> 
     return len(ids)
 
 
-def _old_runs(connection: Connection, states: tuple[str, ...], before: datetime) -> Sequence[Row[Any]]:
+def _old_runs(connection: Connection, states: tuple[str, ...], before: datetime) -> Sequence[Any]:
     """Old is what ended long ago; a run that waited may have begun a year before."""
     for state in states:
         found = connection.execute(
@@ -90,7 +90,7 @@ def _old_runs(connection: Connection, states: tuple[str, ...], before: datetime)
     return []
 
 
-def _unneeded_events(connection: Connection, gone: Sequence[Row[Any]]) -> set[str]:
+def _unneeded_events(connection: Connection, gone: Sequence[Any]) -> set[str]:
     """An event stays as long as a replay, or the run that was replayed, is still there."""
     family = {row.id for row in gone} | {row.replay_of for row in gone if row.replay_of is not None}
     living = select(Run.event_id).where(Run.replay_of.in_(family) | Run.id.in_(family))
