@@ -1,0 +1,49 @@
+"""Small helpers of the builder's templates: ids of fields, keys of inputs, operators in groups."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import available_timezones
+
+from flask import Blueprint, Flask
+from flask.blueprints import BlueprintSetupState
+
+from app.flows.conditions import OPERATORS
+from app.web.builder_forms import field_key
+
+blueprint = Blueprint("builder_filters", __name__)
+
+_ODD = re.compile(r"[^a-zA-Z0-9_]")
+
+
+def field_id(name: str) -> str:
+    """A field's name as an id that needs no escaping in selectors: `request.url` is `request-url`."""
+    return _ODD.sub(lambda match: "-" if match.group() == "." else f"-{ord(match.group()):x}-", name)
+
+
+def operator_groups() -> list[tuple[str, list[tuple[str, str]]]]:
+    """(label of the group, its operators with their words), in the order they were written."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for key, facts in OPERATORS.items():
+        groups.setdefault(facts.group, []).append((key, facts.label))
+    return list(groups.items())
+
+
+def needs_right(operator: str) -> bool:
+    facts = OPERATORS.get(operator)  # type: ignore[call-overload]
+    return facts is None or bool(facts.needs_right)
+
+
+def zones() -> list[str]:
+    return sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
+
+
+@blueprint.record_once
+def _register(state: BlueprintSetupState) -> None:
+    app: Flask = state.app
+    app.jinja_env.filters |= {"field_id": field_id, "field_key": field_key}
+    app.jinja_env.globals |= {
+        "operator_groups": operator_groups,
+        "needs_right": needs_right,
+        "time_zones": zones,
+    }

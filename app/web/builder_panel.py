@@ -1,0 +1,162 @@
+"""The panel of the trigger or step that is selected: its data, its tabs, its samples."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.errors import NotFound
+from app.flows.edit import find_step
+from app.flows.model import ConnectorTrigger, Mapping, Step, Trigger
+from app.intake.activation import hook_address
+from app.web.builder_forms import Data, at
+from app.web.builder_inputs import ShownInput, facts_of, has_extra, shown_inputs
+from app.web.builder_kinds import shown_data
+from app.web.builder_scope import Scope, Source, lists_in, scope_for, sources
+from app.web.builder_times import Times, upcoming
+from app.web.builder_view import Card, Editor
+from app.web.context import parts
+from app.web.mapping import Preview, mapping_of, preview
+
+
+@dataclass
+class Panel:
+    """The trigger or step whose form is shown: its data as it was typed, and what was wrong with it."""
+
+    editor: Editor
+    part: Step | Trigger
+    tab: str
+    data: Data
+    errors: Map[str, str] = field(default_factory=dict)
+    focus: str = ""
+    result: Any = None
+
+    @property
+    def is_trigger(self) -> bool:
+        return self.part is self.editor.definition.trigger
+
+    @property
+    def action(self) -> str:
+        """Where the form goes."""
+        place = "trigger" if self.is_trigger else f"steps/{self.part.id}"
+        return f"/flows/{self.editor.flow.id}/{place}"
+
+    @functools.cached_property
+    def card(self) -> Card:
+        return self.editor.card(self.part)
+
+    @functools.cached_property
+    def tabs(self) -> list[tuple[str, str]]:
+        return tabs_of(self.part)
+
+    @functools.cached_property
+    def scope(self) -> Scope:
+        editor = self.editor
+        return scope_for(
+            editor.definition, self.part.id, editor.samples, flow_id=editor.flow.id, now=parts().clock.now()
+        )
+
+    @functools.cached_property
+    def sources(self) -> list[Source]:
+        return sources(self.editor.definition, self.part.id, self.scope)
+
+    @functools.cached_property
+    def lists(self) -> list[tuple[Source, Any]]:
+        return lists_in(self.sources)
+
+    def at(self, path: str) -> Any:
+        return at(self.data, path)
+
+    def text(self, path: str) -> str:
+        value = self.at(path)
+        return "" if value is None or isinstance(value, dict | list) else str(value)
+
+    def mapping(self, path: str) -> Mapping:
+        return mapping_of(self.at(path))
+
+    def rows(self, path: str) -> list[Any]:
+        value = self.at(path)
+        return value if isinstance(value, list) else []
+
+    @functools.cached_property
+    def address(self) -> str:
+        """The inbound address; it is made the first time it is shown."""
+        return hook_address(parts(), self.editor.flow.id)
+
+    @property
+    def times(self) -> Times:
+        return upcoming(
+            self.text("when"), str(self.data.get("time_zone") or self.editor.definition.time_zone)
+        )
+
+    @property
+    def waits_for_sample(self) -> bool:
+        """Nothing came in yet, and something could."""
+        return self.editor.definition.trigger.kind == "webhook" and "trigger" not in self.editor.samples
+
+    @property
+    def can_send(self) -> bool:
+        return self.part.kind in ("http", "action", "email")
+
+    @property
+    def can_fetch(self) -> bool:
+        return self.part.kind == "poll" or getattr(self.facts, "kind", "") == "poll"
+
+    def connection_options(self, connector: str = "") -> list[tuple[str, str]]:
+        """Every connection, or those of one connector, by its name."""
+        return [
+            (found.id, found.name)
+            for found in self.editor.connections
+            if not connector or found.connector == connector
+        ]
+
+    @functools.cached_property
+    def facts(self) -> Any:
+        """What the connector says of this action or trigger; None where it is not installed."""
+        return facts_of(self.part, self.editor.registry)
+
+    @functools.cached_property
+    def inputs(self) -> list[ShownInput]:
+        return shown_inputs(self.part, self.facts)
+
+    @property
+    def has_extra(self) -> bool:
+        return has_extra(self.facts)
+
+    def preview(self, path: str, label: str, required: bool) -> Preview:
+        return preview(label, self.mapping(path), self.scope, required=required)
+
+
+def tabs_of(part: Step | Trigger) -> list[tuple[str, str]]:
+    """The key and the word of each tab; the first is shown at first."""
+    if part.kind in ("webhook", "schedule", "manual"):
+        return [("fields", "Set-up"), ("test", "Sample")]
+    if part.kind == "poll":
+        return [("fields", "Set-up"), ("test", "Test")]
+    if isinstance(part, ConnectorTrigger) or part.kind == "action":
+        return [("connection", "Connection"), ("fields", "Fields"), ("test", "Test")]
+    return [("fields", "Fields"), ("test", "Test")]
+
+
+def part_of(editor: Editor, part_id: str) -> Step | Trigger:
+    """A step that is gone (deleted in another tab) shows the trigger instead of an error."""
+    if part_id in ("", editor.definition.trigger.id):
+        return editor.definition.trigger
+    try:
+        return find_step(editor.definition, part_id)
+    except NotFound:
+        return editor.definition.trigger
+
+
+def open_panel(editor: Editor, part_id: str, tab: str = "") -> Panel:
+    part = part_of(editor, part_id)
+    known = [key for key, _ in tabs_of(part)]
+    chosen = tab if tab in known else _first_tab(part, known)
+    return Panel(editor, part, chosen, shown_data(part))
+
+
+def _first_tab(part: Step | Trigger, known: list[str]) -> str:
+    """Straight to the fields where the connection is chosen already."""
+    return "fields" if getattr(part, "connection_id", "") else known[0]
