@@ -22,6 +22,15 @@ log = logging.getLogger("plumbline.server")
 _GRACE_S = 20.0
 
 
+class _OneProcess(MTServer):
+    """granian with its worker as a thread of this process.  It offers that for interpreters without
+    a global lock; with one it works as well, measured as fast as its worker process
+    (docs/decisions), and writer, engine and pages can share one process."""
+
+    def _check_gil(self) -> None:
+        return
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.  Raises SettingInvalid when it cannot start."""
     set_up_logging(settings.log_level)
@@ -38,7 +47,7 @@ def serve(settings: Settings) -> None:
 def _serve_web(parts: Parts) -> None:
     app = create_app(parts)
     settings = parts.settings
-    server = MTServer(
+    server = _OneProcess(
         "plumbline",
         address=settings.host,
         port=settings.port,
@@ -46,7 +55,7 @@ def _serve_web(parts: Parts) -> None:
         workers=1,
         blocking_threads=settings.web_threads,
         websockets=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         workers_kill_timeout=5,
     )
     server.on_startup(lambda: _greet(parts))

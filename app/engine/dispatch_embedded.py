@@ -154,7 +154,5 @@ class EmbeddedDispatcher:
         """Short waits are timed here to the millisecond; longer ones are found by the tick."""
         wait = (wake_at - self._clock.now()).total_seconds()
         if wait < _TIMER_HORIZON_S and not self._stopping:
-            again = RunTicket(
-                ticket.run_id, ticket.flow_id, ticket.version_id, ticket.event_id, fresh=False
-            )
+            again = RunTicket(ticket.run_id, ticket.flow_id, ticket.version_id, ticket.event_id, fresh=False)
             asyncio.get_running_loop().call_later(max(wait, 0), self.enqueue, [again])

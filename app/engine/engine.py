@@ -32,9 +32,7 @@ class Engine:
     def __init__(self, means: Means) -> None:
         self.means = means
         self.runs = Runs(means)
-        self.dispatcher = EmbeddedDispatcher(
-            self.runs.execute, means.clock, slots=means.settings.concurrency
-        )
+        self.dispatcher = EmbeddedDispatcher(self.runs.execute, means.clock, slots=means.settings.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

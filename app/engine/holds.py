@@ -66,9 +66,7 @@ def _mark_flow(db: Connection, flow_id: str, *, held: bool) -> None:
     db.execute(update(Flow).where(Flow.id == flow_id).values(is_held=held))
 
 
-def _release(
-    database: Database, dispatcher: Dispatcher, find: Callable[[Executor], list[OpenRun]]
-) -> int:
+def _release(database: Database, dispatcher: Dispatcher, find: Callable[[Executor], list[OpenRun]]) -> int:
     """In batches, oldest first; each batch is queued in the database before it is handed over."""
 
     def queue_batch(db: Connection) -> list[OpenRun]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from app.engine.context import RunContext
@@ -112,7 +113,7 @@ async def _perform_paths(ctx: RunContext, step: PathsStep, scope: Scope, key: st
     taken = _decided(ctx, key) or _decide(ctx, step, scope, key)
     prefix = key.removesuffix(step.id)
     branches = [path for path in step.paths if path.id in taken["taken"]]
-    work = [lambda path=path: _run_path(ctx, path, scope, prefix) for path in branches]
+    work = [partial(_run_path, ctx, path, scope, prefix) for path in branches]
     await _all(work, concurrency=1, one_by_one=False)
     ctx.end_step(key, "succeeded", output=taken)
     return taken
@@ -156,10 +157,7 @@ async def _perform_for_each(ctx: RunContext, step: ForEachStep, scope: Scope, ke
     items = _items(fill("Items", step.items, scope, findings, required=True))
     if key not in ctx.records:
         ctx.begin_step(key, output={"count": len(items)})
-    work = [
-        lambda index=index, item=item: _run_item(ctx, step, scope, key, index, item)
-        for index, item in enumerate(items)
-    ]
+    work = [partial(_run_item, ctx, step, scope, key, index, item) for index, item in enumerate(items)]
     results = await _all(work, concurrency=step.concurrency, one_by_one=True)
     output = {"count": len(items), "results": results}
     ctx.end_step(key, "succeeded", output=output, findings=findings)
@@ -172,9 +170,7 @@ def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-async def _run_item(
-    ctx: RunContext, step: ForEachStep, scope: Scope, key: str, index: int, item: Any
-) -> Any:
+async def _run_item(ctx: RunContext, step: ForEachStep, scope: Scope, key: str, index: int, item: Any) -> Any:
     inner = {**scope, step.id: {"item": item, "index": index}}
     try:
         return await run_steps(ctx, step.steps, inner, f"{key}[{index}].")
@@ -183,7 +179,7 @@ async def _run_item(
 
 
 async def _all(
-    work: list[Callable[[], Awaitable[Any]]], *, concurrency: int, one_by_one: bool
+    work: Sequence[Callable[[], Awaitable[Any]]], *, concurrency: int, one_by_one: bool
 ) -> list[Any]:
     """All outcomes, in order.  One that fails does not keep the others from being done; a `stop`
     does.  With `one_by_one` and no concurrency, one that waits holds those behind it."""
@@ -211,10 +207,13 @@ async def _all(
 
 
 def _is_stopped(interrupted: list[RunEnds | RunWaits], in_order: bool) -> bool:
-    return any(
-        (isinstance(signal, RunEnds) and signal.state != "dead") or (in_order and isinstance(signal, RunWaits))
-        for signal in interrupted
-    )
+    for signal in interrupted:
+        if isinstance(signal, RunEnds):
+            if signal.state != "dead":
+                return True
+        elif in_order:
+            return True
+    return False
 
 
 def _most_urgent(interrupted: list[RunEnds | RunWaits], of: int) -> RunEnds | RunWaits:

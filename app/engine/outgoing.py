@@ -41,9 +41,7 @@ class Outgoing:
     moves_on: Sequence[int] = field(default=())  # statuses that mean "try the next request"
 
 
-async def send(
-    ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: Via | None = None
-) -> Answer:
+async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: Via | None = None) -> Answer:
     """The answer of a call that succeeded.  Raises RunWaits (retry, rate limit, held connection,
     unknown outcome) or StepFails; both after everything is among the rows to be committed.
     `via`: how it is sent, if not over HTTP."""
@@ -127,19 +125,24 @@ async def _wait_for_budget(ctx: RunContext, outgoing: Outgoing, request: CallReq
     """Seconds waited.  A longer wait becomes a row, so that it holds no place in the line."""
     if request.connection is None:
         return 0.0
-    wait = ctx.means.caller.limits.reserve(
-        request.connection.id, request.limits, ticket=f"{ctx.run_id}:{outgoing.key}:{outgoing.part}"
-    )
-    if wait <= 0:
-        return 0.0
-    if wait <= _WAIT_IN_PLACE_S:
+    waited = 0.0
+    ticket = f"{ctx.run_id}:{outgoing.key}:{outgoing.part}"
+    while (wait := ctx.means.caller.limits.reserve(request.connection.id, request.limits, ticket=ticket)) > 0:
+        if waited + wait > _WAIT_IN_PLACE_S:
+            raise _its_turn_comes(ctx, outgoing, request.connection, wait)
         await asyncio.sleep(wait)
-        return wait
-    raise RunWaits(
+        waited += wait
+    return waited
+
+
+def _its_turn_comes(
+    ctx: RunContext, outgoing: Outgoing, connection: ConnectionFacts, wait: float
+) -> RunWaits:
+    return RunWaits(
         "rate_limit",
         step_key=outgoing.key,
         wake_at=ctx.now() + timedelta(seconds=wait),
-        sentence=f"Waits its turn: “{request.connection.name}” takes only so many calls at a time.",
+        sentence=f"Waits its turn: “{connection.name}” takes only so many calls at a time.",
     )
 
 
@@ -162,7 +165,11 @@ async def _judge(
     if verdict.what == "again":
         raise _try_later(ctx, outgoing, failure, verdict, attempt)
     raise StepFails(
-        failure.kind, failure.sentence, remedy=failure.remedy, mapped=outgoing.mapped, findings=outgoing.findings
+        failure.kind,
+        failure.sentence,
+        remedy=failure.remedy,
+        mapped=outgoing.mapped,
+        findings=outgoing.findings,
     )
 
 

@@ -15,9 +15,7 @@ from app.ids import new_id
 from app.storage.db import Database
 from app.storage.models import OPEN_STATES, Flow, Run, StepRecord
 
-_KEPT_COLUMNS = [
-    name for name in StepRecord.__table__.columns.keys() if name != "run_id"
-]
+_KEPT_COLUMNS = [one.name for one in StepRecord.__table__.columns if one.name != "run_id"]
 
 
 def replay(
@@ -91,9 +89,7 @@ def _take_over_steps(db: Connection, old_run: str, new_run: str) -> None:
     db.execute(insert(StepRecord).from_select(["run_id", *_KEPT_COLUMNS], kept))
 
 
-def decide_unknown(
-    database: Database, dispatcher: Dispatcher, run_id: str, *, was_sent: bool
-) -> None:
+def decide_unknown(database: Database, dispatcher: Dispatcher, run_id: str, *, was_sent: bool) -> None:
     """A person looked at the service: the step counts as done, or is sent again under its key."""
 
     def mark(db: Connection) -> RunTicket:
@@ -102,9 +98,7 @@ def decide_unknown(
             raise FlowInvalid("This run no longer waits for that decision.")
         _settle_step(db, run_id, was_sent=was_sent)
         db.execute(
-            update(Run)
-            .where(Run.id == run_id)
-            .values(state="queued", reason="", wake_at=None, sentence="")
+            update(Run).where(Run.id == run_id).values(state="queued", reason="", wake_at=None, sentence="")
         )
         return RunTicket(run.id, run.flow_id, run.version_id, run.event_id, fresh=False)
 
@@ -113,7 +107,9 @@ def decide_unknown(
 
 def _settle_step(db: Connection, run_id: str, *, was_sent: bool) -> None:
     state = "succeeded" if was_sent else "retry"
-    sentence = "A person saw at the service that it had arrived." if was_sent else "A person had it sent again."
+    sentence = (
+        "A person saw at the service that it had arrived." if was_sent else "A person had it sent again."
+    )
     db.execute(
         update(StepRecord)
         .where(StepRecord.run_id == run_id, StepRecord.state == "unknown")

@@ -59,15 +59,16 @@ class Runs:
     # ------------------------------------------------------------------------------ taking up
 
     async def _take_up(self, ticket: RunTicket) -> RunContext | None:
-        version = self.versions.kept(ticket.version_id) or await self._read(
-            lambda: self.versions.get(ticket.version_id)
-        )
+        version = self.versions.kept(ticket.version_id)
+        if version is None:
+            version = await self._read(lambda: self.versions.get(ticket.version_id))
+        known = version
         if ticket.fresh and ticket.payload is not None:
             scope = _scope(version, ticket.run_id, ticket.payload, self.means.clock.now())
             if version.wants_delivery:
                 scope["delivery"] = ticket.delivery
             return RunContext(self.means, ticket.run_id, version, scope)
-        return await self._read(lambda: self._take_up_again(ticket, version))
+        return await self._read(lambda: self._take_up_again(ticket, known))
 
     def _take_up_again(self, ticket: RunTicket, version: Version) -> RunContext | None:
         """From what is on record; None when the run has ended or waits for something else."""

@@ -29,7 +29,9 @@ async def perform_action(ctx: RunContext, step: ActionStep, scope: Scope, key: s
     check(action, values, mapped, findings)
     connection = ctx.means.connections.get(step.connection_id) if step.connection_id else None
     answer = None
-    for outgoing, request in requests_of(ctx, step, key, connector, action, connection, (values, extra), findings):
+    for outgoing, request in requests_of(
+        ctx, step, key, connector, action, connection, (values, extra), findings
+    ):
         outgoing.mapped = mapped
         answer = await send(ctx, outgoing, request)
         if answer.status not in outgoing.moves_on:

@@ -57,9 +57,7 @@ def build_request(
     return request, mapped
 
 
-def _body(
-    described: HttpRequest, scope: Scope, findings: list[Finding]
-) -> tuple[Any, bytes | None, str]:
+def _body(described: HttpRequest, scope: Scope, findings: list[Finding]) -> tuple[Any, bytes | None, str]:
     if described.body_kind == "none":
         return None, None, ""
     if described.body_kind == "raw":
@@ -87,7 +85,7 @@ def _fill_json(text: str, scope: Scope, findings: list[Finding]) -> Any:
         raise StepFails(
             "invalid_payload",
             f"The body is not valid JSON: {reason}.",
-            remedy="Mend the JSON; references stand inside quotes, as in {\"email\": \"{{$.email}}\"}.",
+            remedy='Mend the JSON; references stand inside quotes, as in {"email": "{{$.email}}"}.',
         ) from reason
     filled = _fill_node(template, scope, findings)
     return None if filled is MISSING else filled

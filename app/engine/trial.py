@@ -71,7 +71,9 @@ def _preview(ctx: RunContext, step: Step, scope: Scope, result: TrialResult) -> 
     findings = result.findings
     match step:
         case HttpStep():
-            result.request, result.mapped = build_request(ctx.means.connections, step.request, scope, findings)
+            result.request, result.mapped = build_request(
+                ctx.means.connections, step.request, scope, findings
+            )
         case ActionStep():
             _preview_action(ctx, step, scope, result)
         case EmailStep():
@@ -154,7 +156,9 @@ def _keep_test_run(db: Connection, means: Means, version: Version, run_id: str, 
         },
     )
     event = {"id": event_id, "flow_id": version.flow_id, "source": "test", "label": "Test of a step"}
-    db.execute(insert(Event), {**event, "received_at": now, "payload": orjson.dumps(payload), "duplicates": 0})
+    db.execute(
+        insert(Event), {**event, "received_at": now, "payload": orjson.dumps(payload), "duplicates": 0}
+    )
     run = {"id": run_id, "flow_id": version.flow_id, "version_id": version.id, "event_id": event_id}
     state = {"state": "running", "reason": "", "label": "Test of a step", "source": "test"}
     db.execute(insert(Run), {**run, **state, "created_at": now, "started_at": now})
