@@ -1,0 +1,471 @@
+"""What a connector's files may say; everything else is refused.
+
+`connector.yaml` is the Connector; each file in `triggers/`, `actions/` and `lookups/` is one
+Trigger, Action or Lookup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from app.catalog.auth import Auth, AuthField
+from app.catalog.templates import TemplateText, TemplateTree
+from app.catalog.values import Day, Duration, HeaderName, JsonPath, Key, Model, Pattern, Place, Url, Words
+from app.errors import ErrorKind
+
+__all__ = ["Auth", "AuthField"]
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+BodyKind = Literal["none", "json", "form", "multipart", "raw"]
+FieldType = Literal[
+    "string",
+    "text",
+    "email",
+    "url",
+    "phone",
+    "number",
+    "integer",
+    "bool",
+    "date",
+    "datetime",
+    "choice",
+    "list",
+    "json",
+    "fields",
+]
+OutputType = Literal["string", "number", "integer", "bool", "date", "datetime", "list", "object"]
+Category = Literal["ads", "analytics", "commerce", "content", "crm", "email", "forms", "messaging", "other"]
+
+
+# ------------------------------------------------------------------------------ fields in, fields out
+
+
+class InputField(Model):
+    """`fields`: the account's own fields, found by the lookup.  `apart`: used by name, not part of
+    `${fields}`.  `lookup`: where the choices (or, for `fields`, the fields) come from."""
+
+    key: Key
+    label: Words
+    type: FieldType = "string"
+    required: bool = False
+    help: str = ""
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    lookup: Key | None = None
+    pattern: Pattern | None = None
+    longest: int | None = Field(default=None, ge=1)
+    apart: bool = False
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> InputField:
+        if self.type == "choice" and not (self.choices or self.lookup):
+            raise ValueError(f"the choice '{self.key}' has neither choices nor a lookup")
+        if self.choices and self.type not in ("choice", "list"):
+            raise ValueError(f"'{self.key}' has choices, so its type has to be choice or list")
+        if self.type == "fields" and (self.required or self.apart):
+            raise ValueError(f"'{self.key}' stands for other fields: it is neither required nor apart")
+        return self
+
+
+class OutputField(Model):
+    """`path` is seen from what `select` finds."""
+
+    path: JsonPath
+    label: Words
+    type: OutputType = "string"
+    sample: Any = None
+
+
+class Output(Model):
+    select: JsonPath = "$"
+    fields: tuple[OutputField, ...] = ()
+
+
+# ---------------------------------------------------------------------------------- one request
+
+
+class ErrorRule(Model):
+    """First match wins.  `says`: only when the answer holds this text.  `message` may use
+    `${response.path}`.  `wait`: `header:Name` or a number of seconds such as `10s`."""
+
+    status: tuple[int, ...] = Field(min_length=1)
+    says: str = ""
+    kind: ErrorKind
+    message: TemplateText = ""
+    wait: str = Field(default="", pattern=r"^(header:[A-Za-z0-9-]+|\d{1,5}s)?$")
+
+
+class Success(Model):
+    """For services that answer 200 and say in the body whether it worked.  `kinds`: what the text
+    found at `message` means; `kind` for all others."""
+
+    path: JsonPath
+    equals: str | int | bool | None
+    message: JsonPath = ""
+    kind: ErrorKind = "invalid_payload"
+    kinds: dict[str, ErrorKind] = {}
+
+    @model_validator(mode="after")
+    def _kinds_need_a_message(self) -> Success:
+        if self.kinds and not self.message:
+            raise ValueError("kinds are looked up by the text at message, which is missing")
+        return self
+
+
+class Request(Model):
+    """`next_on`: with these statuses the next request is tried.  `limits`: the windows it counts in,
+    None = those marked as default."""
+
+    id: Key = "request"
+    method: Method
+    path: TemplateText
+    query: TemplateTree = {}
+    headers: dict[HeaderName, TemplateText] = {}
+    body: TemplateTree = None
+    body_kind: BodyKind | None = None
+    content_type: str = ""
+    limits: tuple[Key, ...] | None = None
+    next_on: tuple[int, ...] = ()
+    errors: tuple[ErrorRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Request:
+        if not self.path.startswith("/"):
+            raise ValueError(f"the path '{self.path[:60]}' has to begin with /")
+        if not isinstance(self.query, dict):
+            raise ValueError("query has to be a table of names and values")
+        if self.method == "GET" and self.body is not None:
+            raise ValueError("a GET request has no body")
+        if self.body_kind == "none" and self.body is not None:
+            raise ValueError("there is a body, but body_kind says none")
+        return self
+
+    @property
+    def kind_of_body(self) -> BodyKind:
+        return self.body_kind or ("none" if self.body is None else "json")
+
+
+class Check(Model):
+    """“Test connection”.  `account`: the part of the answer that names the account."""
+
+    request: Request
+    account: JsonPath = ""
+    success: Success | None = None
+
+
+class Limit(Model):
+    """At most `requests` calls in any `per` seconds, for one connection.  `default`: counts for
+    every request that does not say otherwise."""
+
+    key: Key
+    requests: int = Field(ge=1, le=100_000_000)
+    per: Duration
+    default: bool = False
+
+
+# -------------------------------------------------------------------------- actions and triggers
+
+
+class Operation(Model):
+    key: Key
+    label: Words
+    description: Words
+    docs: Url
+    scopes: tuple[str, ...] = ()
+    input: tuple[InputField, ...] = ()
+    output: Output = Output()
+    success: Success | None = None
+    exempt: str = ""
+
+    @model_validator(mode="after")
+    def _each_input_once(self) -> Operation:
+        keys = [field.key for field in self.input]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"the input '{twice[0]}' is there twice")
+        if sum(field.type == "fields" for field in self.input) > 1:
+            raise ValueError("only one input may have the type fields")
+        return self
+
+
+class Idempotency(Model):
+    """The header under which the service remembers a call, and answers a second one as the first."""
+
+    header: HeaderName = "Idempotency-Key"
+
+
+class Action(Operation):
+    """`idempotent`: doing it twice leaves the service as doing it once.  `identity`: the inputs by
+    which it finds what it changes.  Requests are tried in order (see `Request.next_on`)."""
+
+    idempotent: bool
+    idempotency: Idempotency | None = None
+    identity: tuple[Key, ...] = ()
+    requests: tuple[Request, ...] = Field(min_length=1, max_length=3)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Action:
+        missing = sorted(set(self.identity) - {field.key for field in self.input})
+        if missing:
+            raise ValueError(f"identity names '{missing[0]}', which is no input")
+        if self.requests[-1].next_on:
+            raise ValueError("the last request says next_on, but there is no next one")
+        if any(not request.next_on for request in self.requests[:-1]):
+            raise ValueError("a request that is not the last needs next_on, or the next is never tried")
+        ids = [request.id for request in self.requests]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two requests have the same id")
+        return self
+
+
+class Paginate(Model):
+    """How one gets to the next page.  `cursor`: the value at `next` becomes `${page}`; on the first
+    page there is none.  `page`, `offset`: `${page}` counts up from `start`; a page with fewer than
+    `size` records is the last.  `link`: the address at `next` (`$.path`, or `header:Link` for its
+    rel="next") is the next request."""
+
+    type: Literal["cursor", "page", "offset", "link"]
+    next: Place | Literal[""] = ""
+    start: int | None = Field(default=None, ge=0)
+    size: int = Field(default=0, ge=0, le=10_000)
+    max_pages: int = Field(default=50, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _says_what_it_needs(self) -> Paginate:
+        counts = self.type in ("page", "offset")
+        if counts and not self.size:
+            raise ValueError(f"type {self.type} needs size: how many records a full page has")
+        if not counts and not self.next:
+            raise ValueError(f"type {self.type} needs next: where the next page is named")
+        if counts and self.next:
+            raise ValueError(f"type {self.type} counts by itself: next cannot stand here")
+        return self
+
+
+class Cursor(Model):
+    """The largest value at `path` is kept and handed to the next poll as `${cursor}`, less the
+    overlap; records that come again are known by `dedupe`."""
+
+    path: JsonPath
+    type: Literal["datetime", "number", "string"] = "datetime"
+    start: Literal["now", "beginning"] = "now"
+    overlap: Duration | None = None
+
+    @property
+    def overlap_s(self) -> float:
+        return self.overlap or 0.0
+
+
+class PollTrigger(Operation):
+    """Asks the service every so often.  `dedupe`: the path of what makes a record the same one."""
+
+    kind: Literal["poll"]
+    every: Duration
+    at_least: Duration = 60.0
+    request: Request
+    paginate: Paginate | None = None
+    items: JsonPath
+    cursor: Cursor | None = None
+    dedupe: JsonPath
+    remember: Duration = 30 * 86400.0
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> PollTrigger:
+        if self.every < self.at_least:
+            raise ValueError("every is shorter than at_least")
+        if self.request.next_on:
+            raise ValueError("a poll has one request: next_on cannot stand here")
+        return self
+
+
+class Verify(Model):
+    """How it is known that a delivery is genuine.  `message`: what is signed, put together from
+    {body}, {timestamp}, {id}, {method}, {url}.  `secret`: the key of a secret connection field.
+    `scheme: none` needs a `reason`, which the builder shows."""
+
+    scheme: Literal["hmac_sha256", "hmac_sha1", "standard_webhooks", "token", "none"]
+    secret: Key | Literal[""] = ""
+    header: HeaderName | Literal[""] = ""
+    prefix: str = ""
+    message: str = "{body}"
+    encoding: Literal["hex", "base64"] = "hex"
+    timestamp_header: HeaderName | Literal[""] = ""
+    timestamp_unit: Literal["s", "ms"] = "s"
+    id_header: HeaderName | Literal[""] = ""
+    max_age: Duration = 300.0
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Verify:
+        if self.scheme == "none":
+            if not self.reason:
+                raise ValueError("scheme none needs a reason: why can nobody check who sends this?")
+            return self
+        if not self.secret:
+            raise ValueError(f"scheme {self.scheme} needs secret: the connection field that holds it")
+        if not self.header and self.scheme != "standard_webhooks":
+            raise ValueError(f"scheme {self.scheme} needs header: where the signature stands")
+        for word, header in (("timestamp", self.timestamp_header), ("id", self.id_header)):
+            if "{" + word + "}" in self.message and not header:
+                raise ValueError(f"message holds {{{word}}}, so {word}_header has to be there")
+        return self
+
+    @property
+    def algorithm(self) -> Literal["sha256", "sha1"]:
+        return "sha1" if self.scheme == "hmac_sha1" else "sha256"
+
+    @property
+    def max_age_s(self) -> int:
+        return int(self.max_age)
+
+
+class HandshakeToken(Model):
+    """What the service sends back to us: the value at `place` has to be the secret field's."""
+
+    place: Place
+    secret: Key
+
+
+class Handshake(Model):
+    """A request by which the service asks whether somebody is there; it starts no run.  It is one
+    when all of `when` hold.  `answer`: what is sent back as text, '' = nothing.  `echo_header`: a
+    header that is sent back as it came.  `signed`: it has to pass `verify` too."""
+
+    method: Literal["GET", "POST", "HEAD"] = "POST"
+    when: dict[Place, str] = {}
+    token: HandshakeToken | None = None
+    answer: Place | Literal[""] = ""
+    echo_header: HeaderName | Literal[""] = ""
+    signed: bool = True
+
+
+class Subscribe(Model):
+    """What a person has to do at the service, step by step."""
+
+    directions: Words
+
+
+class WebhookTrigger(Operation):
+    """The service calls us.  `items`: each match becomes an event of its own ('' = the body is one).
+    `where`: only items (or deliveries) with these values are taken.  `dedupe`: a path in the item,
+    or `header:Name` of the delivery."""
+
+    kind: Literal["webhook"]
+    subscribe: Subscribe
+    verify: Verify
+    handshakes: tuple[Handshake, ...] = ()
+    items: JsonPath | Literal[""] = ""
+    where: dict[Place, str | tuple[str, ...]] = {}
+    dedupe: Place | Literal[""] = ""
+    remember: Duration = 7 * 86400.0
+
+
+Trigger = Annotated[PollTrigger | WebhookTrigger, Field(discriminator="kind")]
+
+
+# --------------------------------------------------------------------------------------- lookups
+
+
+class LookupOptions(Model):
+    """Items as choices of a dropdown; paths are seen from the item."""
+
+    value: JsonPath
+    label: JsonPath
+    note: JsonPath | Literal[""] = ""
+
+
+class LookupType(Model):
+    """What the service calls its kinds of fields, in our words; others become `string`."""
+
+    path: JsonPath
+    map: dict[str, FieldType]
+
+
+class LookupChoices(Model):
+    items: JsonPath
+    value: JsonPath = "$"
+    label: JsonPath = "$"
+
+
+class LookupFields(Model):
+    """Items as the account's own fields."""
+
+    key: JsonPath
+    label: JsonPath
+    type: LookupType | None = None
+    choices: LookupChoices | None = None
+    help: JsonPath | Literal[""] = ""
+
+
+class Lookup(Model):
+    """What only the account knows.  `needs`: inputs that have to be filled in first.  `where`: only
+    items with these values."""
+
+    key: Key
+    label: Words
+    docs: Url | None = None
+    needs: tuple[Key, ...] = ()
+    request: Request
+    success: Success | None = None
+    paginate: Paginate | None = None
+    items: JsonPath
+    where: dict[JsonPath, str | int | bool | None] = {}
+    cache: Duration = 600.0
+    options: LookupOptions | None = None
+    fields: LookupFields | None = None
+
+    @model_validator(mode="after")
+    def _gives_one_thing(self) -> Lookup:
+        if (self.options is None) == (self.fields is None):
+            raise ValueError("a lookup gives either options or fields")
+        return self
+
+
+# ------------------------------------------------------------------------------------ connector
+
+
+class Api(Model):
+    """`checked`: the day somebody last compared these files with the service's documentation."""
+
+    base_url: TemplateText
+    version: str = ""
+    supported_until: Day | None = None
+    changelog: Url | None = None
+    checked: Day
+
+
+class Connector(Model):
+    """`connection_fields`: what every connection has, whatever its auth.  `success`: for all
+    operations that state none of their own."""
+
+    format: Literal[1] = 1
+    key: Key
+    name: Words
+    category: Category
+    description: Words
+    owner: Words
+    docs: Url
+    api: Api
+    connection_fields: tuple[AuthField, ...] = ()
+    auth: tuple[Auth, ...] = Field(min_length=1)
+    headers: dict[HeaderName, TemplateText] = {}
+    check: Check | None = None
+    limits: tuple[Limit, ...] = ()
+    errors: tuple[ErrorRule, ...] = ()
+    success: Success | None = None
+    known_gaps: tuple[str, ...] = ()
+    triggers: dict[str, Trigger] = {}
+    actions: dict[str, Action] = {}
+    lookups: dict[str, Lookup] = {}
+
+    def field_of(self, key: str) -> AuthField | None:
+        """The connection field of that key, whichever auth block asks for it."""
+        return next((field for field in self.all_fields() if field.key == key), None)
+
+    def all_fields(self) -> Iterator[AuthField]:
+        yield from self.connection_fields
+        for auth in self.auth:
+            yield from auth.fields

@@ -1,0 +1,240 @@
+"""Whether everything a connector's files refer to is there: inputs, connection fields, limits, lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.catalog.auth import check_auth
+from app.catalog.definition import (
+    Action,
+    Connector,
+    ErrorRule,
+    InputField,
+    Lookup,
+    PollTrigger,
+    Request,
+    WebhookTrigger,
+)
+from app.catalog.templates import Reference, references_in
+from app.flows.near import nearest_hint
+
+_SECRET_PIPES = frozenset({"path"})
+_SAFE_IN_PATH = (("path",), ("md5lower",), ("number",), ("epoch_s",), ("epoch_ms",))
+_API = ("base_url", "version")
+
+
+@dataclass(frozen=True)
+class Place:
+    """`file` is relative to the connector's folder."""
+
+    file: str
+    field: str
+    roots: frozenset[str]
+    inputs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Fault:
+    file: str
+    field: str
+    sentence: str
+
+
+def faults(connector: Connector) -> Iterator[Fault]:
+    yield from _connector(connector)
+    for action in connector.actions.values():
+        yield from _action(connector, action)
+    for trigger in connector.triggers.values():
+        if isinstance(trigger, PollTrigger):
+            yield from _poll(connector, trigger)
+        else:
+            yield from _webhook(connector, trigger)
+    for lookup in connector.lookups.values():
+        yield from _lookup(connector, lookup)
+
+
+def _connector(connector: Connector) -> Iterator[Fault]:
+    file = "connector.yaml"
+    names = {field.key for field in connector.all_fields()}
+    for auth in connector.auth:
+        try:
+            check_auth(auth, names)
+        except ValueError as reason:
+            yield Fault(file, "auth", f"{reason}.")
+    yield from _base_url(connector, Place(file, "api.base_url", frozenset({"connection", "api"})))
+    yield from _templates(
+        connector, connector.headers, Place(file, "headers", frozenset({"api", "connection"}))
+    )
+    yield from _rules(connector.errors, Place(file, "errors", frozenset({"response"})))
+    if connector.check is not None:
+        here = Place(file, "check.request", frozenset({"api", "connection"}))
+        yield from _request(connector, connector.check.request, here)
+    yield from _twice([limit.key for limit in connector.limits], file, "limits", "limit")
+    yield from _twice([auth.key for auth in connector.auth], file, "auth", "way to connect")
+
+
+def _base_url(connector: Connector, place: Place) -> Iterator[Fault]:
+    """Its fields decide which host gets the secrets, so each is public and held to a pattern."""
+    base_url = connector.api.base_url
+    yield from _templates(connector, base_url, place)
+    used = [one for one in references_in(base_url) if one.root == "connection" and one.path]
+    if not used and not base_url.startswith(("https://", "http://")):
+        yield Fault(place.file, place.field, "the address has to begin with https://.")
+    for reference in used:
+        field = connector.field_of(reference.path[0])
+        if field is not None and (field.secret or not field.pattern):
+            yield Fault(
+                place.file,
+                place.field,
+                f"{reference.text} decides where secrets go: its field has to be public and have a pattern.",
+            )
+
+
+def _twice(keys: list[str], file: str, field: str, noun: str) -> Iterator[Fault]:
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield Fault(file, field, f"the {noun} '{key}' is there twice.")
+
+
+# ----------------------------------------------------------------------------------- operations
+
+
+def _action(connector: Connector, action: Action) -> Iterator[Fault]:
+    file = f"actions/{action.key}.yaml"
+    inputs = frozenset(field.key for field in action.input if field.type != "fields")
+    for request in action.requests:
+        roots = frozenset({"api", "connection", "input", "fields"})
+        yield from _request(connector, request, Place(file, f"requests.{request.id}", roots, inputs))
+    yield from _lookups_of(connector, action.input, file)
+    if any(field.type == "fields" for field in action.input):
+        used = any(one.root == "fields" for one in references_in([r.body for r in action.requests]))
+        if not used:
+            yield Fault(file, "requests", "an input has the type fields, but no body uses ${fields}.")
+
+
+def _poll(connector: Connector, trigger: PollTrigger) -> Iterator[Fault]:
+    file = f"triggers/{trigger.key}.yaml"
+    inputs = frozenset(field.key for field in trigger.input)
+    roots = {"api", "connection", "input"}
+    roots |= {"cursor"} if trigger.cursor is not None else set()
+    roots |= {"page"} if trigger.paginate is not None else set()
+    yield from _request(connector, trigger.request, Place(file, "request", frozenset(roots), inputs))
+    yield from _page_used(trigger.request, trigger.paginate, file)
+    yield from _lookups_of(connector, trigger.input, file)
+
+
+def _webhook(connector: Connector, trigger: WebhookTrigger) -> Iterator[Fault]:
+    file = f"triggers/{trigger.key}.yaml"
+    yield from _lookups_of(connector, trigger.input, file)
+    secrets = [("verify.secret", trigger.verify.secret)]
+    secrets += [("handshakes", shake.token.secret) for shake in trigger.handshakes if shake.token]
+    for field, key in secrets:
+        if not key:
+            continue
+        found = connector.field_of(key)
+        if found is None or not found.secret:
+            yield Fault(file, field, f"'{key}' is no secret field of the connection.")
+
+
+def _lookup(connector: Connector, lookup: Lookup) -> Iterator[Fault]:
+    file = f"lookups/{lookup.key}.yaml"
+    roots = {"api", "connection", "input"} | ({"page"} if lookup.paginate is not None else set())
+    place = Place(file, "request", frozenset(roots), frozenset(lookup.needs))
+    yield from _request(connector, lookup.request, place)
+    yield from _page_used(lookup.request, lookup.paginate, file)
+
+
+def _page_used(request: Request, paginate: Any, file: str) -> Iterator[Fault]:
+    if paginate is None or paginate.type == "link":
+        return
+    if not any(one.root == "page" for one in references_in([request.path, request.query, request.body])):
+        yield Fault(file, "paginate", "the request does not use ${page}, so every page would be the same.")
+
+
+def _lookups_of(connector: Connector, fields: tuple[InputField, ...], file: str) -> Iterator[Fault]:
+    keys = {field.key for field in fields}
+    for field in fields:
+        if not field.lookup:
+            continue
+        place = f"input.{field.key}.lookup"
+        lookup = connector.lookups.get(field.lookup)
+        if lookup is None:
+            hint = nearest_hint(field.lookup, sorted(connector.lookups), "There is")
+            yield Fault(file, place, f"there is no lookups/{field.lookup}.yaml. {hint}".rstrip())
+        elif (lookup.fields is not None) != (field.type == "fields"):
+            given = "fields" if lookup.fields is not None else "options"
+            yield Fault(file, place, f"lookups/{field.lookup}.yaml gives {given}, which does not fit.")
+        elif missing := sorted(set(lookup.needs) - keys):
+            yield Fault(file, place, f"lookups/{field.lookup}.yaml needs '{missing[0]}', which is no input.")
+
+
+# ------------------------------------------------------------------------------------- requests
+
+
+def _request(connector: Connector, request: Request, place: Place) -> Iterator[Fault]:
+    for reference in references_in(request.path):
+        if reference.root != "api" and reference.pipes[-1:] not in _SAFE_IN_PATH:
+            yield Fault(place.file, f"{place.field}.path", f"{reference.text} has to end with | path here.")
+    parts = {
+        "path": request.path,
+        "query": request.query,
+        "headers": request.headers,
+        "body": request.body,
+    }
+    for name, part in parts.items():
+        inner = Place(place.file, f"{place.field}.{name}", place.roots, place.inputs)
+        yield from _templates(connector, part, inner)
+    yield from _rules(request.errors, Place(place.file, f"{place.field}.errors", frozenset({"response"})))
+    known = [limit.key for limit in connector.limits]
+    for key in request.limits or ():
+        if key not in known:
+            hint = nearest_hint(key, known, "There is")
+            yield Fault(place.file, f"{place.field}.limits", f"there is no limit '{key}'. {hint}".rstrip())
+
+
+def _rules(rules: tuple[ErrorRule, ...], place: Place) -> Iterator[Fault]:
+    for rule in rules:
+        for reference in references_in(rule.message):
+            if reference.root != "response" or reference.pipes or not reference.path:
+                yield Fault(
+                    place.file,
+                    place.field,
+                    f"{reference.text} cannot stand in a message, only ${{response.path}}.",
+                )
+
+
+def _templates(connector: Connector, node: Any, place: Place) -> Iterator[Fault]:
+    for reference in references_in(node):
+        sentence = _wrong(connector, reference, place)
+        if sentence:
+            yield Fault(place.file, place.field, f"{reference.text}: {sentence}")
+
+
+def _wrong(connector: Connector, reference: Reference, place: Place) -> str:
+    root, path = reference.root, reference.path
+    if root not in place.roots:
+        return f"'{root}' is not known in this place. There is {', '.join(sorted(place.roots))}."
+    if root in ("fields", "cursor", "page"):
+        return f"'{root}' has no parts." if path else ""
+    if not path:
+        return f"'{root}' alone says nothing; write ${{{root}.name}}."
+    if root == "api":
+        return "" if path[0] in _API and len(path) == 1 else f"There is {', '.join(_API)}."
+    if root == "connection":
+        return _wrong_field(connector, reference)
+    if root == "input" and path[0] not in place.inputs:
+        hint = nearest_hint(path[0], sorted(place.inputs), "There is")
+        return f"there is no input '{path[0]}'. {hint}".rstrip()
+    return ""
+
+
+def _wrong_field(connector: Connector, reference: Reference) -> str:
+    name = reference.path[0]
+    field = connector.field_of(name)
+    if field is None or len(reference.path) > 1:
+        known = sorted({one.key for one in connector.all_fields()})
+        return f"the connection has no field '{name}'. {nearest_hint(name, known, 'There is')}".rstrip()
+    if field.secret and not set(reference.pipes) <= _SECRET_PIPES:
+        return "a secret is put in at the very end, so no pipe can work on it."
+    return ""

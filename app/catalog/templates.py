@@ -1,0 +1,304 @@
+"""`${root.path | pipe}`: the only expression a connector file may hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from pydantic import AfterValidator
+
+from app.errors import MappingFailed
+from app.flows.near import nearest_hint
+from app.flows.values import as_flag, as_json, as_moment, as_number, as_text, json_number
+
+ROOTS: Final = frozenset({"api", "input", "fields", "connection", "cursor", "page", "response"})
+_ONE = re.compile(r"\$\{([^{}]*)\}")
+_NAME = re.compile(r"[A-Za-z0-9_\-]{1,64}")
+_LONGEST = 10_000
+
+
+class Missing:
+    """The value of a reference that finds nothing: whatever holds it is left out."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    root: str
+    path: tuple[str, ...]
+    pipes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """As it is written in the file."""
+        return "${" + " | ".join((".".join((self.root, *self.path)), *self.pipes)) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Texts and references in turn."""
+
+    parts: tuple[str | Reference, ...]
+
+    @property
+    def references(self) -> Iterator[Reference]:
+        return (part for part in self.parts if isinstance(part, Reference))
+
+    @property
+    def single(self) -> Reference | None:
+        """The reference, if the text is nothing else: its value keeps its type."""
+        only = self.parts[0] if len(self.parts) == 1 else None
+        return only if isinstance(only, Reference) else None
+
+
+@lru_cache(maxsize=8192)
+def parse(text: str) -> Template:
+    """Raises ValueError that names what is wrong."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"this text is {len(text)} characters long; at most {_LONGEST} are read")
+    parts: list[str | Reference] = []
+    end = 0
+    for found in _ONE.finditer(text):
+        parts.extend([text[end : found.start()]] if found.start() > end else [])
+        parts.append(_reference(found[1]))
+        end = found.end()
+    parts.extend([text[end:]] if end < len(text) else [])
+    if any(isinstance(part, str) and "${" in part for part in parts):
+        raise ValueError(f"'{text[:60]}' opens a ${{ that is not closed")
+    return Template(tuple(parts))
+
+
+def _reference(inner: str) -> Reference:
+    name, *pipes = (piece.strip() for piece in inner.split("|"))
+    root, *path = name.split(".")
+    if root not in ROOTS:
+        raise ValueError(
+            f"${{{inner.strip()}}}: nothing is called '{root}' here. "
+            f"{nearest_hint(root, sorted(ROOTS), 'There is')}".rstrip()
+        )
+    for piece in path:
+        if not _NAME.fullmatch(piece):
+            raise ValueError(f"${{{inner.strip()}}}: '{piece}' is no name")
+    for pipe in pipes:
+        if pipe not in PIPES:
+            raise ValueError(
+                f"${{{inner.strip()}}}: there is no pipe '{pipe}'. "
+                f"{nearest_hint(pipe, sorted(PIPES), 'There is')}".rstrip()
+            )
+    return Reference(root, tuple(path), tuple(pipes))
+
+
+def _checked(text: str) -> str:
+    parse(text)
+    return text
+
+
+def _checked_tree(node: Any) -> Any:
+    for text in texts_in(node):
+        parse(text)
+    return node
+
+
+TemplateText = Annotated[str, AfterValidator(_checked)]
+TemplateTree = Annotated[Any, AfterValidator(_checked_tree)]
+"""Texts, lists and tables in which every text is a template."""
+
+
+def texts_in(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for name, item in node.items():
+            yield str(name)
+            yield from texts_in(item)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from texts_in(item)
+
+
+def references_in(node: Any) -> Iterator[Reference]:
+    for text in texts_in(node):
+        yield from parse(text).references
+
+
+# --------------------------------------------------------------------------------------- pipes
+
+
+def _moment(value: Any) -> datetime:
+    moment = as_moment(value)
+    if moment is None:
+        raise MappingFailed(
+            f"“{as_text(value)[:60]}” is no date.", remedy="Map a date, such as 2027-01-31 09:00."
+        )
+    return moment.astimezone(UTC)
+
+
+def _iso8601(value: Any) -> str:
+    moment = _moment(value)
+    kept = "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=kept).replace("+00:00", "Z")
+
+
+def _number(value: Any) -> int | float:
+    number = as_number(value)
+    if number is None:
+        raise MappingFailed(f"“{as_text(value)[:60]}” is no number.", remedy="Map a number, such as 12.50.")
+    return json_number(number)
+
+
+def _flag(value: Any) -> bool:
+    flag = as_flag(value)
+    if flag is None:
+        raise MappingFailed(f"“{as_text(value)[:60]}” is neither yes nor no.", remedy="Map true or false.")
+    return flag
+
+
+def _list(value: Any) -> list[Any]:
+    """A list as it is; of a text its parts between commas or line breaks."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str):
+        return [part.strip() for part in re.split(r"[,\n]", value) if part.strip()]
+    return [value]
+
+
+def _join(value: Any) -> str:
+    return ",".join(as_text(item) for item in _list(value))
+
+
+def _numbers(value: Any) -> list[int | float]:
+    return [_number(item) for item in _list(value)]
+
+
+def _document(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as reason:
+        raise MappingFailed(
+            f"“{value[:60]}” is not JSON: {reason}.", remedy='Write it like {"a": 1} or [1, 2].'
+        ) from reason
+
+
+def _md5_lower(value: Any) -> str:
+    """How Mailchimp names a subscriber; nothing is kept secret by it."""
+    text = as_text(value).strip().lower()
+    return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+
+PIPES: Final[dict[str, Callable[[Any], Any]]] = {
+    "path": lambda value: quote(as_text(value), safe="", errors="replace"),
+    "trim": lambda value: as_text(value).strip(),
+    "lower": lambda value: as_text(value).lower(),
+    "text": as_text,
+    "number": _number,
+    "numbers": _numbers,
+    "flag": _flag,
+    "list": _list,
+    "join": _join,
+    "json": as_json,
+    "document": _document,
+    "date": lambda value: _moment(value).date().isoformat(),
+    "iso8601": _iso8601,
+    "epoch_s": lambda value: int(_moment(value).timestamp()),
+    "epoch_ms": lambda value: round(_moment(value).timestamp() * 1000),
+    "md5lower": _md5_lower,
+}
+
+
+# ------------------------------------------------------------------------------------- filling
+
+_PLACEHOLDER = re.compile(r"(\{\{|%7B%7B)(secret)(?=:|%3A)", re.IGNORECASE)
+
+
+def fill(node: Any, scope: dict[str, Any]) -> Any:
+    """A name whose value is missing is left out of its table, an item out of its list, and what has
+    lost all its parts in this way is missing itself."""
+    if isinstance(node, str):
+        return fill_text(node, scope)
+    if isinstance(node, dict):
+        filled = {name: fill(item, scope) for name, item in node.items()}
+        kept = {_named(name, scope): value for name, value in filled.items() if value is not MISSING}
+        return kept if kept or not node else MISSING
+    if isinstance(node, list | tuple):
+        items = [value for item in node if (value := fill(item, scope)) is not MISSING]
+        return items if items or not node else MISSING
+    return node
+
+
+def _named(name: str, scope: dict[str, Any]) -> str:
+    return as_text(fill_text(name, scope)) if "${" in name else name
+
+
+def fill_text(text: str, scope: dict[str, Any]) -> Any:
+    """The value of a text that is one reference; else a text, or MISSING when all its references
+    find nothing."""
+    template = parse(text)
+    if not template.parts or template.parts == (text,):
+        return text
+    single = template.single
+    if single is not None:
+        value = evaluate(single, scope)
+        return value if single.root == "connection" else harmless(value)
+    return _joined(template, scope)
+
+
+def _joined(template: Template, scope: dict[str, Any]) -> Any:
+    """What was mapped is made harmless as it stands beside its neighbours, so that no placeholder
+    for a secret can be put together from several values."""
+    written, foreign, found = "", "", False
+    for part in template.parts:
+        value = part if isinstance(part, str) else evaluate(part, scope)
+        found = found or (value is not MISSING and not isinstance(part, str))
+        piece = "" if value is MISSING else as_text(value)
+        if isinstance(part, Reference) and part.root == "connection":
+            written, foreign = written + harmless(foreign) + piece, ""
+        else:
+            foreign += piece
+    return written + harmless(foreign) if found else MISSING
+
+
+def evaluate(reference: Reference, scope: dict[str, Any]) -> Any:
+    value = scope.get(reference.root, MISSING)
+    for name in reference.path:
+        value = _inner(value, name)
+    if value is None and reference.root in ("input", "fields") and not reference.pipes:
+        return None  # somebody asked for this field to be emptied
+    if value is None or value is MISSING:
+        return MISSING
+    for pipe in reference.pipes:
+        value = PIPES[pipe](value)
+    return value
+
+
+def _inner(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(name, MISSING)
+    if isinstance(value, list) and name.isdigit() and len(name) < 6 and int(name) < len(value):
+        return value[int(name)]
+    return MISSING
+
+
+def harmless(value: Any) -> Any:
+    """Data that looks like the placeholder of a secret is spelled apart: `{{secret:token}}` in a
+    form somebody filled in must not be sent as the token."""
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(r"\1 \2", value) if "secret" in value.lower() else value
+    if isinstance(value, dict):
+        return {harmless(name): harmless(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [harmless(item) for item in value]
+    return value
