@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 from app.catalog.registry import Registry
 from app.flows.edit import numbering
-from app.flows.model import FlowDefinition, Path, Step, Trigger
+from app.flows.model import FlowDefinition, Path, Step, Trigger, walk
+from app.flows.order import label
 from app.flows.portable import diff
 from app.flows.review import Problem, review
 from app.storage.connections import list_connections
@@ -22,6 +23,7 @@ from app.web.context import parts
 
 Status = Literal["ready", "check", "todo"]
 STATUS_WORDS = {"ready": "Ready", "check": "Check", "todo": "To do"}
+_APP_KINDS = ("action", "connector")
 STATUS_LOOKS = {"ready": "ok", "check": "warn", "todo": "quiet"}
 
 
@@ -86,6 +88,11 @@ class Editor:
         return [] if self.live is None else diff(self.live, self.definition)
 
     @property
+    def next_number(self) -> int:
+        """The newest version may not be the live one any more, but it nearly always is."""
+        return (self.flow.live_number or 0) + 1
+
+    @property
     def blocking(self) -> list[Problem]:
         return [problem for problem in self.problems if problem.blocking]
 
@@ -103,11 +110,33 @@ class Editor:
         own = sorted((p for p in self.problems if p.step_id == part_id), key=lambda p: not p.blocking)
         if not own:
             return "ready", ""
-        return ("todo" if own[0].blocking else "check"), own[0].sentence
+        return ("todo" if own[0].blocking else "check"), self.short_sentence(own[0])
+
+    def short_sentence(self, problem: Problem) -> str:
+        """Without the name of the step, where that stands right above."""
+        part = self.parts.get(problem.step_id)
+        if part is None:
+            return problem.sentence
+        name = (
+            "The trigger"
+            if part is self.definition.trigger
+            else f"Step {self.number(part.id)} '{label(part)}'"
+        )
+        rest = problem.sentence.removeprefix(name).lstrip(": ")
+        return rest[:1].upper() + rest[1:]
+
+    @functools.cached_property
+    def parts(self) -> dict[str, Step | Trigger]:
+        trigger = self.definition.trigger
+        return {trigger.id: trigger, **{step.id: step for step in walk(self.definition.steps)}}
 
     def number(self, part_id: str) -> str:
         """The trigger is 1; the first step after it is 2."""
         return self.numbers.get(part_id, "1")
+
+    def part_name(self, part_id: str) -> str:
+        part = self.parts.get(part_id)
+        return "The flow" if part is None else f"{self.number(part_id)} · {self.card(part).words.title}"
 
     def rule(self, path: Path) -> str:
         return path_words(path)
@@ -117,7 +146,10 @@ class Editor:
         return f"{address}?{urlencode(query)}" if query else address
 
     def problem_url(self, problem: Problem) -> str:
-        return self.url(step=problem.step_id or "trigger")
+        """To the step, the tab and the field."""
+        on_connection = problem.field == "connection_id" and self.parts[problem.step_id].kind in _APP_KINDS
+        tab = {"tab": "connection"} if on_connection else {}
+        return self.url(step=problem.step_id or self.definition.trigger.id, **tab)
 
     def connections_for(self, connector: str) -> list[Any]:
         return [found for found in self.connections if found.connector == connector]

@@ -89,12 +89,19 @@ def show_preview(flow_id: str) -> Response:
     name = request.form.get("preview_field", "")
     data = nested(request.form.items(multi=True))
     found = preview(
-        request.form.get("preview_label", name),
+        _label(data, name, request.form.get("preview_label", name)),
         mapping_of(at(data, name)),
         _scope(flow_id, request.form.get("step", "trigger")),
         required=request.form.get("preview_required") == "1",
     )
     return respond(render_template("builder/_preview.html", preview=found))
+
+
+def _label(data: Any, name: str, label: str) -> str:
+    """A row goes by the name that is typed in it."""
+    row = at(data, name.removesuffix(".mapping")) if name.endswith(".mapping") else None
+    typed = row.get("name") if isinstance(row, dict) else None
+    return str(typed or label)
 
 
 def mapping_of(typed: Any) -> Mapping:

@@ -14,7 +14,7 @@
   document.addEventListener("htmx:after:swap", () => {
     showDialog();
     markErrors();
-    findFocus();
+    if (!goToField()) findFocus();
     firstInTree()?.setAttribute("tabindex", "0");
   });
 
@@ -30,11 +30,25 @@
     }
   }
 
+  // A problem's link names the field: open what it lies in and put the caret there.
+  let wanted = "";
+  function goToField() {
+    const field = wanted && document.getElementById(wanted);
+    wanted = "";
+    if (!field) return false;
+    for (let holder = field; holder; holder = holder.parentElement.closest("details")) holder.open = true;
+    field.scrollIntoView({ block: "center" });
+    field.querySelector(".pl-editor, .input, .select, button")?.focus({ preventScroll: true });
+    return true;
+  }
+
   // What had the focus is gone (a step was added, a tab was changed): go to where work goes on.
   function findFocus() {
     if (document.activeElement && document.activeElement !== document.body) return;
     const panel = document.getElementById("panel");
-    const next = panel.querySelector(".pl-editor, form .input:not([readonly]), form .select, .pl-test .btn");
+    const fields = ["[autofocus]", ".pl-editor", "form .input:not([readonly])", "form .select", ".btn"];
+    const seen = (field) => field.checkVisibility();
+    const next = fields.map((kind) => [...panel.querySelectorAll(kind)].find(seen)).find(Boolean);
     (next ?? panel).focus({ preventScroll: true });
   }
 
@@ -54,6 +68,7 @@
 
   document.getElementById("dialog").addEventListener("close", (event) => event.target.replaceChildren());
   document.addEventListener("click", (event) => {
+    wanted = event.target.closest("[data-field]")?.dataset.field ?? wanted;
     if (event.target.closest("[data-closes-dialog]")) closeDialog();
   });
 

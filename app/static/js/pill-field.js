@@ -77,7 +77,6 @@
       editor.dataset.placeholder = this.area.placeholder;
       if (this.area.rows > 1) editor.classList.add("is-tall");
       this.editor = editor;
-      this.area.hidden = true;
       this.append(editor);
     }
 
@@ -94,9 +93,9 @@
       editor.addEventListener("focusout", () => this.left());
       editor.addEventListener("input", (event) => {
         event.stopPropagation();
-        if (!event.isComposing) this.changed(true);
+        if (!event.isComposing) this.changed(event.inputType);
       });
-      editor.addEventListener("compositionend", () => this.changed(true));
+      editor.addEventListener("compositionend", () => this.changed("insertText"));
       editor.addEventListener("keydown", (event) => this.key(event));
       editor.addEventListener("click", (event) => {
         const pill = event.target.closest(".pl-pill");
@@ -166,7 +165,7 @@
       for (const node of holder.childNodes) {
         if (node.nodeType === Node.TEXT_NODE) text += node.data.replaceAll(SPOT, "");
         else if (isPill(node)) text += `{{${node.dataset.expression}}}`;
-        else if (node.nodeName === "BR") text += "\n";
+        else if (node.nodeName === "BR") text += node === holder.lastChild ? "" : "\n";
         else text += (node.nodeName === "DIV" && text ? "\n" : "") + this.read(node);
       }
       return text;
@@ -188,16 +187,19 @@
         if (!pieces(node.data).some((piece) => piece.expression !== undefined)) continue;
         const fresh = this.nodes(node.data);
         node.replaceWith(...fresh);
-        this.caretAfter(fresh.at(-1));
+        this.tidy();
+        const last = fresh.at(-1);
+        this.caretAfter(isPill(last) ? last.nextSibling : last);
       }
     }
 
-    changed(typing = false) {
+    // `how`: the kind of typing; keystrokes of one kind in quick succession are undone together.
+    changed(how = "") {
       this.absorb();
       this.tidy();
       const text = this.value;
       if (text === this.area.value) return;
-      this.remember(text, typing);
+      this.remember(text, how);
       this.area.value = text;
       this.area.dispatchEvent(new Event("input", { bubbles: true }));
     }
@@ -395,13 +397,13 @@
 
     // ---------------------------------------------------------------------------------------- undo
 
-    remember(text, typing) {
+    remember(text, how) {
       const moment = Date.now();
       this.past.length = this.now + 1;
-      const goesOn = typing && this.typed && moment - this.typed < TYPING_PAUSE && this.now > 0;
-      if (goesOn) this.past[this.now] = { text, caret: this.caret };
+      const goesOn = how && how === this.typed?.how && moment - this.typed.moment < TYPING_PAUSE;
+      if (goesOn && this.now > 0) this.past[this.now] = { text, caret: this.caret };
       else this.past.push({ text, caret: this.caret });
-      this.typed = typing ? moment : 0;
+      this.typed = { how, moment };
       if (this.past.length > UNDO_STEPS) this.past.shift();
       this.now = this.past.length - 1;
     }
@@ -410,7 +412,7 @@
       const wanted = this.now + step;
       if (wanted < 0 || wanted >= this.past.length) return;
       this.now = wanted;
-      this.typed = 0;
+      this.typed = null;
       const { text, caret } = this.past[wanted];
       this.draw(text);
       this.editor.focus();
