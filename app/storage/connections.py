@@ -83,7 +83,13 @@ def create_connection(
 ) -> str:
     """Secrets are sealed for one id: who has any makes the id first (`new_id("con")`)."""
     connection_id = connection_id or new_id("con")
-    row = {"id": connection_id, "connector": connector, "name": name, "auth": auth, "secrets": sealed}
+    row: dict[str, Any] = {
+        "id": connection_id,
+        "connector": connector,
+        "name": name,
+        "auth": auth,
+        "secrets": sealed,
+    }
     row |= {"public": dict(public), "owner_id": owner_id or None, "definition_hash": definition_hash}
     row |= {"state": "ok", "state_sentence": "", "created_at": now, "updated_at": now}
     connection.execute(insert(Table), row)
@@ -147,8 +153,8 @@ def _definitions(db: Executor) -> Iterator[tuple[str, Use]]:
     busy = select(Run.version_id).where(Run.state.in_(OPEN_STATES)).distinct()
     pinned = select(version, *flow).join(Flow, Flow.id == FlowVersion.flow_id).where(FlowVersion.id.in_(busy))
     for query, is_open in ((drafts, False), (live, False), (pinned, True)):
-        for text, *facts in db.execute(query).all():
-            yield text, Use(*facts, is_open=is_open)
+        for text, name, flow_id, is_on in db.execute(query).all():
+            yield text, Use(name, flow_id, is_on, is_open)
 
 
 def _set(connection: Connection, connection_id: str, **values: Any) -> None:

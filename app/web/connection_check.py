@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from app.calls.builtin import BUILT_IN
 from app.calls.client import CallOutcome
+from app.calls.connections import ConnectionFacts
+from app.catalog.definition import Check, Connector
 from app.catalog.render import plan
 from app.engine.holds import release_connection
 from app.engine.steps_action import request_of
-from app.errors import AppError
+from app.errors import AppError, MappingFailed
+from app.flows.mapping import first
 from app.storage.connections import mark_checked
 
 if TYPE_CHECKING:
@@ -39,23 +42,44 @@ def check(parts: Parts, connection_id: str) -> Checked:
     connector = parts.registry.get(facts.connector)
     if connector.check is None:
         return _trust(parts, connection_id, f"{connector.name} offers nothing to test it with.")
-    planned = plan(connector, connector.check.request, scope={"connection": facts.as_scope()})
-    sending = parts.caller.send(request_of(planned, facts, None), rules=planned.errors)
     try:
-        outcome = parts.engine.spawn(sending).result(_LONGEST_S)
-    except (TooLate, AppError) as reason:
-        sentence = getattr(reason, "sentence", f"{connector.name} did not answer in time.")
-        return _failed(parts, connection_id, "ok" if facts.state == "ok" else facts.state, sentence)
-    return _judge(parts, connection_id, facts.state, connector.name, outcome)
+        outcome = _ask(parts, facts, connector, connector.check)
+    except TooLate:
+        return _failed(parts, connection_id, facts.state, f"{connector.name} did not answer in time.")
+    except MappingFailed as reason:
+        return _failed(parts, connection_id, facts.state, f"{reason.sentence} {reason.remedy}")
+    return _judge(parts, facts, connector, outcome)
 
 
-def _judge(parts: Parts, connection_id: str, state: str, name: str, outcome: CallOutcome) -> Checked:
+def _ask(parts: Parts, facts: ConnectionFacts, connector: Connector, described: Check) -> CallOutcome:
+    planned = plan(connector, described.request, scope={"connection": facts.as_scope()})
+    sending = parts.caller.send(
+        request_of(planned, facts),
+        rules=planned.errors,
+        success=described.success or connector.success,
+    )
+    return parts.engine.spawn(sending).result(_LONGEST_S)
+
+
+def _judge(parts: Parts, facts: ConnectionFacts, connector: Connector, outcome: CallOutcome) -> Checked:
     failure = outcome.failure
     if failure is None:
-        return _well(parts, connection_id, f"{name} accepts this connection.")
-    state = "broken" if failure.kind in _REFUSED else state
-    sentence = f"{failure.sentence} {failure.remedy}".strip()
-    return _failed(parts, connection_id, state, sentence)
+        return _well(
+            parts, facts.id, f"{connector.name} accepts this connection{_account(connector, outcome)}."
+        )
+    state = "broken" if failure.kind in _REFUSED else facts.state
+    return _failed(parts, facts.id, state, f"{failure.sentence} {failure.remedy}".strip())
+
+
+def _account(connector: Connector, outcome: CallOutcome) -> str:
+    """Whose it is, so that nobody mends the wrong account."""
+    if connector.check is None or not connector.check.account or outcome.answer is None:
+        return ""
+    try:
+        name = first(connector.check.account, outcome.answer.document())
+    except AppError:
+        return ""
+    return f" (account “{str(name)[:80]}”)" if name not in (None, "") else ""
 
 
 def _well(parts: Parts, connection_id: str, sentence: str) -> Checked:

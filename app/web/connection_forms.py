@@ -40,13 +40,16 @@ class Block(Protocol):
     def fields(self) -> Sequence[Field]: ...
 
 
-class Service(Protocol):
+class Named(Protocol):
     @property
     def key(self) -> str: ...
     @property
     def name(self) -> str: ...
     @property
     def description(self) -> str: ...
+
+
+class Service(Named, Protocol):
     @property
     def auth(self) -> Sequence[Block]: ...
 
@@ -73,9 +76,9 @@ class Filled:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def services(registry: Registry) -> list[Service]:
+def services(registry: Registry) -> list[Named]:
     """Everything a connection can be made for, Plumbline's own kinds last."""
-    return [*sorted(registry.all(), key=lambda one: one.name.lower()), *BUILT_IN.values()]
+    return [*registry.headings(), *BUILT_IN.values()]
 
 
 def find_service(registry: Registry, key: str) -> Service:

@@ -1,0 +1,133 @@
+"""Connectors: which services this Plumbline knows, how good and how fresh each one is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from pathlib import Path
+
+from flask import Blueprint, Response, flash, request
+
+from app.catalog.definition import Connector
+from app.catalog.registry import Shelf
+from app.errors import NotFound
+from app.storage import connections as store
+from app.storage.db import db
+from app.web.context import parts
+from app.web.hx import page, redirect
+from app.web.plain_markdown import Block, blocks
+
+blueprint = Blueprint("connectors", __name__)
+
+_WARN_DAYS = 90
+_OLD_CHECK_DAYS = 365
+# A picture may come from somebody's own connector: it can neither run anything nor load anything.
+_PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+@dataclass(frozen=True)
+class Line:
+    """`warning`: what makes this connector worth a look, '' if nothing does."""
+
+    shelf: Shelf
+    connector: Connector
+    warning: str
+    connections: int
+
+
+@blueprint.get("/connectors")
+def index() -> Response:
+    registry = parts().registry
+    used: dict[str, int] = {}
+    for row in store.list_connections(db.session):
+        used[row.connector] = used.get(row.connector, 0) + 1
+    lines = []
+    for connector in registry.all():
+        shelf = registry.shelf_of(connector.key)
+        if shelf is not None:
+            lines.append(Line(shelf, connector, warning_of(connector, _today()), used.get(connector.key, 0)))
+    return page(
+        "connectors/index.html",
+        lines=lines,
+        broken=registry.broken(),
+        folder=str(parts().settings.connectors_folder),
+    )
+
+
+@blueprint.post("/connectors/reload")
+def reload() -> Response:
+    """After somebody put a folder there or corrected a file."""
+    parts().registry.reload()
+    broken = len(parts().registry.broken())
+    if broken:
+        flash(f"Read again: {broken} of the connectors cannot be used.", "error")
+    else:
+        flash("All connectors are read again.", "success")
+    return redirect("/connectors")
+
+
+@blueprint.get("/connectors/<key>")
+def show(key: str) -> Response:
+    connector = parts().registry.get(key)
+    shelf = parts().registry.shelf_of(key)
+    return page(
+        "connectors/show.html",
+        connector=connector,
+        shelf=shelf,
+        warning=warning_of(connector, _today()),
+        readme=_readme(parts().registry.readme_of(key)),
+        connections=store.list_connections(db.session, connector=key),
+    )
+
+
+@blueprint.get("/connectors/<key>/icon.svg")
+def icon(key: str) -> Response:
+    """Its own picture, else its initials."""
+    path = parts().registry.icon_of(key)
+    body = path.read_bytes() if path is not None else monogram(key).encode()
+    answer = Response(body, mimetype="image/svg+xml")
+    answer.headers["Cache-Control"] = "private, max-age=3600"
+    answer.headers["Content-Security-Policy"] = _PICTURE_POLICY
+    answer.set_etag(hashlib.sha256(body).hexdigest()[:16])
+    answer.make_conditional(request)
+    return answer
+
+
+def monogram(key: str) -> str:
+    """Letters in a colour that belongs to the key, so that it is the same on every page."""
+    words = [word for word in key.split("_") if word]
+    letters = (words[0][0] + words[1][0] if len(words) > 1 else key[:2]).upper()
+    hue = int(hashlib.sha256(key.encode()).hexdigest()[:4], 16) % 360
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
+        f'<text x="12" y="16.5" text-anchor="middle" font-family="Inter, Arial, sans-serif" font-size="12.5" '
+        f'font-weight="700" fill="hsl({hue} 55% 36%)">{escape(letters)}</text></svg>'
+    )
+
+
+def warning_of(connector: Connector, today: date) -> str:
+    """The most urgent thing to know about its age."""
+    until = connector.api.supported_until
+    if until is not None and until < today:
+        return f"{connector.name} no longer supports this version of its interface since {until:%d %b %Y}."
+    if until is not None and (until - today).days <= _WARN_DAYS:
+        return f"{connector.name} supports this version of its interface until {until:%d %b %Y}."
+    if (today - connector.api.checked).days > _OLD_CHECK_DAYS:
+        checked = f"{connector.api.checked:%d %b %Y}"
+        return f"Nobody has compared it with {connector.name}’s documentation since {checked}."
+    return ""
+
+
+def _today() -> date:
+    return parts().clock.now().date()
+
+
+def _readme(path: Path | None) -> list[Block]:
+    if path is None:
+        return []
+    try:
+        return blocks(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as reason:
+        raise NotFound("The README of this connector cannot be read.") from reason

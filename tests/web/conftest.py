@@ -1,0 +1,73 @@
+"""A whole server over an empty database, with somebody signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.parts import Parts, open_parts
+from app.settings import Settings
+from app.storage import passwords, users
+from app.web import create_app
+from tests.fakes.service import FakeService
+from tests.web.browser import Browser
+
+EMAIL, PASSWORD = "ana@example.com", "correct horse battery"
+
+
+@pytest.fixture(scope="session")
+def kept_password() -> str:
+    """Hashing takes its time on purpose; once is enough for all tests."""
+    return passwords.hash_password(PASSWORD)
+
+
+@pytest.fixture
+def service() -> FakeService:
+    """The world outside: a test says what it answers."""
+    return FakeService()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, secret_key="5a" * 32)
+
+
+@pytest.fixture
+def empty(settings: Settings, service: FakeService) -> Iterator[Parts]:
+    """As after the very first start: nobody has an account."""
+    parts = open_parts(settings, transport=service.transport)
+    yield parts
+    parts.engine.stop(1)
+    parts.database.close()
+
+
+@pytest.fixture
+def parts(empty: Parts, kept_password: str) -> Parts:
+    now = empty.clock.now()
+    empty.database.write(
+        lambda c: users.create_user(
+            c, email=EMAIL, name="Ana Silva", password_hash=kept_password, role="admin", now=now
+        )
+    )
+    return empty
+
+
+@pytest.fixture
+def app(parts: Parts) -> Flask:
+    return create_app(parts)
+
+
+@pytest.fixture
+def stranger(app: Flask) -> Browser:
+    return Browser(app)
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    """Ana, an administrator, signed in."""
+    browser = Browser(app)
+    assert browser.sign_in(EMAIL, PASSWORD).status_code == 303
+    return browser
