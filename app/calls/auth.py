@@ -6,8 +6,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
@@ -160,7 +161,8 @@ class Origin:
         return host if self.port == usual else f"{host}:{self.port}"
 
 
-def is_home(origin: Origin, hosts: Sequence[str]) -> bool:
+@lru_cache(4096)
+def is_home(origin: Origin, hosts: tuple[str, ...]) -> bool:
     """May this connection's secrets go there?  `hosts`: `host` (https on its usual port),
     `host:port`, or `scheme://host[:port]`."""
     return any(_is_same(origin, host.strip().lower()) for host in hosts)
@@ -181,7 +183,7 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def check_home(origin: Origin, hosts: Sequence[str], connection: str) -> None:
+def check_home(origin: Origin, hosts: tuple[str, ...], connection: str) -> None:
     """Raises CallFailed, before anything is sent."""
     if is_home(origin, hosts):
         return

@@ -18,10 +18,10 @@ from app.calls.failures import failure_of, too_large
 from app.calls.guard import Guard
 from app.calls.inflate import Body
 from app.calls.limits import Budgets
-from app.calls.record import HISTORY_BODY, shown_headers
+from app.calls.record import NO_SECRETS, Scrubber, shown_headers, shown_url
 from app.calls.redirects import MAX_HOPS, next_hop
 from app.calls.request import CallRequest, Ready, make_ready
-from app.calls.transport import open_transport
+from app.calls.transport import CallToSend, open_transport
 from app.clock import Clock
 from app.errors import CallFailed
 from app.settings import Settings
@@ -129,15 +129,7 @@ class Caller:
         self.guard.target.set((ready.origin.host, ready.origin.port))
         connect_s = min(_CONNECT_S, timeout_s * 0.9)
         response = await self._transport.handle_async_request(
-            httpx.Request(
-                ready.method,
-                ready.url,
-                headers=ready.headers,
-                content=ready.body,
-                extensions={
-                    "timeout": {"connect": connect_s, "pool": connect_s, "read": None, "write": None}
-                },
-            )
+            CallToSend(ready.method, ready.url, ready.headers, ready.body, connect_s)
         )
         try:
             exchange.status = response.status_code
@@ -146,7 +138,7 @@ class Caller:
             if ready.method != "HEAD":
                 await exchange.body.read(_stream(response))
         finally:
-            await response.stream.aclose() if isinstance(response.stream, httpx.AsyncByteStream) else None
+            await _stream(response).aclose()
 
     def _heed_wait(self, request: CallRequest, failure: CallFailed | None) -> None:
         """A service that asks us to wait is left alone by all flows that use the connection."""
@@ -202,35 +194,41 @@ def _row(
     duration_ms: int | None,
 ) -> Row:
     ready = exchange.ready
-    scrubber = ready.scrubber
-    return {
-        "connection_id": request.connection.id if request.connection is not None else None,
-        "idempotency_key": request.idempotency_key,
-        "method": ready.method,
-        "url": ready.url_shown,
-        "request_headers": ready.headers_shown,
-        "request_body": scrubber.body(request.body) if request.body is not None else None,
-        "status": answer.status if answer is not None else None,
-        "answer_headers": shown_headers(answer.headers, scrubber) if answer is not None else None,
-        "answer_body": scrubber.body(answer.body) if answer is not None else None,
-        "answer_size": len(answer.body) if answer is not None else 0,
-        "started_at": started_at,
-        "duration_ms": duration_ms,
-        "waited_ms": 0,
-        "error_kind": failure.kind if failure is not None else None,
-        "sentence": scrubber.text(failure.sentence) if failure is not None else "",
-    }
+    scrubber = _scrubber_for(request, ready, answer, failure)
+    row = _bare_row(request, started_at, failure)
+    row["method"] = ready.method
+    row["url"] = ready.url_shown
+    row["request_headers"] = ready.headers_shown
+    row["request_body"] = scrubber.body(request.body) if request.body is not None else None
+    row["duration_ms"] = duration_ms
+    row["sentence"] = scrubber.text(failure.sentence) if failure is not None else ""
+    if answer is not None:
+        row["status"] = answer.status
+        row["answer_headers"] = shown_headers(answer.headers, scrubber)
+        row["answer_body"] = scrubber.body(answer.body)
+        row["answer_size"] = len(answer.body)
+    return row
 
 
-def unsent_row(request: CallRequest, started_at: datetime, failure: CallFailed) -> Row:
-    """For a request that was refused before anything went out."""
+def _scrubber_for(
+    request: CallRequest, ready: Ready, answer: Answer | None, failure: CallFailed | None
+) -> Scrubber:
+    """The connection's own, unless nothing secret occurs anywhere in this call."""
+    parts: list[bytes | str] = [request.body or b"", failure.sentence if failure is not None else ""]
+    if answer is not None:
+        parts.append(answer.body)
+        parts.extend(value for _, value in answer.headers)
+    return ready.scrubber if ready.scrubber.finds_any(parts) else NO_SECRETS
+
+
+def _bare_row(request: CallRequest, started_at: datetime, failure: CallFailed | None) -> Row:
     return {
         "connection_id": request.connection.id if request.connection is not None else None,
         "idempotency_key": request.idempotency_key,
         "method": request.method,
         "url": request.url,
         "request_headers": None,
-        "request_body": request.body[:HISTORY_BODY] if request.body is not None else None,
+        "request_body": None,
         "status": None,
         "answer_headers": None,
         "answer_body": None,
@@ -238,6 +236,16 @@ def unsent_row(request: CallRequest, started_at: datetime, failure: CallFailed) 
         "started_at": started_at,
         "duration_ms": None,
         "waited_ms": 0,
-        "error_kind": failure.kind,
-        "sentence": failure.sentence,
+        "error_kind": failure.kind if failure is not None else None,
+        "sentence": failure.sentence if failure is not None else "",
     }
+
+
+def unsent_row(request: CallRequest, started_at: datetime, failure: CallFailed) -> Row:
+    """For a request that was refused before anything went out."""
+    scrubber = request.connection.credentials.scrubber if request.connection is not None else NO_SECRETS
+    row = _bare_row(request, started_at, failure)
+    row["url"] = shown_url(request.url, scrubber)
+    row["request_body"] = scrubber.body(request.body) if request.body is not None else None
+    row["sentence"] = scrubber.text(failure.sentence)
+    return row

@@ -47,6 +47,15 @@ class Scrubber:
                 data = data.replace(form, label)
         return data
 
+    def finds_any(self, parts: Iterable[bytes | str]) -> bool:
+        """One look over all parts of a call: mostly there is nothing to replace."""
+        if not self._forms:
+            return False
+        data = b"\n".join(
+            [part.encode("utf-8", "replace") if isinstance(part, str) else part for part in parts]
+        )
+        return any(form in data for form, _ in self._forms)
+
     def text(self, text: str) -> str:
         if not self._forms:
             return text
