@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
+from app.errors import NotFound
 from app.ids import new_id
 from app.storage.executor import Executor
 from app.storage.models import Call, Poll
@@ -34,6 +35,13 @@ def list_polls(db: Executor, flow_id: str, *, limit: int = 50, before: str = "")
     if before:
         query = query.where(Poll.id < before)
     return [PollRow(**row._mapping) for row in db.execute(query.order_by(Poll.id.desc()).limit(limit))]
+
+
+def get_poll(db: Executor, poll_id: str) -> PollRow:
+    row = db.execute(select(*Poll.__table__.columns).where(Poll.id == poll_id)).one_or_none()
+    if row is None:
+        raise NotFound("This look is not in the history.", poll=poll_id)
+    return PollRow(**row._mapping)
 
 
 def add_poll(

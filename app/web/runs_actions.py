@@ -1,0 +1,148 @@
+"""What a person does about runs: replay, cancel, decide on an unknown outcome, put a failure aside."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, flash, request
+
+from app.engine.replay import decide_unknown, replay
+from app.errors import AppError, FlowInvalid
+from app.storage import audit
+from app.storage.db import db
+from app.storage.run_rows import get_row, same_cause, settle, unsettle
+from app.web.context import me, my_id, parts
+from app.web.hx import redirect
+from app.web.runs_bodies import one_line
+from app.web.runs_words import counted
+
+blueprint = Blueprint("runs_actions", __name__)
+
+MOST_AT_ONCE = 500
+Mode = Literal["whole", "failed"]
+Version = Literal["same", "current"]
+
+
+@blueprint.post("/runs/<run_id>/replay")
+def replay_run(run_id: str) -> Response:
+    new_id = _replay(run_id, _mode(request.form.get("mode", "")), _version(request.form.get("version", "")))
+    flash("Replayed: this is the new run.", "success")
+    return redirect(f"/runs/{new_id}")
+
+
+@blueprint.post("/runs/<run_id>/replay-alike")
+def replay_alike(run_id: str) -> Response:
+    """This run and all others that stopped for the same cause, the oldest first."""
+    run = get_row(db.session, run_id)
+    ids = sorted([run.id, *same_cause(db.session, run, limit=MOST_AT_ONCE - 1)])
+    _replay_all(ids, "failed" if run.position else "whole")
+    return redirect(f"/runs?flow={run.flow_id}")
+
+
+@blueprint.post("/runs/bulk")
+def bulk() -> Response:
+    ids = sorted(set(request.form.getlist("run")))[:MOST_AT_ONCE]
+    done = request.form.get("do", "")
+    if not ids:
+        flash("No run was selected.", "info")
+    elif done == "settle":
+        _settle(ids)
+        flash(f"{counted(len(ids), 'run')} put aside.", "success")
+    else:
+        _replay_all(ids, _mode(done))
+    return redirect(_next())
+
+
+@blueprint.post("/runs/<run_id>/cancel")
+def cancel(run_id: str) -> Response:
+    run = get_row(db.session, run_id)
+    who = me()
+    name = one_line(who.name or who.email, 60) if who else "somebody"
+    if parts().engine.cancel(run.id, f"Cancelled by {name}; nothing more was sent."):
+        _record("cancelled", run.id)
+        flash("Cancelled. What was already sent stays sent.", "success")
+    else:
+        flash("This run had already ended.", "info")
+    return redirect(f"/runs/{run.id}")
+
+
+@blueprint.post("/runs/<run_id>/decide")
+def decide(run_id: str) -> Response:
+    answer = request.form.get("sent", "")
+    if answer not in ("yes", "no"):
+        raise FlowInvalid("Choose “It was sent” or “Send again”.")
+    run = get_row(db.session, run_id)
+    engine = parts().engine
+    decide_unknown(parts().database, engine.dispatcher, run.id, was_sent=answer == "yes")
+    _record("decided that it was sent" if answer == "yes" else "had it sent again", run.id)
+    flash("The run goes on." if answer == "yes" else "It is sent again.", "success")
+    return redirect(f"/runs/{run.id}")
+
+
+@blueprint.post("/runs/<run_id>/settle")
+def put_aside(run_id: str) -> Response:
+    _settle([get_row(db.session, run_id).id])
+    flash("This run needs nothing more.", "success")
+    return redirect(f"/runs/{run_id}")
+
+
+@blueprint.post("/runs/<run_id>/reopen")
+def reopen(run_id: str) -> Response:
+    run = get_row(db.session, run_id)
+    parts().database.write(lambda connection: unsettle(connection, run.id))
+    _record("took up again", run.id)
+    return redirect(f"/runs/{run.id}")
+
+
+def _replay(run_id: str, mode: Mode, version: Version = "same") -> str:
+    known = parts()
+    new_id = replay(known.database, known.engine.dispatcher, known.clock, run_id, mode=mode, version=version)
+    _record("replayed", run_id, {"as": new_id, "mode": mode, "version": version})
+    return new_id
+
+
+def _replay_all(ids: list[str], mode: Mode) -> None:
+    """Each for itself: one that cannot be replayed does not keep the others."""
+    done, refused = 0, ""
+    for run_id in ids:
+        try:
+            _replay(run_id, mode)
+            done += 1
+        except AppError as reason:
+            refused = reason.sentence
+    if done:
+        flash(f"{counted(done, 'run')} replayed; they are at the top of the list.", "success")
+    if refused:
+        flash(f"{counted(len(ids) - done, 'run')} could not be replayed: {refused}", "error")
+
+
+def _settle(ids: list[str]) -> None:
+    now = parts().clock.now()
+    parts().database.write(lambda connection: settle(connection, ids, now=now))
+    for run_id in ids:
+        _record("put aside", run_id)
+
+
+def _record(action: str, run_id: str, detail: object = None) -> None:
+    now, by = parts().clock.now(), my_id()
+    parts().database.write(
+        lambda connection: audit.record(
+            connection, now=now, user_id=by, action=action, noun="run", noun_id=run_id, detail=detail
+        )
+    )
+
+
+def _mode(text: str) -> Mode:
+    return "failed" if text == "failed" else "whole"
+
+
+def _version(text: str) -> Version:
+    return "current" if text == "current" else "same"
+
+
+def _next() -> str:
+    """Back to the list as it was; never to another website."""
+    wanted = urlsplit(request.form.get("next", ""))
+    is_ours = not wanted.scheme and not wanted.netloc and wanted.path == "/runs"
+    return f"/runs?{wanted.query}" if is_ours and wanted.query else "/runs"
