@@ -9,7 +9,7 @@ from app.calls.client import Answer, CallRequest
 from app.calls.connections import ConnectionFacts
 from app.calls.encode import encode_body
 from app.catalog.definition import Action, Connector
-from app.catalog.fields import action_fields, check_input
+from app.catalog.fields import action_fields, check_input, ready_input
 from app.catalog.render import Plan, plan
 from app.engine.context import RunContext
 from app.engine.outgoing import Outgoing, send
@@ -94,7 +94,7 @@ def requests_of(
 ) -> Iterator[tuple[Outgoing, CallRequest]]:
     values, extra = given
     facts = connection.as_scope() if connection is not None else {}
-    scope = {"input": values, "fields": action_fields(action, values, extra), "connection": facts}
+    scope = {"input": ready_input(action, values), "fields": action_fields(action, values, extra), "connection": facts}
     for described in action.requests:
         planned = plan(connector, described, scope=scope)
         outgoing = Outgoing(
@@ -109,10 +109,13 @@ def requests_of(
             moves_on=planned.next_on,
         )
         part = f":{described.id}" if len(action.requests) > 1 else ""
-        yield outgoing, request_of(planned, connection, f"{ctx.run_id}:{key}{part}")
+        request = request_of(planned, connection)
+        request.idempotency_key = f"{ctx.run_id}:{key}{part}"
+        request.idempotency_header = action.idempotency.header if action.idempotency else ""
+        yield outgoing, request
 
 
-def request_of(planned: Plan, connection: ConnectionFacts | None, idempotency_key: str | None) -> CallRequest:
+def request_of(planned: Plan, connection: ConnectionFacts | None) -> CallRequest:
     body, content_type = encode_body(planned.body_kind, planned.body)
     return CallRequest(
         method=planned.method,
@@ -122,7 +125,6 @@ def request_of(planned: Plan, connection: ConnectionFacts | None, idempotency_ke
         body=body,
         content_type=planned.content_type or content_type,
         connection=connection,
-        idempotency_key=idempotency_key,
         limits=planned.limits,
     )
 
