@@ -18,7 +18,6 @@ from app.storage.flows import FlowRow
 from app.storage.models import Connection as ConnectionRow
 
 ROTATION_OVERLAP = timedelta(hours=24)
-_DEFAULT_INTERVAL_S = 300
 
 
 class PublishRefused(FlowInvalid):
@@ -143,7 +142,7 @@ def interval_of(registry: Registry, definition: FlowDefinition) -> int:
     if isinstance(trigger, ConnectorTrigger):
         found = registry.find_trigger(trigger.connector, trigger.trigger)
         if found is not None and found.kind == "poll":
-            return trigger.every_s or int(found.every.default) or _DEFAULT_INTERVAL_S
+            return max(trigger.every_s or int(found.every), int(found.at_least))
     return 0
 
 

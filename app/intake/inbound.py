@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from app.calls.record import HIDDEN, NO_SECRETS, is_secret_header, shown_url
+from app.intake.bodies import Document
 from app.storage.events import delivery_row
 from app.storage.writer import Row
 
@@ -30,17 +31,21 @@ class Inbound:
     body: bytes
     remote_addr: str
     by_name: dict[str, str] = field(default_factory=dict)
+    document: Document | None = None  # once it was read
+    shown: list[tuple[str, str]] | None = None
 
     @property
     def content_type(self) -> str:
         return self.by_name.get("content-type", "")
 
     def shown_headers(self) -> list[tuple[str, str]]:
-        shown = []
-        for name, value in self.headers[:_MOST_HEADERS]:
-            text = HIDDEN if is_secret_header(name) else value[:_LONGEST_HEADER]
-            shown.append((clean(name), clean(text)))
-        return shown
+        """As the history keeps them: without secrets."""
+        if self.shown is None:
+            self.shown = [
+                (clean(name), HIDDEN if is_secret_header(name) else clean(value[:_LONGEST_HEADER]))
+                for name, value in self.headers[:_MOST_HEADERS]
+            ]
+        return self.shown
 
     def shown_query(self) -> str:
         return shown_url("?" + clean(self.query[:_LONGEST_QUERY]), NO_SECRETS)[1:] if self.query else ""
@@ -74,6 +79,7 @@ class Accepted:
     state: str = "accepted"
     reply: bytes | None = None
     reply_type: str = "text/plain; charset=utf-8"
+    reply_headers: dict[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         return {"status": self.state, "delivery": self.delivery_id, "events": self.event_ids}
@@ -81,6 +87,6 @@ class Accepted:
 
 def clean(text: str) -> str:
     """Text that every database takes: no NUL, no half surrogates."""
-    if text.isascii():
-        return text.replace("\0", "") if "\0" in text else text
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode("utf-8", "replace").decode()

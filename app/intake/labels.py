@@ -54,7 +54,7 @@ def _places(document: Any) -> list[dict[str, Any]]:
         if isinstance(inner, dict):
             places.append(inner)
             if len(places) < 8:
-                places += [inner[k] for k in _INSIDE[:7] if isinstance(inner.get(k), dict)]
+                places += [inner[k] for k in _INSIDE if isinstance(inner.get(k), dict)]
     return places[:12]
 
 

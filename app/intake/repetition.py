@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from app.catalog.registry import Registry
 from app.errors import DeliveryRefused, MappingFailed
 from app.flows.mapping import find, first
-from app.flows.model import ConnectorTrigger, WebhookTrigger
+from app.flows.values import as_text
 from app.intake.bodies import Document
 from app.intake.inbound import Inbound
 from app.intake.labels import label_of
+from app.intake.places import value_at
 from app.storage.events import Arrival, arrival
 
 MOST_ITEMS = 10_000
@@ -27,7 +29,6 @@ _DELIVERY_IDS = (
     "x-shopify-event-id",
     "x-shopify-webhook-id",
     "x-gitlab-event-uuid",
-    "x-request-uuid",
     "i-twilio-idempotency-token",
     "klaviyo-webhook-id",
     "x-wc-webhook-delivery-id",
@@ -40,32 +41,41 @@ _DELIVERY_IDS = (
 )
 
 
-def arrivals_of(
-    registry: Registry, trigger: WebhookTrigger | ConnectorTrigger, inbound: Inbound, document: Document
-) -> list[Arrival]:
-    items, dedupe = _paths(registry, trigger)
-    sender_key = _header_key(dedupe, inbound)
-    path = "" if dedupe.startswith("header:") else dedupe
-    if not items:
-        key = _key(path, document.value) or sender_key
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a trigger reads a body: where its records are, which it takes, what tells them apart."""
+
+    items: str = ""
+    dedupe: str = ""
+    where: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+
+
+def arrivals_of(reading: Reading, inbound: Inbound, document: Document) -> list[Arrival]:
+    by_path = "" if reading.dedupe.startswith(("header:", "query:")) else reading.dedupe
+    sender_key = _sender_key(reading.dedupe, inbound)
+    if not reading.items:
+        if not _is_wanted(reading, inbound, document.value):
+            return []
+        key = _key(by_path, document.value) or sender_key
         return [arrival(document.value, document.raw, label_of(document.value), key)]
-    found = _items(items, document.value)
     return [
         arrival(
             item,
             orjson.dumps(item),
             label_of(item),
-            _key(path, item) or (f"{sender_key}#{number}" if sender_key else None),
+            _key(by_path, item) or (f"{sender_key}#{number}" if sender_key else None),
         )
-        for number, item in enumerate(found)
+        for number, item in enumerate(_items(reading.items, document.value))
+        if _is_wanted(reading, inbound, item)
     ]
 
 
-def _paths(registry: Registry, trigger: WebhookTrigger | ConnectorTrigger) -> tuple[str, str]:
-    if isinstance(trigger, WebhookTrigger):
-        return trigger.items, trigger.dedupe
-    found = registry.find_trigger(trigger.connector, trigger.trigger)
-    return getattr(found, "items", ""), getattr(found, "dedupe", "")
+def _is_wanted(reading: Reading, inbound: Inbound, item: Any) -> bool:
+    for place, wanted in reading.where.items():
+        value = as_text(value_at(place, inbound, item))
+        if value not in ((wanted,) if isinstance(wanted, str) else wanted):
+            return False
+    return True
 
 
 def _items(path: str, document: Any) -> list[Any]:
@@ -82,9 +92,12 @@ def _items(path: str, document: Any) -> list[Any]:
     return found
 
 
-def _header_key(dedupe: str, inbound: Inbound) -> str | None:
-    names = (dedupe[7:].strip().lower(),) if dedupe.startswith("header:") else _DELIVERY_IDS
-    for name in names:
+def _sender_key(dedupe: str, inbound: Inbound) -> str | None:
+    """What the flow says names a delivery, else what senders usually name it by."""
+    if dedupe.startswith(("header:", "query:")):
+        value = value_at(dedupe, inbound)
+        return bounded_key(value) if value else None
+    for name in _DELIVERY_IDS:
         if value := inbound.by_name.get(name):
             return bounded_key(value)
     return None

@@ -19,10 +19,11 @@ from app.flows.model import ConnectorTrigger, WebhookTrigger
 from app.ids import new_id
 from app.intake import verification
 from app.intake.addresses import Address, AddressBook
-from app.intake.bodies import Document, form_document, read_body
+from app.intake.bodies import Document
 from app.intake.inbound import KEPT_OF_REFUSED, Accepted, Inbound
 from app.intake.needs import Needs
-from app.intake.repetition import arrivals_of
+from app.intake.places import document_of
+from app.intake.repetition import Reading, arrivals_of
 from app.log import fields
 from app.storage import events, flows
 from app.storage.events import Arrival
@@ -80,23 +81,32 @@ class Door:
         trigger = _listening(address, inbound)
         handshake = verification.check(self._needs, trigger, inbound)
         if handshake is not None:
+            row = inbound.row(address.facts.flow_id, outcome="handshake", body=inbound.body[:KEPT_OF_REFUSED])
+            self._needs.database.writer.write_rows([(events.DELIVERY, row)])
             return handshake
-        document = _read(inbound)
+        document = document_of(inbound)
+        reading = self._reading(trigger)
         if address.facts.version_id is None:
-            return self._keep_sample(address, trigger, inbound, document)
+            return self._keep_sample(address, reading, inbound, document)
         if not address.facts.is_on:
             raise DeliveryRefused("This flow is switched off.", status=409)
-        found = arrivals_of(self._needs.registry, trigger, inbound, document)
+        found = arrivals_of(reading, inbound, document)
         as_it_came = len(found) == 1 and found[0].payload is inbound.body
         row = inbound.row(
             address.facts.flow_id,
             outcome="accepted",
             body=None if as_it_came else inbound.body,
-            reason="" if found else "The body holds no record where this flow looks for records.",
+            reason="" if found else "It holds no record that this flow is for.",
         )
         if address.facts.is_held or any(new.dedupe_key is not None for new in found):
             return self._write_checked(address, trigger, inbound, row, found)
         return self._write_straight(address, trigger, inbound, row, found)
+
+    def _reading(self, trigger: WebhookTrigger | ConnectorTrigger) -> Reading:
+        if isinstance(trigger, WebhookTrigger):
+            return Reading(trigger.items, trigger.dedupe)
+        service = verification.service_trigger(self._needs, trigger)
+        return Reading(service.items, service.dedupe, service.where)
 
     def _too_large(self) -> DeliveryRefused:
         most = self._needs.settings.max_body_mb
@@ -180,12 +190,12 @@ class Door:
     def _keep_sample(
         self,
         address: Address,
-        trigger: WebhookTrigger | ConnectorTrigger,
+        reading: Reading,
         inbound: Inbound,
         document: Document,
     ) -> Accepted:
         """A flow that was never published shows in the builder what its sender sends."""
-        found = arrivals_of(self._needs.registry, trigger, inbound, document)
+        found = arrivals_of(reading, inbound, document)
         sample = found[0].document if found else document.value
         row = inbound.row(address.facts.flow_id, outcome="sample", body=inbound.body[:KEPT_OF_REFUSED])
 
@@ -218,23 +228,10 @@ def _listening(address: Address, inbound: Inbound) -> WebhookTrigger | Connector
     trigger = address.trigger
     if trigger is None:
         raise DeliveryRefused("This flow does not start with a webhook any more.", status=409)
-    methods = trigger.methods if isinstance(trigger, WebhookTrigger) else ("POST", "GET", "PUT")
-    if inbound.method not in methods:
-        raise DeliveryRefused(
-            f"This address takes {' and '.join(methods)}, not {inbound.method[:20]}.", status=405
-        )
+    if isinstance(trigger, WebhookTrigger) and inbound.method not in trigger.methods:
+        takes = " and ".join(trigger.methods)
+        raise DeliveryRefused(f"This address takes {takes}, not {inbound.method[:20]}.", status=405)
     return trigger
-
-
-def _read(inbound: Inbound) -> Document:
-    if inbound.method == "GET":
-        return form_document(inbound.query)
-    return read_body(
-        inbound.body,
-        inbound.content_type,
-        query=inbound.query,
-        encoding=inbound.by_name.get("content-encoding", ""),
-    )
 
 
 def _tickets(address: Address, inbound: Inbound, found: list[Arrival]) -> list[RunTicket]:

@@ -40,7 +40,9 @@ def receive(token: str) -> Response:
         log.exception("%s", fields(event="accept_failed"))
         return _refused(Unavailable("Something went wrong here; nothing was accepted."))
     if accepted.reply is not None:
-        return _open(Response(accepted.reply, accepted.status, content_type=accepted.reply_type))
+        reply = Response(accepted.reply, accepted.status, content_type=accepted.reply_type)
+        reply.headers.update(accepted.reply_headers)
+        return _open(reply)
     return _answer(accepted.status, accepted.document())
 
 

@@ -1,0 +1,110 @@
+"""Is a delivery genuine, and is it one at all: signatures and the handshakes of services."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+from app.calls.signatures import verify
+from app.catalog.definition import Handshake, Verify
+from app.catalog.definition import WebhookTrigger as ServiceTrigger
+from app.errors import AppError, DeliveryRefused
+from app.flows.model import ConnectorTrigger, Signature, WebhookTrigger
+from app.flows.values import as_text
+from app.intake.inbound import Accepted, Inbound
+from app.intake.needs import Needs
+from app.intake.places import value_at
+
+_NO_SECRET = "Deliveries cannot be checked: the connection of this trigger holds no signing secret."  # noqa: S105
+
+
+def check(needs: Needs, trigger: WebhookTrigger | ConnectorTrigger, inbound: Inbound) -> Accepted | None:
+    """The answer when the request is a handshake.  Raises DeliveryRefused (401) for what is not
+    genuine, and 405 for a method nobody waits for."""
+    if isinstance(trigger, WebhookTrigger):
+        if trigger.signature is not None:
+            secrets = _secrets(needs, trigger.signature.connection_id)
+            _verify(needs, trigger.signature, inbound, secrets)
+        return None
+    service = service_trigger(needs, trigger)
+    shake = next((one for one in service.handshakes if _is_handshake(one, inbound)), None)
+    if shake is None and inbound.method not in ("POST", "PUT"):
+        raise DeliveryRefused(f"This address takes POST, not {inbound.method[:20]}.", status=405)
+    if shake is None or (shake.signed and service.verify.scheme != "none"):
+        _check_sender(needs, trigger, service.verify, inbound)
+    return None if shake is None else _answer(needs, trigger, shake, inbound)
+
+
+def service_trigger(needs: Needs, trigger: ConnectorTrigger) -> ServiceTrigger:
+    found = needs.registry.find_trigger(trigger.connector, trigger.trigger)
+    if not isinstance(found, ServiceTrigger):
+        raise DeliveryRefused(
+            f"The trigger “{trigger.trigger}” of “{trigger.connector}” is not installed here any more.",
+            status=409,
+            remedy="Install the connector again, or choose another trigger.",
+        )
+    return found
+
+
+# ----------------------------------------------------------------------------------- signatures
+
+
+def _check_sender(needs: Needs, trigger: ConnectorTrigger, block: Verify, inbound: Inbound) -> None:
+    """Without a secret nothing is taken, unless somebody chose to for this flow."""
+    if block.scheme == "none":
+        return
+    secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
+    if not secrets.get(block.secret):
+        if trigger.accept_unsigned:
+            return
+        raise DeliveryRefused(_NO_SECRET, status=401, remedy="Add the secret to the connection.")
+    _verify(needs, block, inbound, secrets)
+
+
+def _secrets(needs: Needs, connection_id: str) -> Mapping[str, str]:
+    try:
+        return needs.connections.get(connection_id).secrets
+    except AppError as reason:
+        raise DeliveryRefused(_NO_SECRET, status=401, remedy="Choose another connection.") from reason
+
+
+def _verify(needs: Needs, block: Verify | Signature, inbound: Inbound, secrets: Mapping[str, str]) -> None:
+    query = f"?{inbound.query}" if inbound.query else ""
+    verify(
+        block,
+        method=inbound.method,
+        url=f"{needs.settings.base_url}{inbound.path}{query}",
+        headers=inbound.by_name,
+        body=inbound.body,
+        secrets=secrets,
+        now=inbound.received_at,
+    )
+
+
+# ----------------------------------------------------------------------------------- handshakes
+
+
+def _is_handshake(shake: Handshake, inbound: Inbound) -> bool:
+    if shake.method != inbound.method:
+        return False
+    return all(as_text(value_at(place, inbound)) == wanted for place, wanted in shake.when.items())
+
+
+def _answer(needs: Needs, trigger: ConnectorTrigger, shake: Handshake, inbound: Inbound) -> Accepted:
+    if shake.token is not None:
+        secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
+        wanted = secrets.get(shake.token.secret, "")
+        given = as_text(value_at(shake.token.place, inbound))
+        if not wanted or not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
+            raise DeliveryRefused("The token of this handshake is not that of the connection.", status=401)
+    reply = as_text(value_at(shake.answer, inbound)) if shake.answer else ""
+    echo = {}
+    if shake.echo_header and (sent := inbound.by_name.get(shake.echo_header.lower())):
+        echo = {shake.echo_header: sent[:1000]}
+    return Accepted(
+        200,
+        inbound.delivery_id,
+        state="handshake",
+        reply=reply.encode("utf-8", "replace")[:10_000],
+        reply_headers=echo,
+    )
