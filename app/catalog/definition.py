@@ -222,14 +222,14 @@ class Action(Operation):
 
 
 class Paginate(Model):
-    """How one gets to the next page.  `cursor`: the value at `next` becomes `${page}`; on the first
-    page there is none.  `page`, `offset`: `${page}` counts up from `start`; a page with fewer than
-    `size` records is the last.  `link`: the address at `next` (`$.path`, or `header:Link` for its
+    """How one gets to the next page.  `cursor`: the value at `next` becomes `${page}`, which on the
+    first page is `start` or nothing.  `page`, `offset`: `${page}` counts up from `start`; a page with
+    fewer than `size` records is the last.  `link`: the address at `next` (`$.path`, or `header:Link` for its
     rel="next") is the next request."""
 
     type: Literal["cursor", "page", "offset", "link"]
     next: Place | Literal[""] = ""
-    start: int | None = Field(default=None, ge=0)
+    start: int | str | None = None
     size: int = Field(default=0, ge=0, le=10_000)
     max_pages: int = Field(default=50, ge=1, le=1000)
 
@@ -240,6 +240,8 @@ class Paginate(Model):
             raise ValueError(f"type {self.type} needs size: how many records a full page has")
         if not counts and not self.next:
             raise ValueError(f"type {self.type} needs next: where the next page is named")
+        if counts and isinstance(self.start, str):
+            raise ValueError(f"type {self.type} counts from a number, not from '{self.start}'")
         if counts and self.next:
             raise ValueError(f"type {self.type} counts by itself: next cannot stand here")
         return self

@@ -26,7 +26,7 @@ class Page:
 
 def first_page(paginate: Paginate | None) -> Page:
     if paginate is None or paginate.type in ("cursor", "link"):
-        return Page(1)
+        return Page(1, paginate.start if paginate is not None else None)
     usual = 1 if paginate.type == "page" else 0
     return Page(1, usual if paginate.start is None else paginate.start)
 

@@ -82,12 +82,13 @@ def _filled_rows(table: Any, scope: dict[str, Any]) -> Rows:
 
 def rows(table: Mapping[str, Any]) -> Rows:
     """A value that is a list is given once per item."""
-    found: Rows = []
-    for name, value in table.items():
-        for item in value if isinstance(value, list) else [value]:
-            if item is not None:
-                found.append((name, as_text(item)))
-    return found
+    return [(name, as_text(item)) for name, value in table.items() for item in _flat(value)]
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return [one for item in value for one in _flat(item)]
+    return [] if value is None else [value]
 
 
 def _url(connector: Connector, request: Request, scope: dict[str, Any]) -> str:

@@ -15,23 +15,15 @@ from urllib.parse import quote
 from pydantic import AfterValidator
 
 from app.errors import MappingFailed
+from app.flows.jsonpath import MISSING
 from app.flows.near import nearest_hint
-from app.flows.values import as_flag, as_json, as_moment, as_number, as_text, json_number
+from app.flows.values import as_flag, as_json, as_moment, as_number, as_text, is_empty, json_number
 
 ROOTS: Final = frozenset({"api", "input", "fields", "connection", "cursor", "page", "response"})
+WHEN: Final = "$when"
 _ONE = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 _LONGEST = 10_000
-
-
-class Missing:
-    """The value of a reference that finds nothing: whatever holds it is left out."""
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Final = Missing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +185,17 @@ def _document(value: Any) -> Any:
         ) from reason
 
 
+def _texts(value: Any) -> Any:
+    """Every value of a table as a text, for services whose fields hold nothing else; lists as `a;b`,
+    null as the empty text that clears a field."""
+    if not isinstance(value, dict):
+        return as_text(value)
+    return {
+        name: ";".join(as_text(one) for one in item) if isinstance(item, list) else as_text(item)
+        for name, item in value.items()
+    }
+
+
 def _md5_lower(value: Any) -> str:
     """How Mailchimp names a subscriber; nothing is kept secret by it."""
     text = as_text(value).strip().lower()
@@ -204,6 +207,7 @@ PIPES: Final[dict[str, Callable[[Any], Any]]] = {
     "trim": lambda value: as_text(value).strip(),
     "lower": lambda value: as_text(value).lower(),
     "text": as_text,
+    "texts": _texts,
     "number": _number,
     "numbers": _numbers,
     "flag": _flag,
@@ -226,11 +230,14 @@ _PLACEHOLDER = re.compile(r"(\{\{|%7B%7B)(secret)(?=:|%3A)", re.IGNORECASE)
 
 def fill(node: Any, scope: dict[str, Any]) -> Any:
     """A name whose value is missing is left out of its table, an item out of its list, and what has
-    lost all its parts in this way is missing itself."""
+    lost all its parts in this way is missing itself.  A table with `$when` is left out as a whole
+    when that finds nothing."""
     if isinstance(node, str):
         return fill_text(node, scope)
     if isinstance(node, dict):
-        filled = {name: fill(item, scope) for name, item in node.items()}
+        if WHEN in node and is_empty(fill_text(node[WHEN], scope)):
+            return MISSING
+        filled = {name: fill(item, scope) for name, item in node.items() if name != WHEN}
         kept = {_named(name, scope): value for name, value in filled.items() if value is not MISSING}
         return kept if kept or not node else MISSING
     if isinstance(node, list | tuple):
