@@ -9,7 +9,13 @@ from app.catalog.registry import Registry
 from app.flows.model import ActionStep, ConnectorTrigger, Step, Trigger
 
 _YES_NO = [("true", "Yes"), ("false", "No")]
-_PLACEHOLDERS = {"email": "ana@example.com", "date": "2027-01-31", "datetime": "2027-01-31 09:00"}
+_PLACEHOLDERS = {
+    "email": "ana@example.com",
+    "url": "https://",
+    "phone": "+49 30 1234567",
+    "date": "2027-01-31",
+    "datetime": "2027-01-31 09:00",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ def shown_inputs(part: Step | Trigger, facts: Any) -> list[ShownInput]:
             label=found.label,
             required=found.required,
             help=found.help,
-            placeholder=_PLACEHOLDERS.get(found.type, ""),
+            placeholder=found.default or _PLACEHOLDERS.get(found.type, ""),
             choices=_choices(found),
         )
         for found in fields
@@ -51,7 +57,7 @@ def shown_inputs(part: Step | Trigger, facts: Any) -> list[ShownInput]:
 def _choices(found: Any) -> list[tuple[str, str]]:
     if found.type == "bool":
         return _YES_NO
-    return [(choice, choice) for choice in found.choices]
+    return [] if found.type == "list" else [(choice, choice) for choice in found.choices]
 
 
 def has_extra(facts: Any) -> bool:

@@ -31,6 +31,7 @@ class Panel:
     data: Data
     errors: Map[str, str] = field(default_factory=dict)
     focus: str = ""
+    as_data: str = ""
     result: Any = None
 
     @property

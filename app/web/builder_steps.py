@@ -114,8 +114,14 @@ def _after_save(editor: Editor, before: Step, typed: Typed[Any], focus: str) -> 
     panel = open_panel(editor, before.id, request.args.get("tab", ""))
     if focus:
         panel.data, panel.focus = typed.data, focus
+    panel.as_data = wants_data(request.form.get("do", ""))
     redraw = bool(request.form.get("do")) or shape(before) != shape(panel.part)
     return show_parts(editor, panel, draw_panel=redraw, announce="" if redraw else "Saved")
+
+
+def wants_data(change: str) -> str:
+    """`data:<name>`: the field whose list of choices gives way to a field for data."""
+    return change.removeprefix("data:") if change.startswith("data:") else ""
 
 
 def set_value(data: dict[str, Any], change: str) -> str:

@@ -97,7 +97,8 @@ def _findings(result: TrialResult) -> list[str]:
 def _with_request(shown: Shown, call: CallRequest) -> Shown:
     query = urlencode(call.query)
     shown.method, shown.url = call.method, f"{call.url}?{query}" if query else call.url
-    shown.headers = [(str(name), str(value)) for name, value in call.headers]
+    kind = [("Content-Type", call.content_type)] if call.content_type else []
+    shown.headers = [*((str(name), str(value)) for name, value in call.headers), *kind]
     shown.body = readable(call.body)
     return shown
 

@@ -26,11 +26,11 @@ from app.web.builder import refused
 from app.web.builder_answer import change_draft, show_parts
 from app.web.builder_kinds import read_trigger, shape
 from app.web.builder_panel import open_panel
-from app.web.builder_steps import change_typed, typed_data
+from app.web.builder_steps import change_typed, typed_data, wants_data
 from app.web.builder_times import upcoming
 from app.web.builder_view import open_editor
 from app.web.context import parts
-from app.web.hx import respond
+from app.web.hx import hx, respond
 
 blueprint = Blueprint("builder_trigger", __name__)
 blueprint.register_error_handler(AppError, refused)
@@ -95,6 +95,7 @@ def _saved(
     panel = open_panel(editor, "trigger", request.args.get("tab", ""))
     if data is not None:
         panel.data, panel.focus = data, focus
+    panel.as_data = wants_data(request.form.get("do", ""))
     redraw = bool(request.form.get("do")) or shape(before) != shape(trigger)
     return show_parts(editor, panel, draw_panel=redraw, announce="" if redraw else "Saved")
 
@@ -110,7 +111,10 @@ def sample(flow_id: str) -> Response:
         return Response(status=204)
     editor = open_editor(flow_id)
     panel = open_panel(editor, request.args.get("step", "trigger"), request.args.get("tab", ""))
-    return show_parts(editor, panel, announce="A test event came in.")
+    said = "A test event came in."
+    if panel.tab == "test" or not hx().partial:
+        return show_parts(editor, panel, announce=said)
+    return respond(render_template("builder/_sample_came.html", panel=panel), announce=said)
 
 
 @blueprint.post("/flows/<flow_id>/sample")
