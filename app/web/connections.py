@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
@@ -77,7 +76,7 @@ def create() -> Response:
         return page("connections/new.html", status=422, form=form, next=wanted)
     connection_id = new_id("con")
     sealed = seal_secrets(parts().vault, connection_id, filled.secrets) if filled.secrets else None
-    me, now = my_id(), parts().clock.now()
+    me, now, digest = my_id(), parts().clock.now(), _hash(service)
 
     def work(c: Connection) -> None:
         store.create_connection(
@@ -90,7 +89,7 @@ def create() -> Response:
             sealed=sealed,
             owner_id=me,
             now=now,
-            definition_hash=_hash(service),
+            definition_hash=digest,
         )
         audit.record(c, now=now, user_id=me, action="connected", noun="connection", noun_id=connection_id)
 
@@ -127,7 +126,7 @@ def save(connection_id: str) -> Response:
     if form.problems or filled.problems:
         return _page(row, form, status=422)
     sealed = seal_secrets(parts().vault, row.id, filled.secrets) if filled.secrets else None
-    me, now = my_id(), parts().clock.now()
+    me, now, digest = my_id(), parts().clock.now(), _hash(service)
 
     def work(c: Connection) -> None:
         store.update_connection(
@@ -138,7 +137,7 @@ def save(connection_id: str) -> Response:
             public=filled.public,
             sealed=sealed,
             now=now,
-            definition_hash=_hash(service),
+            definition_hash=digest,
         )
         audit.record(c, now=now, user_id=me, action="reconnected", noun="connection", noun_id=row.id)
 
@@ -242,5 +241,4 @@ def _service(key: str) -> Service | None:
 
 
 def _hash(service: Service) -> str:
-    registry: Any = parts().registry
-    return str(registry.hash_of(service.key)) if registry.find(service.key) is not None else ""
+    return parts().registry.hash_of(service.key)

@@ -56,6 +56,7 @@ def init_security(app: Flask, settings: Settings, vault: Vault) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=14 * 86400,
+        SESSION_REFRESH_EACH_REQUEST=False,  # static files must not carry a cookie
         WTF_CSRF_TIME_LIMIT=None,  # an editor stays open all day
         WTF_CSRF_SSL_STRICT=False,  # the origin is checked below, behind proxies too
     )
