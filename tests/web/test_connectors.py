@@ -1,0 +1,171 @@
+"""Connectors: what each one can do, how fresh it is, and which cannot be used and why."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.parts import Parts
+from app.storage import connections as store
+from app.web.connectors import monogram, warning_of
+from app.web.plain_markdown import Span, blocks, spans
+from tests.web.browser import Browser
+
+CONNECTOR = """
+key: post_office
+name: Post <office>
+category: other
+description: Letters and parcels.
+owner: marketing-ops
+docs: https://post.example/docs
+api: {base_url: "https://api.post.example", version: "7", checked: "2026-11-01"}
+auth:
+  - {key: token, type: bearer, label: Token, fields: [{key: token, label: Token, secret: true}]}
+"""
+ACTION = """
+key: send_letter
+label: Send a letter
+description: Prints and posts a letter.
+docs: https://post.example/docs/letters
+idempotent: true
+input: [{key: to, label: Recipient, required: true}]
+requests: [{method: POST, path: /letters, body: {to: "${input.to}"}}]
+"""
+README = """# Post office
+
+Needs a **franking** licence, see [the guide](https://post.example/guide).
+
+## Limits
+- one `letter` at a time
+- <script>alert(1)</script> and [no](javascript:alert(1))
+
+```
+curl https://api.post.example
+```
+"""
+
+
+@pytest.fixture
+def folder(parts: Parts) -> Path:
+    """Somebody's own connector, put there while the server runs."""
+    folder = parts.settings.connectors_folder / "post_office"
+    (folder / "actions").mkdir(parents=True)
+    (folder / "connector.yaml").write_text(CONNECTOR)
+    (folder / "actions" / "send_letter.yaml").write_text(ACTION)
+    (folder / "README.md").write_text(README)
+    return folder
+
+
+def test_every_connector_is_listed_with_what_it_can_do(browser: Browser, parts: Parts) -> None:
+    page = browser.get("/connectors").text
+    for connector in parts.registry.all():
+        assert f'href="/connectors/{connector.key}"' in page
+
+
+def test_ones_own_connector_is_there_after_reading_again(browser: Browser, folder: Path) -> None:
+    assert "post_office" not in browser.get("/connectors").text
+    assert browser.post("/connectors/reload").location == "/connectors"
+    page = browser.get("/connectors").text
+    assert "Post &lt;office&gt;" in page
+    assert "0 triggers · 1 action" in page
+    assert "Yours" in page
+
+
+def test_a_broken_connector_names_file_and_reason_and_hides_no_other(
+    browser: Browser, parts: Parts, folder: Path
+) -> None:
+    (folder / "actions" / "send_letter.yaml").write_text(ACTION.replace("label:", "lable:"))
+    browser.post("/connectors/reload")
+    page = browser.get("/connectors").text
+    assert "post_office/actions/send_letter.yaml" in page
+    assert "lable" in page
+    assert all(f"/connectors/{one.key}" in page for one in parts.registry.all())
+
+
+def test_the_page_of_a_connector_shows_actions_facts_and_readme(browser: Browser, folder: Path) -> None:
+    browser.post("/connectors/reload")
+    page = browser.get("/connectors/post_office").text
+    assert "Send a letter" in page
+    assert "Takes Recipient*" in page
+    assert "Safe to repeat" in page
+    assert "01 Nov 2026" in page
+    assert "<strong>franking</strong>" in page
+    assert 'href="https://post.example/guide"' in page
+    assert 'href="/connections/new?connector=post_office"' in page
+
+
+def test_a_readme_brings_no_markup_of_its_own(browser: Browser, folder: Path) -> None:
+    browser.post("/connectors/reload")
+    page = browser.get("/connectors/post_office").text
+    assert "<script>alert" not in page
+    assert 'href="javascript' not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_an_unknown_connector_is_a_sentence(browser: Browser) -> None:
+    answer = browser.get("/connectors/hubspott")
+    assert answer.status_code == 404
+    assert "There is no connector called" in answer.text
+
+
+def test_a_picture_can_run_and_load_nothing(browser: Browser, folder: Path) -> None:
+    (folder / "icon.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    )
+    browser.post("/connectors/reload")
+    answer = browser.get("/connectors/post_office/icon.svg")
+    assert answer.mimetype == "image/svg+xml"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    again = browser.get("/connectors/post_office/icon.svg", **{"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_without_a_picture_the_initials_stand_in(browser: Browser) -> None:
+    assert ">PO<" in browser.get("/connectors/post_office/icon.svg").text
+    assert ">ZI<" in monogram("zip")
+    assert monogram("zip") == monogram("zip")
+
+
+def test_a_hostile_key_stays_inside_the_picture(browser: Browser) -> None:
+    answer = browser.get("/connectors/%3Cscript%3E/icon.svg")
+    assert "<script" not in answer.text
+
+
+def test_the_age_of_a_connector_is_a_warning_in_time(parts: Parts) -> None:
+    connector = parts.registry.get("hubspot")
+    today = connector.api.checked
+    until = today + timedelta(days=89)
+    soon = connector.model_copy(update={"api": connector.api.model_copy(update={"supported_until": until})})
+    assert "supports this version of its interface until" in warning_of(soon, today)
+    assert "no longer supports" in warning_of(soon, until + timedelta(days=1))
+    fresh = connector.model_copy(update={"api": connector.api.model_copy(update={"supported_until": None})})
+    assert warning_of(fresh, today) == ""
+    assert "Nobody has compared it" in warning_of(fresh, today + timedelta(days=400))
+    assert isinstance(today, date)
+
+
+def test_its_connections_are_linked_from_its_page(browser: Browser, parts: Parts) -> None:
+    now = parts.clock.now()
+    connection_id = parts.database.write(
+        lambda c: store.create_connection(
+            c, connector="hubspot", name="EU", auth="t", public={}, sealed=None, owner_id=None, now=now
+        )
+    )
+    assert f'href="/connections/{connection_id}"' in browser.get("/connectors/hubspot").text
+    assert "1 connection" in browser.get("/connectors").text
+
+
+def test_markdown_is_read_into_blocks() -> None:
+    found = blocks("# Title\nOne\ntwo\n\n- a\n  more\n- b\n1. c\n\n```\nx < y\n")
+    assert [block.kind for block in found] == ["paragraph", "list", "code"]
+    assert found[0].spans == [Span("text", "One two")]
+    assert [item[0].text for item in found[1].items] == ["a more", "b", "c"]
+    assert found[2].text == "x < y\n" or found[2].text == "x < y"
+
+
+def test_unfinished_marks_stay_as_they_are() -> None:
+    assert spans("a `b and **c [d](x)") == [Span("text", "a `b and **c [d](x)")]
+    assert blocks("") == []
