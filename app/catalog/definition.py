@@ -7,12 +7,13 @@ Trigger, Action or Lookup.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from app.catalog.auth import Auth, AuthField
-from app.catalog.templates import TemplateText, TemplateTree
+from app.catalog.templates import Filler, Reference, TemplateText, TemplateTree, filler, references_in
 from app.catalog.values import Day, Duration, HeaderName, JsonPath, Key, Model, Pattern, Place, Url, Words
 from app.errors import ErrorKind
 
@@ -146,6 +147,27 @@ class Request(Model):
     @property
     def kind_of_body(self) -> BodyKind:
         return self.body_kind or ("none" if self.body is None else "json")
+
+    @cached_property
+    def path_filler(self) -> Filler:
+        return filler(self.path)
+
+    @cached_property
+    def path_parts(self) -> tuple[tuple[Reference, Filler], ...]:
+        """What has to be filled in for the path to be an address."""
+        return tuple((one, filler(one.text)) for one in references_in(self.path))
+
+    @cached_property
+    def query_filler(self) -> Filler:
+        return filler(self.query)
+
+    @cached_property
+    def headers_filler(self) -> Filler:
+        return filler(self.headers)
+
+    @cached_property
+    def body_filler(self) -> Filler:
+        return filler(self.body)
 
 
 class Check(Model):
@@ -462,6 +484,29 @@ class Connector(Model):
     triggers: dict[str, Trigger] = {}
     actions: dict[str, Action] = {}
     lookups: dict[str, Lookup] = {}
+
+    @cached_property
+    def secret_keys(self) -> frozenset[str]:
+        return frozenset(field.key for field in self.all_fields() if field.secret)
+
+    @cached_property
+    def base_url_parts(self) -> tuple[tuple[str, AuthField | None], ...]:
+        """The connection fields that the base address is put together from."""
+        used = references_in(self.api.base_url)
+        keys = [one.path[0] for one in used if one.root == "connection" and one.path]
+        return tuple((key, self.field_of(key)) for key in keys)
+
+    @cached_property
+    def base_url_filler(self) -> Filler:
+        return filler(self.api.base_url)
+
+    @cached_property
+    def headers_filler(self) -> Filler:
+        return filler(self.headers)
+
+    @cached_property
+    def default_limits(self) -> tuple[Limit, ...]:
+        return tuple(limit for limit in self.limits if limit.default)
 
     def field_of(self, key: str) -> AuthField | None:
         """The connection field of that key, whichever auth block asks for it."""

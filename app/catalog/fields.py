@@ -6,13 +6,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import re2
-
 from app.catalog.definition import Action, FieldType, InputField, Trigger
+from app.catalog.render import fits
 from app.flows.values import as_flag, as_moment, as_number, as_text, json_number
 
 _EMAIL = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
@@ -63,18 +61,9 @@ def _limits(field: InputField, value: Any) -> str:
     text = as_text(value) if field.longest or field.pattern else ""
     if field.longest and len(text) > field.longest:
         return f"{field.label} has {len(text)} characters; at most {field.longest} fit."
-    if field.pattern and not _fits(field.pattern, text):
+    if field.pattern and not fits(field.pattern, text):
         return f"{field.label}: “{_shown(value)}” does not look right. {field.help}".rstrip()
     return ""
-
-
-@lru_cache(maxsize=512)
-def _pattern(text: str) -> Any:
-    return re2.compile(text)
-
-
-def _fits(pattern: str, text: str) -> bool:
-    return _pattern(pattern).fullmatch(text.encode("utf-8", "replace").decode()) is not None
 
 
 def _shown(value: Any) -> str:

@@ -22,7 +22,7 @@ from app.flows.near import nearest_hint
 
 _SECRET_PIPES = frozenset({"path"})
 _SAFE_IN_PATH = (("path",), ("md5lower",), ("number",), ("epoch_s",), ("epoch_ms",))
-_API = ("base_url", "version")
+_API = ("version",)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import re2
 
 from app.catalog.definition import BodyKind, Connector, ErrorRule, Limit, Request
-from app.catalog.templates import MISSING, fill, fill_text, references_in
+from app.catalog.templates import Filler, Scope
 from app.errors import MappingFailed
+from app.flows.jsonpath import MISSING
 from app.flows.values import as_text
 
 Rows = list[tuple[str, str]]
@@ -38,11 +39,14 @@ def plan(connector: Connector, request: Request, *, scope: Mapping[str, Any]) ->
     """`scope`: what the templates see, of input, fields, connection, cursor, page.  Raises
     MappingFailed when a value cannot be put where it belongs."""
     whole = _scope(connector, scope)
+    headers = _rows(connector.headers_filler, whole) if connector.headers else []
+    own = _rows(request.headers_filler, whole) if request.headers else []
+    names = {name.lower() for name, _ in own}
     return Plan(
         method=request.method,
-        url=_url(connector, request, whole),
-        query=_filled_rows(request.query, whole),
-        headers=_filled_rows({**connector.headers, **request.headers}, whole),
+        url=base_url(connector, whole["connection"]) + _path(request, whole),
+        query=_rows(request.query_filler, whole) if request.query else [],
+        headers=[row for row in headers if row[0].lower() not in names] + own,
         body=_body(request, whole),
         body_kind=request.kind_of_body,
         content_type=request.content_type,
@@ -52,37 +56,67 @@ def plan(connector: Connector, request: Request, *, scope: Mapping[str, Any]) ->
     )
 
 
-def _body(request: Request, scope: dict[str, Any]) -> Any:
-    if request.body is None:
-        return None
-    filled = fill(request.body, scope)
-    if filled is not MISSING:
-        return filled
-    return {} if isinstance(request.body, dict) else [] if isinstance(request.body, list) else None
-
-
 def limits_of(connector: Connector, request: Request) -> tuple[Limit, ...]:
     if request.limits is None:
-        return tuple(limit for limit in connector.limits if limit.default)
+        return connector.default_limits
     return tuple(limit for limit in connector.limits if limit.key in request.limits)
 
 
 def base_url(connector: Connector, public: Mapping[str, Any]) -> str:
     """The address this connection's calls begin with.  Raises MappingFailed when the connection's
     own part of it does not have the form the connector asks for."""
-    _check_fields(connector, public)
-    filled = fill_text(connector.api.base_url, {"connection": public, "api": _api(connector)})
+    for key, field in connector.base_url_parts:
+        value = as_text(public.get(key))
+        if field is None or not field.pattern or not fits(field.pattern, value):
+            label = field.label if field is not None else key
+            raise MappingFailed(
+                f"The connection's “{label}” is “{value[:80]}”, which does not look right.",
+                field=key,
+                remedy="Open the connection and correct it.",
+            )
+    filled = connector.base_url_filler({"connection": public, "api": _api(connector)})
     return as_text(filled).rstrip("/")
 
 
-def _filled_rows(table: Any, scope: dict[str, Any]) -> Rows:
-    filled = fill(table, scope)
-    return [] if filled is MISSING else rows(filled)
+@lru_cache(maxsize=512)
+def _pattern(text: str) -> Any:
+    return re2.compile(text)
 
 
-def rows(table: Mapping[str, Any]) -> Rows:
+def fits(pattern: str, text: str) -> bool:
+    """The whole text, not a part of it."""
+    return _pattern(pattern).fullmatch(text.encode("utf-8", "replace").decode()) is not None
+
+
+def _path(request: Request, scope: Scope) -> str:
+    """A path with a gap would be another address: `/contacts/` in place of `/contacts/7`."""
+    for reference, fill in request.path_parts:
+        text = as_text(fill(scope))
+        if text.strip() == "" or text in (".", ".."):
+            shown = f"“{text}” cannot be part of an address" if text.strip() else "it is empty"
+            raise MappingFailed(
+                f"The address of this call needs {reference.text}, but {shown}.",
+                field=reference.path[0] if reference.path else reference.root,
+                remedy="Map a value into this field.",
+            )
+    return as_text(request.path_filler(scope))
+
+
+def _body(request: Request, scope: Scope) -> Any:
+    if request.body is None:
+        return None
+    filled = request.body_filler(scope)
+    if filled is not MISSING:
+        return filled
+    return {} if isinstance(request.body, dict) else [] if isinstance(request.body, list) else None
+
+
+def _rows(filler: Filler, scope: Scope) -> Rows:
     """A value that is a list is given once per item."""
-    return [(name, as_text(item)) for name, value in table.items() for item in _flat(value)]
+    filled = filler(scope)
+    if filled is MISSING:
+        return []
+    return [(name, as_text(item)) for name, value in filled.items() for item in _flat(value)]
 
 
 def _flat(value: Any) -> list[Any]:
@@ -91,64 +125,11 @@ def _flat(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-def _url(connector: Connector, request: Request, scope: dict[str, Any]) -> str:
-    return base_url(connector, scope["connection"]) + _path(request.path, scope)
-
-
-def _path(template: str, scope: dict[str, Any]) -> str:
-    """A path with a gap would be another address: `/contacts/` in place of `/contacts/7`."""
-    for reference in references_in(template):
-        value = fill_text(reference.text, scope)
-        if value is MISSING or as_text(value).strip() == "":
-            raise MappingFailed(
-                f"{reference.text} is empty, and the address of this call needs it.",
-                field=reference.path[0] if reference.path else reference.root,
-                remedy="Map a value into this field.",
-            )
-        if as_text(value) in (".", ".."):
-            raise MappingFailed(
-                f"“{as_text(value)}” cannot be part of an address.",
-                field=reference.path[0] if reference.path else reference.root,
-                remedy="Map another value into this field.",
-            )
-    return as_text(fill_text(template, scope))
-
-
-def _scope(connector: Connector, scope: Mapping[str, Any]) -> dict[str, Any]:
+def _scope(connector: Connector, scope: Mapping[str, Any]) -> Scope:
     given: Mapping[str, Any] = scope.get("connection") or {}
-    secret = _secret_fields(connector)
-    hidden = {key: f"{{{{secret:{key}}}}}" for key in secret if key in given}
+    hidden = {key: f"{{{{secret:{key}}}}}" for key in connector.secret_keys if key in given}
     return {**scope, "api": _api(connector), "connection": {**given, **hidden}}
 
 
 def _api(connector: Connector) -> dict[str, str]:
-    return {"version": connector.api.version, "base_url": connector.api.base_url}
-
-
-def _secret_fields(connector: Connector) -> frozenset[str]:
-    return frozenset(field.key for field in connector.all_fields() if field.secret)
-
-
-def _check_fields(connector: Connector, public: Mapping[str, Any]) -> None:
-    for reference in references_in(connector.api.base_url):
-        if reference.root != "connection":
-            continue
-        key = reference.path[0]
-        field = connector.field_of(key)
-        value = as_text(public.get(key))
-        if field is None or not field.pattern or not _fits(field.pattern, value):
-            raise MappingFailed(
-                f"The connection's “{field.label if field else key}” is “{value[:80]}”, which does not look "
-                "right.",
-                field=key,
-                remedy="Open the connection and correct it.",
-            )
-
-
-@lru_cache(maxsize=256)
-def _pattern(text: str) -> Any:
-    return re2.compile(text)
-
-
-def _fits(pattern: str, value: str) -> bool:
-    return cast(Any, _pattern(pattern).fullmatch(value)) is not None
+    return {"version": connector.api.version}

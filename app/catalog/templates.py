@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -225,60 +225,102 @@ PIPES: Final[dict[str, Callable[[Any], Any]]] = {
 
 # ------------------------------------------------------------------------------------- filling
 
+Scope = dict[str, Any]
+Fill = Callable[[Scope], Any]
 _PLACEHOLDER = re.compile(r"(\{\{|%7B%7B)(secret)(?=:|%3A)", re.IGNORECASE)
 
 
-def fill(node: Any, scope: dict[str, Any]) -> Any:
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """A tree of templates, read once.  `fixed`: it holds no reference and gives the same each time."""
+
+    fill: Fill
+    fixed: bool
+
+    def __call__(self, scope: Scope) -> Any:
+        return self.fill(scope)
+
+
+def filler(node: Any) -> Filler:
     """A name whose value is missing is left out of its table, an item out of its list, and what has
     lost all its parts in this way is missing itself.  A table with `$when` is left out as a whole
-    when that finds nothing."""
+    when that finds nothing; the list it was in then stays, empty if need be."""
     if isinstance(node, str):
-        return fill_text(node, scope)
+        return _text_filler(parse(node), node)
     if isinstance(node, dict):
-        if WHEN in node and is_empty(fill_text(node[WHEN], scope)):
-            return MISSING
-        filled = {name: fill(item, scope) for name, item in node.items() if name != WHEN}
-        kept = {_named(name, scope): value for name, value in filled.items() if value is not MISSING}
-        return kept if kept or not node else MISSING
+        return _table_filler(node)
     if isinstance(node, list | tuple):
-        items = [value for item in node if (value := fill(item, scope)) is not MISSING]
-        return items if items or not node else MISSING
-    return node
+        return _list_filler(node)
+    return _fixed(node)
 
 
-def _named(name: str, scope: dict[str, Any]) -> str:
-    return as_text(fill_text(name, scope)) if "${" in name else name
+def fill(node: Any, scope: Scope) -> Any:
+    return filler(node)(scope)
 
 
-def fill_text(text: str, scope: dict[str, Any]) -> Any:
-    """The value of a text that is one reference; else a text, or MISSING when all its references
-    find nothing."""
-    template = parse(text)
-    if not template.parts or template.parts == (text,):
-        return text
+def _fixed(value: Any) -> Filler:
+    return Filler(lambda scope: value, True)
+
+
+def _text_filler(template: Template, text: str) -> Filler:
     single = template.single
     if single is not None:
-        value = evaluate(single, scope)
-        return value if single.root == "connection" else harmless(value)
-    return _joined(template, scope)
+        is_own = single.root == "connection"
+        return Filler(lambda s: evaluate(single, s) if is_own else harmless(evaluate(single, s)), False)
+    if any(template.references):
+        return Filler(lambda scope: _joined(template, scope), False)
+    return _fixed(text)
 
 
-def _joined(template: Template, scope: dict[str, Any]) -> Any:
-    """What was mapped is made harmless as it stands beside its neighbours, so that no placeholder
-    for a secret can be put together from several values."""
+def _table_filler(node: dict[str, Any]) -> Filler:
+    pairs = [(_text_filler(parse(name), name), filler(item)) for name, item in node.items() if name != WHEN]
+    if WHEN not in node and all(name.fixed and item.fixed for name, item in pairs):
+        return _fixed(node)
+    asked = filler(node[WHEN]) if WHEN in node else None
+
+    def table(scope: Scope) -> Any:
+        if asked is not None and is_empty(asked(scope)):
+            return MISSING
+        found = [(name, item(scope)) for name, item in pairs]
+        kept = {as_text(name(scope)): value for name, value in found if value is not MISSING}
+        return kept if kept or not pairs else MISSING
+
+    return Filler(table, False)
+
+
+def _list_filler(node: Sequence[Any]) -> Filler:
+    items = [filler(item) for item in node]
+    if all(item.fixed for item in items):
+        return _fixed(list(node))
+    stays = any(isinstance(item, dict) and WHEN in item for item in node)
+
+    def each(scope: Scope) -> Any:
+        found = [value for item in items if (value := item(scope)) is not MISSING]
+        return found if found or stays else MISSING
+
+    return Filler(each, False)
+
+
+def _joined(template: Template, scope: Scope) -> Any:
+    """A text, or MISSING when all its references find nothing.  What was mapped is made harmless as
+    it stands beside its neighbours, so that no placeholder for a secret can be put together from
+    several values."""
     written, foreign, found = "", "", False
     for part in template.parts:
-        value = part if isinstance(part, str) else evaluate(part, scope)
-        found = found or (value is not MISSING and not isinstance(part, str))
+        if isinstance(part, str):
+            foreign += part
+            continue
+        value = evaluate(part, scope)
+        found = found or value is not MISSING
         piece = "" if value is MISSING else as_text(value)
-        if isinstance(part, Reference) and part.root == "connection":
+        if part.root == "connection":
             written, foreign = written + harmless(foreign) + piece, ""
         else:
             foreign += piece
     return written + harmless(foreign) if found else MISSING
 
 
-def evaluate(reference: Reference, scope: dict[str, Any]) -> Any:
+def evaluate(reference: Reference, scope: Scope) -> Any:
     value = scope.get(reference.root, MISSING)
     for name in reference.path:
         value = _inner(value, name)

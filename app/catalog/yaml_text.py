@@ -1,9 +1,10 @@
 """YAML without its traps: no dates, no yes/no, no octal or base-60 numbers, no key given twice, no
-anchors, no tags."""
+anchors, no tags, nothing nested without end."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -12,12 +13,9 @@ from app.errors import ConnectorInvalid
 
 MOST_BYTES = 256 * 1024
 _DEEPEST = 40
-_WORDS = {
-    "tag:yaml.org,2002:null": (r"^(?:~|null|)$", ["~", "n", ""]),
-    "tag:yaml.org,2002:bool": (r"^(?:true|false)$", list("tf")),
-    "tag:yaml.org,2002:int": (r"^-?(?:0|[1-9][0-9]{0,17})$", list("-0123456789")),
-    "tag:yaml.org,2002:float": (r"^-?(?:0|[1-9][0-9]{0,17})\.[0-9]+$", list("-0123456789")),
-}
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
+_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 class Trap(Exception):
@@ -29,31 +27,12 @@ class Trap(Exception):
         self.sentence = sentence
 
 
-class Loader(yaml.CSafeLoader):
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise Trap(line, "a name has to be a plain text.")
-            if key.value in seen:
-                raise Trap(line, f"'{key.value}' is given twice.")
-            seen.add(key.value)
-        return {str(key.value): self.construct_object(value, deep=deep) for key, value in node.value}
-
-
-Loader.yaml_implicit_resolvers = {}
-for _tag, (_pattern, _starts) in _WORDS.items():
-    Loader.add_implicit_resolver(_tag, re.compile(_pattern), _starts)
-
-
 def read_yaml(text: str, file: str) -> Any:
     """Raises ConnectorInvalid that names the file, the line and what is wrong there."""
     if len(text.encode("utf-8", "replace")) > MOST_BYTES:
         raise ConnectorInvalid(f"the file is larger than {MOST_BYTES // 1024} KB.", file=file)
     try:
-        _refuse_special(text)
-        return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+        return _build(yaml.parse(text, yaml.CSafeLoader))
     except Trap as trap:
         raise ConnectorInvalid(trap.sentence, file=file, field=f"line {trap.line}") from trap
     except yaml.MarkedYAMLError as reason:
@@ -61,22 +40,77 @@ def read_yaml(text: str, file: str) -> Any:
         place = f"line {mark.line + 1}" if mark is not None else ""
         words = reason.problem or reason.context or "this is not YAML"
         raise ConnectorInvalid(f"{words}.", file=file, field=place) from reason
-    except (yaml.YAMLError, RecursionError, ValueError) as reason:
+    except (yaml.YAMLError, ValueError) as reason:
         raise ConnectorInvalid(f"this cannot be read as YAML: {str(reason)[:200]}.", file=file) from reason
 
 
-def _refuse_special(text: str) -> None:
-    """Looked at before anything is built: the parser dies of a text nested thousands deep."""
-    depth = 0
-    for event in yaml.parse(text, yaml.CSafeLoader):
-        line = event.start_mark.line + 1 if event.start_mark is not None else 1
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _DEEPEST:
-            raise Trap(line, "this is nested too deeply.")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise Trap(line, "anchors and aliases (& and *) are not read here; write the value out.")
-        if tag := getattr(event, "tag", None):
-            raise Trap(line, f"the tag {tag} is not read here; write the plain value.")
+class _Open:
+    """A table or list that is being read; `key` is the name that waits for its value."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, value: dict[str, Any] | list[Any]) -> None:
+        self.value = value
+        self.key: str | None = None
+
+    def take(self, value: Any, event: Any, *, is_text: bool) -> None:
+        if isinstance(self.value, list):
+            self.value.append(value)
+        elif self.key is not None:
+            self.value[self.key] = value
+            self.key = None
+        else:
+            if not is_text:
+                raise Trap(_line(event), "a name has to be a plain text.")
+            self.key = event.value
+            if self.key in self.value:
+                raise Trap(_line(event), f"'{self.key}' is given twice.")
+
+
+def _build(events: Iterator[Any]) -> Any:
+    """Straight from the parser's events: PyYAML's own composer dies of deep nesting."""
+    stack: list[_Open] = [_Open([])]
+    documents = 0
+    for event in events:
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            _refuse_special(event)
+            stack[-1].take(_scalar(event), event, is_text=True)
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            _refuse_special(event)
+            if len(stack) > _DEEPEST:
+                raise Trap(_line(event), "this is nested too deeply.")
+            inner: dict[str, Any] | list[Any] = {} if kind is yaml.MappingStartEvent else []
+            stack[-1].take(inner, event, is_text=False)
+            stack.append(_Open(inner))
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            stack.pop()
+        elif kind is yaml.AliasEvent:
+            _refuse_special(event)
+        elif kind is yaml.DocumentStartEvent:
+            documents += 1
+            if documents > 1:
+                raise Trap(_line(event), "a second document begins here; one file holds one.")
+    return stack[0].value[0] if stack[0].value else None  # type: ignore[index]
+
+
+def _refuse_special(event: Any) -> None:
+    if event.anchor is not None:
+        raise Trap(_line(event), "anchors and aliases (& and *) are not read here; write the value out.")
+    if event.tag is not None:
+        raise Trap(_line(event), f"the tag {event.tag} is not read here; write the plain value.")
+
+
+def _scalar(event: Any) -> Any:
+    text: str = event.value
+    if not event.implicit[0]:  # quoted, or a block of text
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
