@@ -79,17 +79,19 @@ def _is_wanted(reading: Reading, inbound: Inbound, item: Any) -> bool:
 
 
 def _items(path: str, document: Any) -> list[Any]:
+    """A path to a list means its entries; a list of one is no list in XML."""
     try:
-        found = find(path, document)
+        found = find(path.removesuffix("[*]") or "$", document)
     except MappingFailed as reason:
         raise DeliveryRefused(f"The records in the body cannot be found: {reason.sentence}") from reason
-    if len(found) == 1 and isinstance(found[0], list):  # `$.items` says the same as `$.items[*]`
-        found = found[0]
-    if len(found) > MOST_ITEMS:
+    items: list[Any] = []
+    for value in found:
+        items += value if isinstance(value, list) else [] if value is None else [value]
+    if len(items) > MOST_ITEMS:
         raise DeliveryRefused(
-            f"The body holds {len(found):,} records; at most {MOST_ITEMS:,} are taken at once.", status=413
+            f"The body holds {len(items):,} records; at most {MOST_ITEMS:,} are taken at once.", status=413
         )
-    return found
+    return items
 
 
 def _sender_key(dedupe: str, inbound: Inbound) -> str | None:

@@ -1,0 +1,192 @@
+"""The intake over a real database, with an engine that notes what it is handed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from app.calls.client import Caller
+from app.calls.connections import ConnectionBook
+from app.catalog.registry import Registry
+from app.engine.dispatch import RunTicket
+from app.flows.model import FlowDefinition
+from app.intake import activation
+from app.intake.inbound import Accepted
+from app.intake.intake import Intake
+from app.settings import Settings
+from app.storage import flows
+from app.storage.db import Database
+from app.storage.migrate import migrate
+from app.storage.models import Delivery, Event, Run
+from app.storage.secrets import Vault
+from tests.fakes.clock import FakeClock
+from tests.fakes.service import FakeService
+
+
+class NotingEngine:
+    """Takes tickets and runs coroutines in a loop of its own; executes no run."""
+
+    def __init__(self) -> None:
+        self.tickets: list[RunTicket] = []
+        self.woken = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def enqueue(self, tickets: Sequence[RunTicket]) -> None:
+        self.tickets += tickets
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def wake_due(self) -> None:
+        self.woken += 1
+
+    def sweep(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Server:
+    """What a page or a command would hold, and short words for what tests do with it."""
+
+    def __init__(self, folder: Path, clock: FakeClock, service: FakeService) -> None:
+        self.settings = Settings(
+            data_dir=folder, min_free_mb=0, max_body_mb=1, public_url="https://p.example"
+        )
+        self.clock = clock
+        self.service = service
+        self.database = Database(self.settings.database)
+        self.database.start()
+        migrate(self.database)
+        self.vault = Vault(b"k" * 32)
+        self.registry = Registry([("test", folder / "connectors")])
+        self.connections = ConnectionBook(self.database, self.vault, self.registry)
+        self.caller = Caller(self.settings, clock, transport=service.transport)
+        self.engine = NotingEngine()
+        self.intake = Intake(
+            self.settings,
+            clock,
+            self.database,
+            self.vault,
+            self.registry,
+            self.connections,
+            self.caller,
+            self.engine,
+        )
+
+    def close(self) -> None:
+        self.engine.close()
+        self.database.close()
+
+    # ------------------------------------------------------------------------------------ flows
+
+    def definition(self, trigger: dict[str, Any], **more: Any) -> FlowDefinition:
+        steps = [{"id": "s1", "kind": "stop", "message": "Done."}]
+        return FlowDefinition.model_validate({"name": "Welcome", "trigger": trigger, "steps": steps, **more})
+
+    def draft(self, trigger: dict[str, Any], **more: Any) -> str:
+        """A flow that was never published."""
+        definition = self.definition(trigger, **more)
+        return self.database.write(
+            lambda c: flows.create_flow(
+                c, name="Welcome", definition=definition, owner_id=None, now=self.clock.now()
+            )
+        )
+
+    def edit(self, flow_id: str, trigger: dict[str, Any], **more: Any) -> int:
+        with self.database.read() as db:
+            revision = flows.get_flow(db, flow_id).draft_revision
+        definition = self.definition(trigger, **more)
+        self.database.write(
+            lambda c: flows.save_draft(c, flow_id, definition, revision=revision, now=self.clock.now())
+        )
+        return activation.publish(self, flow_id, by=None)
+
+    def live(self, trigger: dict[str, Any], **more: Any) -> str:
+        """A flow that is published and on."""
+        flow_id = self.draft(trigger, **more)
+        activation.publish(self, flow_id, by=None)
+        activation.switch_on(self, flow_id, by=None)
+        return flow_id
+
+    def hook(self, **trigger: Any) -> str:
+        """The token of a live webhook flow."""
+        return self.token(self.live({"kind": "webhook", **trigger}))
+
+    def token(self, flow_id: str) -> str:
+        return activation.hook_address(self, flow_id).rpartition("/")[2]
+
+    # --------------------------------------------------------------------------------- requests
+
+    def send(
+        self,
+        token: str,
+        body: Any = b"{}",
+        *,
+        method: str = "POST",
+        content_type: str = "application/json",
+        query: str = "",
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Accepted:
+        return self.intake.accept(
+            token,
+            method=method,
+            path_url=f"/hooks/{token}",
+            query=query,
+            headers=[("Content-Type", content_type), *(headers or {}).items()],
+            body=body if isinstance(body, bytes) else orjson.dumps(body),
+            remote_addr="203.0.113.7",
+            **more,
+        )
+
+    # ---------------------------------------------------------------------------------- history
+
+    def events(self) -> list[Any]:
+        with self.database.read() as db:
+            return [orjson.loads(payload) for payload in db.scalars(select(Event.payload).order_by(Event.id))]
+
+    def runs(self) -> list[tuple[str, str]]:
+        """State and reason of each."""
+        with self.database.read() as db:
+            return [tuple(row) for row in db.execute(select(Run.state, Run.reason).order_by(Run.id))]
+
+    def deliveries(self) -> list[tuple[str, str]]:
+        """Outcome and reason of each."""
+        with self.database.read() as db:
+            query = select(Delivery.outcome, Delivery.reason).order_by(Delivery.id)
+            return [tuple(row) for row in db.execute(query)]
+
+    def last_delivery(self) -> Any:
+        with self.database.read() as db:
+            return db.execute(select(*Delivery.__table__.columns).order_by(Delivery.id.desc()).limit(1)).one()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def server(tmp_path: Path, clock: FakeClock, service: FakeService) -> Iterator[Server]:
+    server = Server(tmp_path, clock, service)
+    yield server
+    server.close()
