@@ -109,7 +109,16 @@ HTTP = BuiltInConnector(
             "signature",
             "none",
             "Secret that signs incoming webhooks",
-            (BuiltInField("secret", "Signing secret", secret=True, help="As the sender shows it."),),
+            (
+                BuiltInField("secret", "Signing secret", secret=True, help="As the sender shows it."),
+                BuiltInField(
+                    "previous_secret",
+                    "Previous secret",
+                    secret=True,
+                    required=False,
+                    help="Accepted too, while the sender changes over to a new one.",
+                ),
+            ),
         ),
     ),
 )

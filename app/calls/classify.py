@@ -8,21 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.calls.answer import Answer, Unreadable, read_json
 from app.calls.messages import LONGEST_MESSAGE, message_of
+from app.calls.request import CallRequest
 from app.calls.statuses import meaning_of
 from app.calls.waits import asked_wait, read_wait
+from app.catalog.definition import ErrorRule, Success
+from app.catalog.templates import fill, parse
 from app.errors import CallFailed
-from app.flows.jsonpath import first
-
-if TYPE_CHECKING:
-    from app.calls.request import CallRequest
-    from app.catalog.definition import ErrorRule, Success
+from app.flows.jsonpath import MISSING, first
+from app.flows.values import as_text
 
 _IN_PROGRESS = re.compile(r"idempot.*(progress|concurrent|in use|processing)", re.IGNORECASE | re.DOTALL)
-_RESPONSE_REFERENCE = re.compile(r"\$\{response\.([^}|]+)\}")
+_REMEDIES: dict[str, str] = {
+    "invalid_payload": meaning_of(422).remedy,
+    "auth_expired": meaning_of(401).remedy,
+    "permission_missing": meaning_of(403).remedy,
+    "not_found": meaning_of(404).remedy,
+    "conflict": meaning_of(409).remedy,
+    "gone": meaning_of(410).remedy,
+}
 
 
 def classify(
@@ -41,7 +48,7 @@ def classify(
     if not 200 <= answer.status < 300:
         return _by_status(answer, request, now)
     if success is not None:
-        return _by_success(success, answer)
+        return _by_success(success, answer, now)
     if request is not None and request.expects == "json":
         return _unreadable(answer)
     return None
@@ -51,45 +58,32 @@ def classify(
 
 
 def applies(rule: ErrorRule, answer: Answer) -> bool:
-    return answer.status in rule.status
+    return answer.status in rule.status and (not rule.says or rule.says in answer.text())
 
 
 def _by_rule(rule: ErrorRule, answer: Answer, now: datetime) -> CallFailed:
-    _, _, words, remedy = meaning_of(answer.status)
+    meaning = meaning_of(answer.status)
     wait_s = read_wait(rule.wait, answer, now) if rule.wait else None
     if wait_s is None and rule.kind in ("rate_limited", "unavailable"):
         wait_s = asked_wait(answer, now)
-    own = rendered_message(rule.message, answer) if rule.message else ""
-    sentence = own if own else _sentence(answer, words)
+    remedy = meaning.remedy if rule.kind == meaning.kind else ""
+    sentence = _own_sentence(rule, answer) or _sentence(answer, meaning.words)
     return CallFailed(rule.kind, sentence, remedy=remedy, status=answer.status, wait_s=wait_s)
 
 
-def rendered_message(template: str, answer: Answer) -> str:
+def _own_sentence(rule: ErrorRule, answer: Answer) -> str:
     """The connector's words with what the service said; '' when the service said nothing."""
-    document = _document(answer)
-    missing = False
-
-    def value(found: re.Match[str]) -> str:
-        nonlocal missing
-        text = _at(document, found[1].strip())
-        missing = missing or not text
-        return text
-
-    text = _RESPONSE_REFERENCE.sub(value, template).strip()
-    return "" if missing else text[:LONGEST_MESSAGE]
+    if not rule.message:
+        return ""
+    filled = fill(rule.message, {"response": _document(answer)})
+    if filled is MISSING:
+        return ""
+    text = " ".join(as_text(filled).split())[:LONGEST_MESSAGE]
+    bare = parse(rule.message).single is not None
+    return f"{answer.host} says: “{text}”" if bare and text else text
 
 
-def _at(document: Any, path: str) -> str:
-    here = document
-    for name in path.split("."):
-        if isinstance(here, list) and name.isdigit() and int(name) < len(here):
-            here = here[int(name)]
-        else:
-            here = here.get(name) if isinstance(here, dict) else None
-    return str(here) if here is not None else ""
-
-
-def _by_success(success: Success, answer: Answer) -> CallFailed | None:
+def _by_success(success: Success, answer: Answer, now: datetime) -> CallFailed | None:
     """Some services answer 200 and say in the body that it did not work."""
     try:
         document = read_json(answer.body, answer.text)
@@ -99,13 +93,15 @@ def _by_success(success: Success, answer: Answer) -> CallFailed | None:
     if found == success.equals and type(found) is type(success.equals):
         return None
     said = first(success.message, document) if success.message else message_of(document)
-    told = f": “{str(said)[:LONGEST_MESSAGE]}”" if said else "."
+    text = as_text(said)[:LONGEST_MESSAGE] if said is not None else ""
+    kind = success.kinds.get(text, success.kind)
     return CallFailed(
-        success.kind,
-        f"{answer.host} answered {answer.status}, but says that it did not work{told}",
-        remedy=meaning_of(422).remedy,
+        kind,
+        f"{answer.host} answered {answer.status}, but says that it did not work"
+        + (f": “{text}”" if text else "."),
+        remedy=_REMEDIES.get(kind, ""),
         status=answer.status,
-        wait_s=None,
+        wait_s=asked_wait(answer, now) if kind in ("rate_limited", "unavailable") else None,
     )
 
 

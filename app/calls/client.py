@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
@@ -22,12 +22,10 @@ from app.calls.record import NO_SECRETS, Scrubber, shown_headers, shown_url
 from app.calls.redirects import MAX_HOPS, next_hop
 from app.calls.request import CallRequest, Ready, make_ready
 from app.calls.transport import CallToSend, open_transport
+from app.catalog.definition import ErrorRule, Success
 from app.clock import Clock
 from app.errors import CallFailed
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    from app.catalog.definition import ErrorRule, Success
 
 __all__ = ["Answer", "CallOutcome", "CallRequest", "Caller"]
 
@@ -67,6 +65,9 @@ class Caller:
         self._transport = transport
         self.guard = Guard(settings.allow_targets)
         self.limits = Budgets(clock)
+
+    def now(self) -> datetime:
+        return self._clock.now()
 
     async def start(self) -> None:
         if self._transport is None:
@@ -241,11 +242,11 @@ def _bare_row(request: CallRequest, started_at: datetime, failure: CallFailed | 
     }
 
 
-def unsent_row(request: CallRequest, started_at: datetime, failure: CallFailed) -> Row:
+def unsent_row(request: CallRequest, started_at: datetime, failure: CallFailed | None) -> Row:
     """For a request that was refused before anything went out."""
     scrubber = request.connection.credentials.scrubber if request.connection is not None else NO_SECRETS
     row = _bare_row(request, started_at, failure)
     row["url"] = shown_url(request.url, scrubber)
     row["request_body"] = scrubber.body(request.body) if request.body is not None else None
-    row["sentence"] = scrubber.text(failure.sentence)
+    row["sentence"] = scrubber.text(row["sentence"])
     return row

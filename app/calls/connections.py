@@ -8,24 +8,23 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from sqlalchemy import Row, select
 
 from app.calls.auth import Credentials, credentials_of
 from app.calls.builtin import BUILT_IN, BuiltInAuth, BuiltInConnector
-from app.errors import ConnectionBroken, NotFound, SettingInvalid
+from app.catalog.auth import Auth
+from app.catalog.definition import Connector
+from app.catalog.registry import Registry
+from app.catalog.render import base_url
+from app.errors import ConnectionBroken, MappingFailed, NotFound, SettingInvalid
 from app.storage.db import Database
 from app.storage.models import Connection
 from app.storage.secrets import Vault
 
-if TYPE_CHECKING:
-    from app.catalog.definition import Auth, Connector
-    from app.catalog.registry import Registry
-
 _KEEP_S = 5.0  # other processes change connections too
-_PUBLIC_FIELD = re.compile(r"\$\{connection\.([a-z][a-z0-9_]*)\}")
 _HOST = re.compile(r"^(?:(https?)://)?(?:[^/?#@]*@)?([^/?#@\s]+)")
 
 
@@ -152,8 +151,10 @@ def hosts_of(connector: Connector | BuiltInConnector, public: Mapping[str, Any])
     if isinstance(connector, BuiltInConnector):
         entered = str(public.get("host") or "").replace(",", " ").split()
         return tuple(host for host in map(read_host, entered) if host)
-    address = _PUBLIC_FIELD.sub(lambda found: str(public.get(found[1]) or ""), connector.api.base_url)
-    host = read_host(address)
+    try:
+        host = read_host(base_url(connector, public))
+    except MappingFailed:
+        return ()  # whoever renders a request hears why; until then no secret goes anywhere
     return (host,) if host else ()
 
 

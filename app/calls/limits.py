@@ -10,13 +10,9 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from app.catalog.definition import Limit
 from app.clock import Clock
-
-if TYPE_CHECKING:
-    from app.catalog.definition import Limit
 
 MAX_PAUSE_S = 24 * 3600
 _MOST_GROUPS = 1000
@@ -142,7 +138,5 @@ def _take_place(budget: _Budget, limits: Sequence[Limit], ticket: str, now: floa
 def _window(budget: _Budget, limit: Limit) -> Window:
     window = budget.windows.get(limit.key)
     if window is None:
-        per = limit.per
-        seconds = per.total_seconds() if isinstance(per, timedelta) else float(per)
-        window = budget.windows[limit.key] = Window(limit.requests, seconds)
+        window = budget.windows[limit.key] = Window(limit.requests, limit.per)
     return window

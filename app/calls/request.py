@@ -14,11 +14,11 @@ import httpx
 
 from app.calls.auth import Origin, Placed, check_home, fill_body, fill_text, fill_url, holds_placeholder
 from app.calls.record import HIDDEN, NO_SECRETS, Scrubber, is_secret_header, shown_url
+from app.catalog.definition import Limit
 from app.errors import CallFailed
 
 if TYPE_CHECKING:
     from app.calls.connections import ConnectionFacts
-    from app.catalog.definition import Limit
 
 Headers = list[tuple[str, str]]
 
