@@ -62,8 +62,19 @@ class _Dumper(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
+_ODD = re.compile(
+    "[^\\n\\x20-\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufefe\\uff00-\\ufffd\\U00010000-\\U0010ffff]"
+)
+_UNFIT_FOR_LINES = re.compile(r"[ \t]\n|\A\s|[^\n\x20-\x7e\xa0-\ud7ff]")
+
+
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text and not re.search(r"[ \t]\n|\A\s|[^\n\x20-\x7e\u00a0-\ud7ff]", text) else None
+    """Odd characters are escaped: written as they are, YAML would take some of them for line ends."""
+    style = None
+    if _ODD.search(text):
+        style = '"'
+    elif "\n" in text and not _UNFIT_FOR_LINES.search(text):
+        style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
