@@ -1,4 +1,4 @@
-"""`python -m app` is the command `plumbline`."""
+"""`python -m app …` is `plumbline …`."""
 
 from app.cli import main
 

@@ -1,0 +1,67 @@
+# Two commands: `make run` and `make test`. Each gets what it needs by itself.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help run install test lint format clean
+
+help:
+	@echo "make run       start Plumbline with its demo on http://127.0.0.1:8000"
+	@echo "make install   only install what it needs to run, into $(VENV)"
+	@echo "make test      run every test, those in a browser and on PostgreSQL included"
+	@echo "make lint      style, types, layers and connectors"
+	@echo "make format    rewrite the code in the project's format"
+	@echo "make clean     remove $(VENV) (your data stays in instance/)"
+
+run: $(VENV)/.run
+	@exec $(BIN)/plumbline serve --demo
+
+install: $(VENV)/.run
+
+test: $(VENV)/.test chromium
+	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/plumbline connectors check
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what Plumbline needs into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.run
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: chromium
+chromium:
+	@if [ -x "$${PLUMBLINE_CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null; \
+	then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the tests in a browser ..."; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; \
+	else \
+	  echo "The tests need Chromium: install your system's package 'chromium' (Debian: sudo apt-get install chromium),"; \
+	  echo "or name an executable: make test PLUMBLINE_CHROMIUM=/path/to/chrome"; exit 1; \
+	fi

@@ -1,0 +1,167 @@
+"""Fixtures every test may use: settings, databases, a browser, the product as a process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from sqlalchemy import create_engine, text
+
+from app.settings import Settings
+from app.storage.db import Database
+from app.storage.migrate import migrate
+from tests import needs, network
+from tests.product import Product
+
+network.install()
+_TEST_ONLY = ("PLUMBLINE_CHROMIUM", "PLUMBLINE_REQUIRE_ALL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The tests' own variables stay; the settings of a developer's shell do not reach the product."""
+    for name in [n for n in os.environ if n.startswith("PLUMBLINE_") and n not in _TEST_ONLY]:
+        del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright's event loop stays in this thread once it has started."""
+    for item in items:
+        if {"browser", "page", "browser_context", "visitor"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.browser)
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked `postgres` that uses `database` runs on SQLite and on PostgreSQL."""
+    if "database_kind" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postgres"):
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> Iterator[None]:
+    network.attempts.clear()
+    yield
+    assert not network.attempts, f"This test tried {'; '.join(network.attempts)}."
+
+
+# -------------------------------------------------------------------------------- storage
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """An address with `{name}` in the place of the database's name."""
+    with needs.postgres() as address:
+        yield address
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, tmp_path: Path) -> Iterator[str]:
+    """A fresh, empty PostgreSQL database."""
+    name = f"plumbline_{abs(hash(tmp_path)):x}"
+    admin = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    yield postgres_server.format(name=name)
+    with admin.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    admin.dispose()
+
+
+@pytest.fixture
+def database(settings: Settings, database_kind: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Migrated, with its writer running."""
+    url = settings.database
+    if database_kind == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    database = Database(url)
+    database.start()
+    try:
+        migrate(database)
+        yield database
+    finally:
+        database.close()
+
+
+# -------------------------------------------------------------------------------- browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = needs.chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=needs.CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def console_errors() -> list[str]:
+    """What the browser complained about; a test that expects a complaint takes it out."""
+    return []
+
+
+@pytest.fixture
+def browser_context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(browser_context: BrowserContext, console_errors: list[str]) -> Iterator[Page]:
+    """A tab.  Errors on its console, content-security violations included, fail the test."""
+    browser_context.on("console", lambda message: _complain(message, console_errors))
+    browser_context.on("weberror", lambda error: console_errors.append(str(error.error)))
+    yield browser_context.new_page()
+    assert not console_errors, "The browser's console says: " + " | ".join(console_errors)
+
+
+def _complain(message: Any, console_errors: list[str]) -> None:
+    if message.type == "error" or "Content Security Policy" in message.text:
+        console_errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+
+# ------------------------------------------------------------------------ the whole product
+
+
+@pytest.fixture
+def start_product(tmp_path: Path) -> Iterator[Callable[..., Product]]:
+    """Starts the product as a process on a free port: `start_product(allow_targets="…")`."""
+    started: list[Product] = []
+
+    def start(**settings: str) -> Product:
+        product = Product(tmp_path / f"product{len(started)}", settings)
+        started.append(product)
+        product.start()
+        return product
+
+    yield start
+    for product in started:
+        product.stop()
+
+
+@pytest.fixture
+def server(start_product: Callable[..., Product]) -> Product:
+    return start_product()
+
+
+@pytest.fixture
+def visitor(server: Product, page: Page) -> Page:
+    """A tab in which somebody with every right has signed in to `server`."""
+    server.sign_in(page)
+    return page

