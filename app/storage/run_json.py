@@ -21,6 +21,8 @@ def row_as_json(row: RunRow) -> dict[str, Any]:
 
 
 def run_as_json(detail: RunDetail) -> dict[str, Any]:
+    """`other_calls`: of steps that have no record (any more)."""
+    recorded = {step.step_key for step in detail.steps}
     took = detail.trigger_to_first_call
     return row_as_json(detail.run) | {
         "trigger_to_first_call_ms": None if took is None else round(took.total_seconds() * 1000),
@@ -30,6 +32,9 @@ def run_as_json(detail: RunDetail) -> dict[str, Any]:
         "steps": [
             _plain(step) | {"calls": [_call(call) for call in detail.calls.get(step.step_key, [])]}
             for step in detail.steps
+        ],
+        "other_calls": [
+            _call(call) for key, calls in detail.calls.items() if key not in recorded for call in calls
         ],
     }
 
