@@ -29,7 +29,9 @@ def bind_connections(db: Executor, file: FlowFile) -> FlowDefinition:
     """The flow with the connections of this installation; one that is not here stays unpicked, and
     the review before publishing says so."""
     known = connections.list_connections(db)
-    return with_connections(file.definition, {name: _match(one, known) for name, one in file.connections.items()})
+    return with_connections(
+        file.definition, {name: _match(one, known) for name, one in file.connections.items()}
+    )
 
 
 def _match(wanted: FileConnection, known: Sequence[ConnectionRow]) -> str:
@@ -57,5 +59,7 @@ def import_flow(
         activation.publish(parts, flow_id, by=by)
     if on:
         activation.switch_on(parts, flow_id, by=by)
-    hook = activation.hook_address(parts, flow_id) if activation.is_webhook(parts.registry, definition) else ""
+    hook = (
+        activation.hook_address(parts, flow_id) if activation.is_webhook(parts.registry, definition) else ""
+    )
     return Imported(flow_id, definition.name, hook)

@@ -32,8 +32,15 @@ def start_run(
             )
         held = events.is_held(connection, flow_id)
         new = events.arrival(payload, document, label_of(payload))
-        facts = {"flow_id": flow_id, "version_id": version_id, "delivery_id": None}
-        rows = events.arrival_rows([new], **facts, source=source, now=now, held=held)
+        rows = events.arrival_rows(
+            [new],
+            flow_id=flow_id,
+            version_id=version_id,
+            delivery_id=None,
+            source=source,
+            now=now,
+            held=held,
+        )
         events.write_all(connection, rows)
         return new, version_id, held
 

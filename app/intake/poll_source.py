@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from app.calls.client import Answer, CallRequest
+from app.calls.connections import ConnectionFacts
+from app.catalog.definition import Limit
 from app.engine.steps_http import build_request
 from app.errors import CallFailed
 from app.flows.mapping import Finding
 from app.flows.model import PollTrigger
+from app.ids import new_id
 from app.intake.needs import Needs
 from app.intake.records import furthest, overlapping, record_key, records_in
 from app.storage.writer import Row
@@ -44,6 +48,14 @@ class Source(Protocol):
     def dedupe(self) -> str: ...
     @property
     def cursor(self) -> str: ...
+    @property
+    def overlap_s(self) -> float | None:
+        """None = what suits the interval."""
+        ...
+
+    def start(self, now: datetime) -> Any:
+        """The cursor before anything was read."""
+        ...
 
     def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
         """Records read with one value of the cursor, page by page.  Raises AppError."""
@@ -64,6 +76,13 @@ class RequestSource:
         self.dedupe = trigger.dedupe
         self.cursor = trigger.cursor
 
+    @property
+    def overlap_s(self) -> float | None:
+        return None
+
+    def start(self, now: datetime) -> Any:
+        return None
+
     def uses_cursor(self) -> bool:
         return bool(self.cursor) and "{{cursor" in self._trigger.request.model_dump_json()
 
@@ -79,7 +98,9 @@ class RequestSource:
 
 async def send(needs: Needs, look: Look, request: CallRequest) -> Answer:
     """Raises CallFailed; the call is in `look` in any case."""
-    await _wait_turn(needs, request)
+    if request.connection is not None:
+        refuse_broken(request.connection)
+        await wait_turn(needs, request.connection, request.limits)
     outcome = await needs.caller.send(request)
     look.calls.append(outcome.row)
     if outcome.failure is not None or outcome.answer is None:
@@ -87,27 +108,37 @@ async def send(needs: Needs, look: Look, request: CallRequest) -> Answer:
     return outcome.answer
 
 
-async def _wait_turn(needs: Needs, request: CallRequest) -> None:
-    connection = request.connection
-    if connection is None:
-        return
+def ready_connection(needs: Needs, connection_id: str) -> ConnectionFacts | None:
+    if not connection_id:
+        return None
+    connection = needs.connections.get(connection_id)
+    refuse_broken(connection)
+    return connection
+
+
+def refuse_broken(connection: ConnectionFacts) -> None:
     if connection.state == "broken":
         raise CallFailed(
             "auth_expired",
             f"The connection “{connection.name}” no longer works. {connection.state_sentence}".strip(),
             remedy="Connect it again.",
         )
-    ticket = f"poll:{id(request)}"
-    wait = needs.caller.limits.reserve(connection.id, request.limits, ticket=ticket)
+
+
+async def wait_turn(needs: Needs, connection: ConnectionFacts, limits: tuple[Limit, ...]) -> None:
+    """Polls share the budget of the connection with the runs of all flows."""
+    ticket = new_id("look")
+    wait = needs.caller.limits.reserve(connection.id, limits, ticket=ticket)
     while wait > 0:
         if wait > _LONGEST_WAIT_S:
             raise CallFailed(
                 "rate_limited", f"“{connection.name}” has to wait before it may call again.", wait_s=wait
             )
         await asyncio.sleep(wait)
-        wait = needs.caller.limits.reserve(connection.id, request.limits, ticket=ticket)
+        wait = needs.caller.limits.reserve(connection.id, limits, ticket=ticket)
 
 
-def look_back(cursor: Any, interval_s: int) -> Any:
+def look_back(cursor: Any, source: Source, interval_s: int) -> Any:
     """Late arrivals and equal moments are read again; keys tell them from new ones."""
-    return overlapping(cursor, max(2 * interval_s, _LEAST_OVERLAP_S))
+    own = source.overlap_s
+    return overlapping(cursor, max(2 * interval_s, _LEAST_OVERLAP_S) if own is None else own)

@@ -110,7 +110,9 @@ async def _read_all(needs: Needs, look: Look, before: _Before) -> None:
     """Once for most sources.  One that is asked by its cursor is asked on while there is more, so that
     a burst larger than a page, or the first seeding, does not stop at the first page."""
     source = _source(needs, before)
-    since = look_back(look.cursor, before.trigger.interval_s)
+    if look.cursor is None:
+        look.cursor = source.start(before.started_at)
+    since = look_back(look.cursor, source, before.trigger.interval_s)
     for _ in range(_ROUNDS):
         reached, fresh = look.cursor, 0
         async for records in source.batches(look, since):

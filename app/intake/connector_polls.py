@@ -1,0 +1,119 @@
+"""A poll that a connector describes: its request, its pages, its cursor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from app.calls.client import CallRequest
+from app.calls.connections import ConnectionFacts
+from app.calls.paginate import pages
+from app.catalog.definition import Connector
+from app.catalog.definition import PollTrigger as ServicePoll
+from app.catalog.fields import check_input, ready_input
+from app.catalog.render import limits_of, plan
+from app.engine.steps_action import request_of
+from app.errors import CallFailed
+from app.flows.mapping import MISSING, Finding, fill
+from app.flows.model import ConnectorTrigger
+from app.intake.needs import Needs
+from app.intake.poll_source import Look, ready_connection, wait_turn
+from app.intake.records import records_in
+
+_BEGINNING: dict[str, Any] = {"datetime": "1970-01-01T00:00:00Z", "number": 0, "string": None}
+
+
+class ConnectorSource:
+    def __init__(self, needs: Needs, trigger: ConnectorTrigger) -> None:
+        self._needs = needs
+        self._trigger = trigger
+        self._connector, self._poll = _find(needs, trigger)
+        self.dedupe = self._poll.dedupe
+        self.cursor = self._poll.cursor.path if self._poll.cursor is not None else ""
+
+    @property
+    def overlap_s(self) -> float | None:
+        return None if self._poll.cursor is None else self._poll.cursor.overlap
+
+    def uses_cursor(self) -> bool:
+        """Pages are read to their end, so one round is always the whole."""
+        return False
+
+    def start(self, now: datetime) -> Any:
+        """The cursor of the first look: from now on, or from the beginning of time."""
+        cursor = self._poll.cursor
+        if cursor is None:
+            return None
+        if cursor.start == "beginning":
+            return _BEGINNING[cursor.type]
+        if cursor.type == "datetime":
+            return now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return None
+
+    async def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
+        connection = ready_connection(self._needs, self._trigger.connection_id)
+        values = self._input()
+
+        def build(page: Any) -> CallRequest:
+            scope = {
+                "input": values,
+                "connection": connection.as_scope() if connection is not None else {},
+                **({} if since is None else {"cursor": since}),
+                **({} if page is None else {"page": page}),
+            }
+            return request_of(plan(self._connector, self._poll.request, scope=scope), connection)
+
+        read = pages(
+            self._needs.caller,
+            build,
+            self._poll.paginate,
+            count=lambda document: len(self._records(document)),
+            rules=self._poll.request.errors + self._connector.errors,
+            success=self._poll.success or self._connector.success,
+        )
+        await self._wait(connection)
+        async for page in read:
+            look.calls.append(page.outcome.row)
+            if page.failure is not None:
+                raise page.failure
+            yield self._records(page.document)
+            await self._wait(connection)
+
+    def _records(self, document: Any) -> list[Any]:
+        return records_in(document, self._poll.items)
+
+    async def _wait(self, connection: ConnectionFacts | None) -> None:
+        if connection is not None:
+            await wait_turn(self._needs, connection, limits_of(self._connector, self._poll.request))
+
+    def _input(self) -> dict[str, Any]:
+        """Inputs of a poll hold no references to events: there is none yet."""
+        findings: list[Finding] = []
+        values: dict[str, Any] = {}
+        for one in self._poll.input:
+            mapping = self._trigger.input.get(one.key)
+            if mapping is None:
+                continue
+            value = fill(one.label, mapping, {}, findings, required=one.required)
+            if value is not MISSING:
+                values[one.key] = value
+        if problems := check_input(self._poll, values):
+            raise CallFailed(
+                "invalid_payload",
+                f"{problems[0].sentence} The service was not asked.",
+                remedy="Mend the trigger's input.",
+            )
+        return ready_input(self._poll, values)
+
+
+def _find(needs: Needs, trigger: ConnectorTrigger) -> tuple[Connector, ServicePoll]:
+    connector = needs.registry.find(trigger.connector)
+    found = needs.registry.find_trigger(trigger.connector, trigger.trigger)
+    if connector is None or not isinstance(found, ServicePoll):
+        raise CallFailed(
+            "not_found",
+            f"The trigger “{trigger.trigger}” of “{trigger.connector}” is not installed here any more.",
+            remedy="Install the connector again, or choose another trigger.",
+        )
+    return connector, found
