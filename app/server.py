@@ -67,9 +67,9 @@ def _serve_web(parts: Parts) -> None:
 
 
 def _greet(parts: Parts) -> None:
-    print(f"Plumbline is ready: {parts.settings.base_url}", flush=True)
     if (link := setup_link(parts)) is not None:
         print(f"Make the owner's account (this link works once): {link}", flush=True)
+    print(f"Plumbline is ready: {parts.settings.base_url}", flush=True)
 
 
 def _check_port(settings: Settings) -> None:

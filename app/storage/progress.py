@@ -207,9 +207,7 @@ def waiting_for_flow(db: Executor, flow_id: str, *, limit: int) -> list[OpenRun]
 
 def count_crash(connection: Connection) -> int:
     """After a start: every run that was under way has lived through one more stop.  How many."""
-    changed = connection.execute(
-        update(Run).where(Run.state == "running").values(crashes=Run.crashes + 1)
-    )
+    changed = connection.execute(update(Run).where(Run.state == "running").values(crashes=Run.crashes + 1))
     return changed.rowcount
 
 
@@ -220,5 +218,3 @@ def queue_again(connection: Connection, run_id: str) -> None:
         .where(Run.id == run_id, Run.state.in_(OPEN_STATES))
         .values(state="queued", reason="", wake_at=None, waits_for=None)
     )
-
-
