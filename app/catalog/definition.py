@@ -46,7 +46,7 @@ Category = Literal["ads", "analytics", "commerce", "content", "crm", "email", "f
 
 class InputField(Model):
     """`fields`: the account's own fields, found by the lookup.  `apart`: used by name, not part of
-    `${fields}`.  `lookup`: where the choices (or, for `fields`, the fields) come from."""
+    `${fields}`, where each other one stands under its key or `sent_as`.  `lookup`: where the choices (or, for `fields`, the fields) come from."""
 
     key: Key
     label: Words
@@ -59,6 +59,7 @@ class InputField(Model):
     pattern: Pattern | None = None
     longest: int | None = Field(default=None, ge=1)
     apart: bool = False
+    sent_as: str = ""
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> InputField:
@@ -89,11 +90,10 @@ class Output(Model):
 
 
 class ErrorRule(Model):
-    """First match wins.  `says`: only when the answer holds this text.  `message` may use
-    `${response.path}`.  `wait`: `header:Name` or a number of seconds such as `10s`."""
+    """First match wins.  `message` may use `${response.path}`, and does not count when the answer
+    has nothing there.  `wait`: `header:Name` or a number of seconds such as `10s`."""
 
     status: tuple[int, ...] = Field(min_length=1)
-    says: str = ""
     kind: ErrorKind
     message: TemplateText = ""
     wait: str = Field(default="", pattern=r"^(header:[A-Za-z0-9-]+|\d{1,5}s)?$")
@@ -374,8 +374,8 @@ class Subscribe(Model):
 
 class WebhookTrigger(Operation):
     """The service calls us.  `items`: each match becomes an event of its own ('' = the body is one).
-    `where`: only items (or deliveries) with these values are taken.  `dedupe`: a path in the item,
-    or `header:Name` of the delivery."""
+    `where`: only items (or deliveries) with these values are taken; '' = nothing may stand there.
+    `dedupe`: a path in the item, or `header:Name` of the delivery."""
 
     kind: Literal["webhook"]
     subscribe: Subscribe

@@ -239,9 +239,10 @@ def action_fields(
     """`${fields}`: every mapped input that is not used apart, and the account's own fields; what the
     action names itself is never replaced by one of those."""
     own = {field.key: field for field in operation.input}
-    found = {key: value for key, value in (extra or {}).items() if key and key not in own}
+    names = {field.sent_as or field.key for field in operation.input}
+    found = {key: value for key, value in (extra or {}).items() if key and key not in names}
     for key, value in ready_input(operation, values).items():
         field = own.get(key)
         if field is not None and field.type != "fields" and not field.apart:
-            found[key] = value
+            found[field.sent_as or key] = value
     return found

@@ -17,7 +17,7 @@ from app.catalog.definition import (
     Request,
     WebhookTrigger,
 )
-from app.catalog.templates import Reference, references_in
+from app.catalog.templates import EACH, Reference, references_in, texts_in
 from app.flows.near import nearest_hint
 
 _SECRET_PIPES = frozenset({"path"})
@@ -176,15 +176,13 @@ def _request(connector: Connector, request: Request, place: Place) -> Iterator[F
     for reference in references_in(request.path):
         if reference.root != "api" and reference.pipes[-1:] not in _SAFE_IN_PATH:
             yield Fault(place.file, f"{place.field}.path", f"{reference.text} has to end with | path here.")
-    parts = {
-        "path": request.path,
-        "query": request.query,
-        "headers": request.headers,
-        "body": request.body,
-    }
+    parts = {"path": request.path, "query": request.query, "headers": request.headers}
     for name, part in parts.items():
         inner = Place(place.file, f"{place.field}.{name}", place.roots, place.inputs)
         yield from _templates(connector, part, inner)
+    roots = place.roots | ({"item"} if EACH in texts_in(request.body) else set())
+    body = Place(place.file, f"{place.field}.body", frozenset(roots), place.inputs)
+    yield from _templates(connector, request.body, body)
     yield from _rules(request.errors, Place(place.file, f"{place.field}.errors", frozenset({"response"})))
     known = [limit.key for limit in connector.limits]
     for key in request.limits or ():
@@ -217,6 +215,8 @@ def _wrong(connector: Connector, reference: Reference, place: Place) -> str:
         return f"'{root}' is not known in this place. There is {', '.join(sorted(place.roots))}."
     if root in ("fields", "cursor", "page"):
         return f"'{root}' has no parts." if path else ""
+    if root == "item":
+        return ""
     if not path:
         return f"'{root}' alone says nothing; write ${{{root}.name}}."
     if root == "api":

@@ -19,8 +19,9 @@ from app.flows.jsonpath import MISSING
 from app.flows.near import nearest_hint
 from app.flows.values import as_flag, as_json, as_moment, as_number, as_text, is_empty, json_number
 
-ROOTS: Final = frozenset({"api", "input", "fields", "connection", "cursor", "page", "response"})
+ROOTS: Final = frozenset({"api", "input", "fields", "connection", "cursor", "page", "item", "response"})
 WHEN: Final = "$when"
+EACH: Final = "$each"
 _ONE = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 _LONGEST = 10_000
@@ -244,7 +245,8 @@ class Filler:
 def filler(node: Any) -> Filler:
     """A name whose value is missing is left out of its table, an item out of its list, and what has
     lost all its parts in this way is missing itself.  A table with `$when` is left out as a whole
-    when that finds nothing; the list it was in then stays, empty if need be."""
+    when that finds nothing; the list it was in then stays, empty if need be.  One with `$each` is
+    made once for each item of the list it names, which is `${item}`."""
     if isinstance(node, str):
         return _text_filler(parse(node), node)
     if isinstance(node, dict):
@@ -273,8 +275,12 @@ def _text_filler(template: Template, text: str) -> Filler:
 
 
 def _table_filler(node: dict[str, Any]) -> Filler:
-    pairs = [(_text_filler(parse(name), name), filler(item)) for name, item in node.items() if name != WHEN]
-    if WHEN not in node and all(name.fixed and item.fixed for name, item in pairs):
+    pairs = [
+        (_text_filler(parse(name), name), filler(item))
+        for name, item in node.items()
+        if name not in (WHEN, EACH)
+    ]
+    if WHEN not in node and EACH not in node and all(name.fixed and item.fixed for name, item in pairs):
         return _fixed(node)
     asked = filler(node[WHEN]) if WHEN in node else None
 
@@ -289,16 +295,37 @@ def _table_filler(node: dict[str, Any]) -> Filler:
 
 
 def _list_filler(node: Sequence[Any]) -> Filler:
-    items = [filler(item) for item in node]
-    if all(item.fixed for item in items):
+    items = [_repeated(item) if _is_repeated(item) else _once(item) for item in node]
+    if all(filler(item).fixed for item in node):
         return _fixed(list(node))
     stays = any(isinstance(item, dict) and WHEN in item for item in node)
 
     def each(scope: Scope) -> Any:
-        found = [value for item in items if (value := item(scope)) is not MISSING]
+        found = [value for item in items for value in item(scope) if value is not MISSING]
         return found if found or stays else MISSING
 
     return Filler(each, False)
+
+
+def _is_repeated(node: Any) -> bool:
+    return isinstance(node, dict) and EACH in node
+
+
+def _once(node: Any) -> Fill:
+    inner = filler(node)
+    return lambda scope: [inner(scope)]
+
+
+def _repeated(node: dict[str, Any]) -> Fill:
+    asked, inner = filler(node[EACH]), filler(node)
+
+    def each(scope: Scope) -> Any:
+        listed = asked(scope)
+        if listed is MISSING:
+            return []
+        return [inner({**scope, "item": item}) for item in (listed if isinstance(listed, list) else [listed])]
+
+    return each
 
 
 def _joined(template: Template, scope: Scope) -> Any:
