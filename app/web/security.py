@@ -57,13 +57,18 @@ def init_security(app: Flask, settings: Settings, vault: Vault) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=14 * 86400,
         SESSION_REFRESH_EACH_REQUEST=False,  # static files must not carry a cookie
+        WTF_CSRF_CHECK_DEFAULT=False,  # checked below, for all but machines
         WTF_CSRF_TIME_LIMIT=None,  # an editor stays open all day
         WTF_CSRF_SSL_STRICT=False,  # the origin is checked below, behind proxies too
     )
     app.before_request(_refuse_foreign)
-    protect = CSRFProtect(app)
-    for blueprint in MACHINE_BLUEPRINTS:
-        protect._exempt_blueprints.add(blueprint)
+    forms = CSRFProtect(app)
+
+    @app.before_request
+    def check_token() -> None:
+        if request.blueprint not in MACHINE_BLUEPRINTS:
+            forms.protect()
+
     app.before_request(_require_login)
     app.after_request(_shut)
 
