@@ -12,7 +12,7 @@ from app.flows.model import ConnectorTrigger, FlowDefinition, PollTrigger, Sched
 from app.flows.review import Problem, review
 from app.intake.needs import Needs, Whole
 from app.intake.schedule import next_fire
-from app.storage import audit, flows, hooks, triggers
+from app.storage import audit, events, flows, hooks, triggers
 from app.storage.executor import Executor
 from app.storage.flows import FlowRow
 from app.storage.models import Connection as ConnectionRow
@@ -161,6 +161,7 @@ def _set_trigger(
         return
     if kind == "poll" and before is not None and _source(before) != _source(flow.draft):
         triggers.forget_seeds(connection, flow.id)
+        events.forget_polled(connection, flow.id)
     triggers.put_trigger(
         connection,
         flow.id,

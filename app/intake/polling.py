@@ -140,7 +140,7 @@ async def _keep(needs: Needs, look: Look, before: _Before) -> Looked:
     source = _source(needs, before)
     records = oldest_first(list(look.records.items()), source.cursor)
     arrivals = [
-        events.arrival(record, orjson.dumps(record), label_of(record), f"poll:{key}")
+        events.arrival(record, orjson.dumps(record), label_of(record), f"{events.POLLED}{key}")
         for key, record in records
     ]
     poll_id, now = new_id("poll"), needs.clock.now()

@@ -16,6 +16,7 @@ from app.storage.models import Delivery, Event, Flow, Run
 from app.storage.types import to_ms
 from app.storage.writer import Row, Rows, Statement
 
+POLLED = "poll:"  # begins the keys of records, beside those of deliveries
 KEYS_KEPT = timedelta(days=30)
 _SEEN_AGAIN_AFTER = timedelta(days=1)
 
@@ -36,6 +37,7 @@ _SEEN_AGAIN = text(
     "UPDATE dedupe_keys SET seen_at = :now WHERE flow_id = :flow_id AND key IN :keys AND seen_at < :before"
 ).bindparams(bindparam("keys", expanding=True))
 _FORGET_KEYS = text("DELETE FROM dedupe_keys WHERE flow_id = :flow_id AND seen_at < :before")
+_FORGET_POLLED = text("DELETE FROM dedupe_keys WHERE flow_id = :flow_id AND key >= 'poll:' AND key < 'poll;'")
 _KEY_OF = text("SELECT event_id FROM dedupe_keys WHERE flow_id = :flow_id AND key = :key")
 
 
@@ -196,6 +198,11 @@ def tidy_keys(connection: Connection, flow_id: str, keys: Sequence[str], *, now:
     for start in range(0, len(keys), 500):
         connection.execute(_SEEN_AGAIN, {**day, "keys": list(keys[start : start + 500])})
     connection.execute(_FORGET_KEYS, {"flow_id": flow_id, "before": to_ms(now - KEYS_KEPT)})
+
+
+def forget_polled(connection: Connection, flow_id: str) -> None:
+    """Keys of another source say nothing about this one's records."""
+    connection.execute(_FORGET_POLLED, {"flow_id": flow_id})
 
 
 def _take(connection: Connection, flow_id: str, key: str, event_id: str | None, now: datetime) -> bool:
