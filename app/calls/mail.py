@@ -86,6 +86,25 @@ async def send_mail(request: CallRequest, settings: Settings, clock: Clock) -> C
     return CallOutcome(answer, None, {**row, "answer_size": len(reply)})
 
 
+def try_server(connection: ConnectionFacts, settings: Settings) -> CallFailed | None:
+    """Whether the mail server lets this connection in; None if it does.  Blocks for seconds."""
+    server = _server(connection, settings)
+    if server is None:
+        return _no_server()
+    smtp = GuardedSmtp(timeout=TIMEOUT_S, local_hostname="localhost")
+    smtp.guard = Guard(settings.allow_targets) if server.guarded else None
+    sending = Sending(server)
+    try:
+        sending.greet(smtp)
+    except CallFailed as failure:
+        return failure
+    except Exception as reason:
+        return sending.failure(reason)
+    finally:
+        smtp.close()
+    return None
+
+
 def _row(request: CallRequest, started_at: datetime, failure: CallFailed | None) -> dict[str, Any]:
     row = unsent_row(request, started_at, failure)
     row["request_headers"] = list(request.headers)

@@ -69,6 +69,12 @@ class Sending:
             smtp.quit()  # it was taken: how the server says goodbye does not matter
         return reply
 
+    def greet(self, smtp: GuardedSmtp) -> None:
+        """Signs in and leaves again, without a word."""
+        self._open(smtp)
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            smtp.quit()
+
     def _open(self, smtp: GuardedSmtp) -> None:
         server = self.server
         context = ssl.create_default_context()

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from app.calls.builtin import BUILT_IN
 from app.calls.client import CallOutcome
 from app.calls.connections import ConnectionFacts
+from app.calls.mail import try_server
 from app.catalog.definition import Check, Connector
 from app.catalog.render import plan
 from app.engine.holds import release_connection
 from app.engine.steps_action import request_of
-from app.errors import AppError, MappingFailed
+from app.errors import AppError, CallFailed, MappingFailed
 from app.flows.mapping import first
 from app.storage.connections import mark_checked
 
@@ -37,6 +38,8 @@ def check(parts: Parts, connection_id: str) -> Checked:
     """Asks the service, writes down what it said, and lets waiting runs go on when it is well."""
     parts.connections.forget(connection_id)
     facts = parts.connections.get(connection_id)
+    if facts.connector == "smtp":
+        return _judge(parts, facts, "The mail server", try_server(facts, parts.settings))
     if facts.connector in BUILT_IN:
         return _trust(parts, connection_id, "It is tried by the first step that uses it.")
     connector = parts.registry.get(facts.connector)
@@ -48,7 +51,8 @@ def check(parts: Parts, connection_id: str) -> Checked:
         return _failed(parts, connection_id, facts.state, f"{connector.name} did not answer in time.")
     except MappingFailed as reason:
         return _failed(parts, connection_id, facts.state, f"{reason.sentence} {reason.remedy}")
-    return _judge(parts, facts, connector, outcome)
+    account = _account(connector, outcome) if outcome.failure is None else ""
+    return _judge(parts, facts, connector.name, outcome.failure, account)
 
 
 def _ask(parts: Parts, facts: ConnectionFacts, connector: Connector, described: Check) -> CallOutcome:
@@ -61,12 +65,11 @@ def _ask(parts: Parts, facts: ConnectionFacts, connector: Connector, described: 
     return parts.engine.spawn(sending).result(_LONGEST_S)
 
 
-def _judge(parts: Parts, facts: ConnectionFacts, connector: Connector, outcome: CallOutcome) -> Checked:
-    failure = outcome.failure
+def _judge(
+    parts: Parts, facts: ConnectionFacts, name: str, failure: CallFailed | None, account: str = ""
+) -> Checked:
     if failure is None:
-        return _well(
-            parts, facts.id, f"{connector.name} accepts this connection{_account(connector, outcome)}."
-        )
+        return _well(parts, facts.id, f"{name} accepts this connection{account}.")
     state = "broken" if failure.kind in _REFUSED else facts.state
     return _failed(parts, facts.id, state, f"{failure.sentence} {failure.remedy}".strip())
 

@@ -42,6 +42,12 @@ class Form:
     problems: dict[str, str] = field(default_factory=dict)
     fields: list[forms.Shown] = field(default_factory=list)
 
+    @property
+    def help(self) -> str:
+        """Where at the service one finds what is asked for."""
+        block = forms.block_of(self.service, self.auth)
+        return str(getattr(block, "help", ""))
+
 
 @blueprint.get("/connections")
 def index() -> Response:

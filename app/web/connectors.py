@@ -23,6 +23,7 @@ blueprint = Blueprint("connectors", __name__)
 
 _WARN_DAYS = 90
 _OLD_CHECK_DAYS = 365
+_CATEGORIES = {"crm": "CRM", "email": "E-mail", "other": "Service"}
 # A picture may come from somebody's own connector: it can neither run anything nor load anything.
 _PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
@@ -77,6 +78,8 @@ def show(key: str) -> Response:
         connector=connector,
         shelf=shelf,
         warning=warning_of(connector, _today()),
+        category=_CATEGORIES.get(connector.category, connector.category.capitalize()),
+        span=span,
         readme=_readme(parts().registry.readme_of(key)),
         connections=store.list_connections(db.session, connector=key),
     )
@@ -118,6 +121,15 @@ def warning_of(connector: Connector, today: date) -> str:
         checked = f"{connector.api.checked:%d %b %Y}"
         return f"Nobody has compared it with {connector.name}’s documentation since {checked}."
     return ""
+
+
+def span(seconds: float) -> str:
+    """`5 minutes`, `a day`: how long a window of a limit is, how often a poll looks."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length and seconds % length == 0:
+            number = int(seconds // length)
+            return f"{'an' if unit == 'hour' else 'a'} {unit}" if number == 1 else f"{number} {unit}s"
+    return "a second" if seconds == 1 else f"{seconds:g} seconds"
 
 
 def _today() -> date:

@@ -330,3 +330,13 @@ def test_mending_a_connection_lets_its_waiting_runs_go_on(
     assert _only(started).state == "ok"
     with started.database.read() as db:
         assert db.execute(select(Run.reason).where(Run.id == run["id"])).scalar() != "held_connection"
+
+
+def test_a_mail_server_is_tried_at_once_and_not_inside_ones_own_network(
+    browser: Browser, started: Parts
+) -> None:
+    smtp = {"connector": "smtp", "auth": "smtp", "name": "Mail", "field.port": "587"}
+    smtp |= {"field.host": "127.0.0.1", "field.security": "starttls"}
+    page = browser.get(browser.post("/connections/new", smtp).location).text
+    assert "127.0.0.1 is blocked by network policy" in page
+    assert _only(started).state == "broken"

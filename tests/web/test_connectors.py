@@ -9,7 +9,7 @@ import pytest
 
 from app.parts import Parts
 from app.storage import connections as store
-from app.web.connectors import monogram, warning_of
+from app.web.connectors import monogram, span, warning_of
 from app.web.plain_markdown import Span, blocks, spans
 from tests.web.browser import Browser
 
@@ -169,3 +169,18 @@ def test_markdown_is_read_into_blocks() -> None:
 def test_unfinished_marks_stay_as_they_are() -> None:
     assert spans("a `b and **c [d](x)") == [Span("text", "a `b and **c [d](x)")]
     assert blocks("") == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "a second"),
+        (10, "10 seconds"),
+        (60, "a minute"),
+        (300, "5 minutes"),
+        (3600, "an hour"),
+        (86400, "a day"),
+    ],
+)
+def test_windows_are_said_in_words(seconds: float, words: str) -> None:
+    assert span(seconds) == words

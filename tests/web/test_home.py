@@ -37,7 +37,12 @@ def _flow(parts: Parts, name: str = "Orders", *, on: bool = True) -> str:
 
 def _run(parts: Parts, flow_id: str, **values: Any) -> str:
     now = parts.clock.now()
-    run = {"id": new_id("run"), "flow_id": flow_id, "version_id": "ver_1", "event_id": new_id("evt")}
+    run: dict[str, Any] = {
+        "id": new_id("run"),
+        "flow_id": flow_id,
+        "version_id": "ver_1",
+        "event_id": new_id("evt"),
+    }
     run |= {"state": "succeeded", "label": "Ana · order 1", "source": "webhook", "created_at": now}
     run |= {"position": "s1", "finished_at": now}
     parts.database.write(lambda c: c.execute(insert(Run), run | values))
