@@ -255,7 +255,7 @@ def _header_value(name: str, value: str) -> str:
         raise _refuse(
             f"The header {name} holds a line break.", "Map a value without line breaks into this header."
         )
-    return value.strip()
+    return value.strip() if value.isascii() else value.strip().encode("utf-8", "replace").decode()
 
 
 # --------------------------------------------------------------------------------------- body

@@ -42,7 +42,7 @@ class CallToSend(httpx.Request):
             self.url = httpx.URL(self.address)
             return self.url
         if name == "headers":
-            self.headers = httpx.Headers(list(self.rows))
+            self.headers = httpx.Headers(list(self.rows), encoding="utf-8")
             self.headers.setdefault("Host", self.url.netloc.decode("ascii"))
             if self.content or self.method in ("POST", "PUT", "PATCH"):
                 self.headers["Content-Length"] = str(len(self.content))
