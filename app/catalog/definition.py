@@ -46,7 +46,8 @@ Category = Literal["ads", "analytics", "commerce", "content", "crm", "email", "f
 
 class InputField(Model):
     """`fields`: the account's own fields, found by the lookup.  `apart`: used by name, not part of
-    `${fields}`, where each other one stands under its key or `sent_as`.  `lookup`: where the choices (or, for `fields`, the fields) come from."""
+    `${fields}`, where each other one stands under its key or `sent_as`.  `lookup`: where the choices
+    (or, for `fields`, the fields) come from."""
 
     key: Key
     label: Words
@@ -221,18 +222,21 @@ class Idempotency(Model):
 
 class Action(Operation):
     """`idempotent`: doing it twice leaves the service as doing it once.  `identity`: the inputs by
-    which it finds what it changes.  Requests are tried in order (see `Request.next_on`)."""
+    which it finds what it changes.  `one_of`: at least one of these has to be mapped, or there is
+    nothing to do.  Requests are tried in order (see `Request.next_on`)."""
 
     idempotent: bool
     idempotency: Idempotency | None = None
     identity: tuple[Key, ...] = ()
+    one_of: tuple[Key, ...] = ()
     requests: tuple[Request, ...] = Field(min_length=1, max_length=3)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Action:
-        missing = sorted(set(self.identity) - {field.key for field in self.input})
-        if missing:
-            raise ValueError(f"identity names '{missing[0]}', which is no input")
+        known = {field.key for field in self.input}
+        for word, keys in (("identity", self.identity), ("one_of", self.one_of)):
+            if missing := sorted(set(keys) - known):
+                raise ValueError(f"{word} names '{missing[0]}', which is no input")
         if self.requests[-1].next_on:
             raise ValueError("the last request says next_on, but there is no next one")
         if any(not request.next_on for request in self.requests[:-1]):

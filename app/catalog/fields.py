@@ -36,7 +36,15 @@ def check_input(operation: Action | Trigger, values: Mapping[str, Any]) -> list[
         sentence = _problem(field, values.get(field.key), field.key in values)
         if sentence:
             problems.append(InputProblem(field.key, sentence))
-    return problems
+    return problems or _nothing_to_do(operation, values)
+
+
+def _nothing_to_do(operation: Action | Trigger, values: Mapping[str, Any]) -> list[InputProblem]:
+    wanted = operation.one_of if isinstance(operation, Action) else ()
+    if not wanted or any(key in values for key in wanted):
+        return []
+    labels = ", ".join(field.label for field in operation.input if field.key in wanted)
+    return [InputProblem(wanted[0], f"Nothing is mapped that could be changed: fill in one of {labels}.")]
 
 
 def _problem(field: InputField, value: Any, is_given: bool) -> str:

@@ -1,0 +1,68 @@
+"""Inputs and connections for any connector, made from what its files say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.calls.connections import ConnectionFacts, hosts_of
+from app.catalog.definition import Action, Connector, InputField, Trigger
+
+_BY_TYPE: dict[str, Any] = {
+    "string": "Spring sale",
+    "text": "Hello.\nHow are you?",
+    "email": "ana+shop@example.com",
+    "url": "https://example.com/page",
+    "phone": "+351 210 000 000",
+    "number": "12.50",
+    "integer": "42",
+    "bool": "true",
+    "date": "2027-01-31",
+    "datetime": "2027-01-31T09:00:00+01:00",
+    "json": '{"a": 1}',
+    "list": "12, 13",
+}
+_BY_PATTERN = {
+    "[a-z0-9_-]{1,80}": "launch-spring",
+    "[a-z]{2,4}[0-9]{1,3}": "us21",
+    "[a-z0-9][a-z0-9-]{0,59}": "casa-silva",
+}
+_PUBLIC = {"site": "https://blog.example.com", "username": "ana"}
+EXTRA = {"favourite_colour": "green"}
+
+
+def inputs_of(operation: Action | Trigger, *, full: bool) -> dict[str, Any]:
+    """All inputs, or the least that may be sent."""
+    chosen = operation.one_of[:1] if isinstance(operation, Action) else ()
+    return {
+        field.key: sample_of(field)
+        for field in operation.input
+        if field.type != "fields" and (full or field.required or field.key in chosen)
+    }
+
+
+def sample_of(field: InputField) -> Any:
+    if field.pattern:
+        return _BY_PATTERN[field.pattern]
+    if field.choices:
+        return field.choices[0]
+    return _BY_TYPE.get(field.type, "abc123")
+
+
+def connection_for(connector: Connector, auth: int = 0) -> ConnectionFacts:
+    block = connector.auth[auth]
+    public: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    for field in (*connector.connection_fields, *block.fields):
+        if field.secret:
+            secrets[field.key] = f"secret-of-{field.key}"
+        else:
+            public[field.key] = _PUBLIC.get(field.key) or _BY_PATTERN[field.pattern or ""]
+    return ConnectionFacts(
+        id="con_1",
+        connector=connector.key,
+        name=f"{connector.name} of Ana",
+        auth=block,
+        public=public,
+        secrets=secrets,
+        hosts=hosts_of(connector, public),
+    )

@@ -1,0 +1,76 @@
+"""An operation's request as the product puts it on the wire: planned, encoded, with credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from app.calls.connections import ConnectionFacts
+from app.calls.encode import encode_body
+from app.calls.request import CallRequest, Ready, make_ready
+from app.catalog.definition import Action, Connector, PollTrigger, Request
+from app.catalog.fields import action_fields
+from app.catalog.pages import first_page
+from app.catalog.render import plan
+from tests.connectors.samples import EXTRA, connection_for, inputs_of
+
+CURSOR = "2026-11-20T08:00:00Z"
+
+
+def on_the_wire(
+    connector: Connector, request: Request, scope: Mapping[str, Any], connection: ConnectionFacts
+) -> Ready:
+    planned = plan(connector, request, scope={**scope, "connection": connection.as_scope()})
+    body, content_type = encode_body(planned.body_kind, planned.body, planned.content_type)
+    return make_ready(
+        CallRequest(
+            method=planned.method,
+            url=planned.url,
+            query=planned.query,
+            headers=planned.headers,
+            body=body,
+            content_type=content_type,
+            connection=connection,
+        )
+    )
+
+
+def requests_of(connector: Connector) -> Iterator[tuple[str, Ready]]:
+    """(what it is, the request) for everything the connector can send."""
+    connection = connection_for(connector)
+    if connector.check is not None:
+        yield "check", on_the_wire(connector, connector.check.request, {}, connection)
+    for action in connector.actions.values():
+        for full in (False, True):
+            yield from _action(connector, action, connection, full=full)
+    for trigger in connector.triggers.values():
+        if isinstance(trigger, PollTrigger):
+            yield from _poll(connector, trigger, connection)
+    for lookup in connector.lookups.values():
+        page = first_page(lookup.paginate).value
+        scope = {"input": dict.fromkeys(lookup.needs, "abc123"), "page": page}
+        yield f"lookups/{lookup.key}", on_the_wire(connector, lookup.request, scope, connection)
+
+
+def _action(
+    connector: Connector, action: Action, connection: ConnectionFacts, *, full: bool
+) -> Iterator[tuple[str, Ready]]:
+    values = inputs_of(action, full=full)
+    takes_extra = any(field.type == "fields" for field in action.input)
+    fields = action_fields(action, values, EXTRA if full and takes_extra else {})
+    for request in action.requests:
+        name = f"actions/{action.key}.{request.id}.{'full' if full else 'least'}"
+        yield name, on_the_wire(connector, request, {"input": values, "fields": fields}, connection)
+
+
+def _poll(
+    connector: Connector, trigger: PollTrigger, connection: ConnectionFacts
+) -> Iterator[tuple[str, Ready]]:
+    scope = {"input": inputs_of(trigger, full=True), "cursor": CURSOR}
+    first = first_page(trigger.paginate).value
+    pages = {"first": first, "next": "100" if isinstance(first, str | None) else 100}
+    if trigger.paginate is None or trigger.paginate.type == "link":
+        pages = {"first": None}
+    for name, page in pages.items():
+        request = on_the_wire(connector, trigger.request, {**scope, "page": page}, connection)
+        yield f"triggers/{trigger.key}.{name}", request

@@ -1,0 +1,63 @@
+"""What our connectors send, held against what the vendors publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.calls.request import Ready
+from app.catalog.registry import Registry
+from tests.connectors.wire import requests_of
+from tests.contracts.documents import FOLDER, is_there, load
+from tests.contracts.strict import Sent, violations
+from tests.contracts.vendors import CONTRACTS, Contract
+
+pytestmark = pytest.mark.contracts
+REGISTRY = Registry([("bundled", Path(__file__).parents[2] / "connectors")])
+
+
+def sent(ready: Ready) -> Sent:
+    return Sent(ready.method, ready.url, ready.headers, ready.body)
+
+
+def contract_of(key: str) -> Contract:
+    contract = CONTRACTS[key]
+    for name in contract.documents:
+        if not is_there(name):
+            pytest.skip(f"the vendor's document {name} is not in {FOLDER}")
+    return contract
+
+
+def complaints(contract: Contract, request: Sent) -> list[str]:
+    """Of the document that knows the path, else of the last one."""
+    found: list[str] = []
+    for name in contract.documents:
+        found = violations(load(name), contract.base, request, waived=contract.waived)
+        if not any(one.startswith("path: ") for one in found):
+            return found
+    return found
+
+
+@pytest.mark.parametrize("key", CONTRACTS)
+def test_every_request_of_a_connector_keeps_to_the_vendors_document(key: str) -> None:
+    contract = contract_of(key)
+    wrong: dict[str, list[str]] = {}
+    for name, ready in requests_of(REGISTRY.get(key)):
+        found = complaints(contract, sent(ready))
+        if name in contract.absent:
+            assert any(one.startswith("path: ") for one in found), f"{name} is in a document after all"
+        elif found:
+            wrong[name] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("key", CONTRACTS)
+def test_every_operation_that_no_document_holds_is_named_with_a_reason(key: str) -> None:
+    names = {name for name, _ in requests_of(REGISTRY.get(key))}
+    assert set(CONTRACTS[key].absent) <= names
+    assert all(len(reason) > 20 for reason in CONTRACTS[key].absent.values())
+
+
+def test_every_bundled_connector_is_held_to_a_document() -> None:
+    assert set(REGISTRY.keys()) == set(CONTRACTS)

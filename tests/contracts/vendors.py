@@ -1,0 +1,38 @@
+"""Which documents each connector is held to, and what is known to be missing from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Contract:
+    """`documents`: the first that knows a path is used.  `base`: what stands before the documents'
+    paths.  `waived`: parameters the documents ask for although the service has given them up, by
+    `place:name`.  `absent`: operations no document holds, with the reason."""
+
+    documents: tuple[str, ...]
+    base: str = ""
+    waived: frozenset[str] = frozenset()
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+_NO_PROPERTIES = "HubSpot publishes the properties API in a document of its own"
+_NO_PIPELINES = "HubSpot publishes the pipelines API in a document of its own"
+
+CONTRACTS = {
+    "hubspot": Contract(
+        ("hubspot-contacts.json", "hubspot-deals.json"),
+        absent={
+            "lookups/contact_properties": _NO_PROPERTIES,
+            "lookups/contact_property_names": _NO_PROPERTIES,
+            "lookups/deal_properties": _NO_PROPERTIES,
+            "lookups/deal_stages": _NO_PIPELINES,
+        },
+    ),
+    "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
+    "shopify": Contract(("shopify.json",), base="/admin/api/2026-10"),
+    # Since 2020 Slack takes the token in the Authorization header alone.
+    "slack": Contract(("slack.json",), base="/api", waived=frozenset({"header:token", "query:token"})),
+    "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),
+}
