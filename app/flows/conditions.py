@@ -25,7 +25,7 @@ Group = Literal["Text", "Number", "Date", "Yes or no", "Presence", "List"]
 
 LIMIT_PATTERN: Final = 1000
 LIMIT_SEARCHED: Final = 200_000
-_LIMIT_COMPARED_DEEP: Final = 10_000
+LIMIT_COMPARISONS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,10 @@ def _short(value: Any) -> str:
         return "(empty)"
     if isinstance(value, int | float):
         return as_text(value)[:60]
+    if isinstance(value, list | dict) and (
+        len(value) > 5 or any(isinstance(one, list | dict) for one in value)
+    ):
+        return f"({len(value)} {'items' if isinstance(value, list) else 'fields'})"
     text = shown(value)
     return text[1:-1] if as_number(value) is not None else text
 
@@ -233,7 +237,8 @@ def _contains(sides: _Sides) -> bool:
     if sides.right is MISSING or sides.right is None or sides.right == "":
         raise _Odd("there is nothing to look for")
     if isinstance(sides.left, list):
-        return any(_same(item, sides.right, sides) for item in sides.left[:_LIMIT_COMPARED_DEEP])
+        _refuse_too_many(len(sides.left))
+        return any(_same(item, sides.right, sides) for item in sides.left)
     if isinstance(sides.left, dict):
         return sides.text(sides.right) in {sides.text(key) for key in sides.left}
     return sides.text(sides.right) in sides.text(sides.left)
@@ -252,7 +257,13 @@ def _edge(test: Callable[[str, str], bool]) -> Callable[[_Sides], bool]:
 def _one_of(sides: _Sides) -> bool:
     choices = sides.right if isinstance(sides.right, list) else _split(as_text(sides.right))
     lefts = sides.left if isinstance(sides.left, list) else [sides.left]
-    return any(_same(left, choice, sides) for left in lefts[:1000] for choice in choices[:1000])
+    _refuse_too_many(len(lefts) * len(choices))
+    return any(_same(left, choice, sides) for left in lefts for choice in choices)
+
+
+def _refuse_too_many(comparisons: int) -> None:
+    if comparisons > LIMIT_COMPARISONS:
+        raise _Odd("the lists are too long to be compared")
 
 
 def _split(text: str) -> list[Any]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from app.errors import MappingFailed
 from app.flows.function import Arg, Function, Unfit, bounded, each_text, shown
+from app.flows.jsonpath import LIMIT_RESULTS
 from app.flows.values import as_flag, as_json, as_text, is_empty
 
 Args = tuple[str, ...]
@@ -50,8 +51,10 @@ def _default(value: Any, args: Args, zone: str) -> Any:
 def _split(value: Any, args: Args, zone: str) -> Any:
     text = as_text(value)
     parts = re.split(r"\r\n|\r|\n", text) if args[0] == "\n" else text.split(args[0] or None)
-    found = [part.strip() for part in parts]
-    return [part for part in found if part]
+    found = [part.strip() for part in parts if part.strip()]
+    if len(found) > LIMIT_RESULTS:
+        raise Unfit(f"it would become a list of {len(found):,} items, which is too long.")
+    return found
 
 
 def _replace(value: Any, args: Args, zone: str) -> Any:

@@ -19,7 +19,7 @@ from app.errors import MappingFailed
 from app.flows.jsonpath_reader import EACH, Each, LooseKey, Read, read
 
 LIMIT_RESULTS: Final = 10_000
-LIMIT_WORK: Final = 50_000  # values looked at for one `..`, slice, union or filter
+LIMIT_WORK: Final = 20_000  # values looked at for one `..`, slice, union or filter
 
 Segment = str | int | Each
 

@@ -15,7 +15,7 @@ from app.errors import MappingFailed
 
 LIMIT_LENGTH: Final = 256
 LIMIT_DEPTH: Final = 32
-LIMIT_EFFORT: Final = 16
+LIMIT_EFFORT: Final = 24
 LIMIT_PARENTHESES: Final = 8
 
 
@@ -76,6 +76,7 @@ class _Reader:
         self.at = 0
         self.depth = 0
         self.effort = 1
+        self.queries = 0
         self.descended = False
         self.plain: list[str | int | Each] | None = []
         self.canonical: list[str] = []
@@ -171,12 +172,17 @@ class _Reader:
     def bracket(self) -> None:
         self.skip()
         if self.takes("?"):
-            self.only_engine("[?" + self.either(0) + "]")
+            self.only_engine(self.filter())
         elif (found := self.slice()) is not None:
             self.only_engine(f"[{found}]")
         else:
             self.selectors()
         self.needs("]", "after the brackets' content")
+
+    def weigh(self, factor: int) -> None:
+        self.effort *= factor
+        if self.effort > LIMIT_EFFORT:
+            self.refuse("it looks at too many things at once")
 
     def only_engine(self, canonical: str) -> None:
         self.plain = None
@@ -203,9 +209,7 @@ class _Reader:
             return
         if len({type(one) for one in found}) > 1 or EACH in found:
             self.refuse("a list in brackets holds either names or positions")
-        self.effort *= len(found)
-        if self.effort > LIMIT_EFFORT:
-            self.refuse("it lists too many names or positions")
+        self.weigh(len(found))
         self.only_engine("[" + ",".join(_canonical(one) for one in found) + "]")
 
     def selector(self) -> str | int | Each:
@@ -243,6 +247,12 @@ class _Reader:
         return chr(int(code[1:], 16))
 
     # ------------------------------------------------------------------------------ filters
+
+    def filter(self) -> str:
+        self.queries = 0
+        inside = self.either(0)
+        self.weigh(1 + self.queries)
+        return f"[?{inside}]"
 
     def either(self, level: int) -> str:
         if level > LIMIT_PARENTHESES:
@@ -307,6 +317,7 @@ class _Reader:
         if not (self.sees("@") or self.sees("$")):
             self.refuse("in a filter, a path begins with @")
         found = [self.text[self.at]]
+        self.queries += 3 if self.sees("$") else 1  # from the root, the engine walks all the way up
         self.at += 1
         while True:
             if self.takes("."):

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 LIMIT_TEMPLATE: Final = 300_000
+_LONGEST_KEPT = 10_000  # characters; longer templates are read anew, so that the cache stays small
 TRIGGER: Final = "trigger"
 
 
@@ -82,14 +83,20 @@ class Template:
     single: bool
 
 
-@lru_cache(maxsize=4096)
 def compile_template(text: str) -> Template:
     """Raises MappingFailed that names the part which cannot be read."""
+    return _compiled(text) if len(text) <= _LONGEST_KEPT else _compile(text)
+
+
+def _compile(text: str) -> Template:
     if len(text) > LIMIT_TEMPLATE:
         raise MappingFailed(f"A field may hold {LIMIT_TEMPLATE:,} characters; this one has {len(text):,}.")
     parts = tuple(part if isinstance(part, str) else _reference(part) for part in read_template(text))
     references = tuple(part for part in parts if isinstance(part, Reference))
     return Template(text, parts, references, len(parts) == 1 and len(references) == 1)
+
+
+_compiled = lru_cache(maxsize=4096)(_compile)
 
 
 def _reference(raw: Raw) -> Reference:

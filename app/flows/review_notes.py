@@ -22,6 +22,8 @@ class FieldView(Protocol):
     def label(self) -> str: ...
     @property
     def required(self) -> bool: ...
+    @property
+    def type(self) -> str: ...
 
 
 class PartView(Protocol):
@@ -171,7 +173,11 @@ class Notes:
             )
 
     def service(self, connector: str) -> str:
-        return str(getattr(self.connectors.find(connector), "name", "") or connector)
+        name = getattr(self.connectors.find(connector), "name", "")
+        return str(name or _BUILT_IN.get(connector, connector))
+
+
+_BUILT_IN = {"smtp": "a mail server", "http": "web requests"}
 
 
 def _continues(sentence: str) -> bool:

@@ -70,6 +70,8 @@ def check_input(notes: Notes, part_id: str, part: PartView, given: dict[str, Map
         place = f"input.{field.key}"
         if field.required and blank(mapping) and not (mapping.when_empty == "default" and mapping.default):
             notes.add(part_id, place, f"{field.label} is required and empty.")
+        elif (text := fixed(mapping)) and (reason := _unfit(field, text)):
+            notes.add(part_id, place, f"{field.label}: {reason}")
         elif field.required and mapping.when_empty == "leave_out":
             notes.hint(
                 part_id, place, f"{field.label} is required, but set to be left out when there is nothing."
@@ -81,6 +83,21 @@ def check_input(notes: Notes, part_id: str, part: PartView, given: dict[str, Map
             notes.hint(
                 part_id, f"input.{key}", f"The field '{key}' is not known to this service. {hint}".rstrip()
             )
+
+
+def _unfit(field: FieldView, text: str) -> str:
+    """Why a text without references can never be right for this field; '' if it may be."""
+    choices = getattr(field, "choices", ())
+    if field.type == "choice" and choices and text not in choices:
+        listed = ", ".join(f"'{choice}'" for choice in choices[:8])
+        return f"'{text[:40]}' is not one of {listed}{' and more' if len(choices) > 8 else ''}."
+    if field.type in ("number", "integer") and as_number(text) is None:
+        return f"'{text[:40]}' is not a number."
+    if field.type == "email" and "@" not in text:
+        return f"'{text[:40]}' is not an email address."
+    if field.type in ("date", "datetime") and as_moment(text) is None:
+        return f"'{text[:40]}' is not a date."
+    return ""
 
 
 def check_service(
@@ -96,7 +113,7 @@ def check_service(
             part_id, "connector", f"{notes.service(connector)} has no {wanted} any more. Choose another one."
         )
         return False
-    if not connection_id and needs_connection(found):
+    if not connection_id and needs_connection(found, part):
         notes.add(
             part_id,
             "connection_id",
@@ -106,11 +123,15 @@ def check_service(
     return True
 
 
-def needs_connection(connector: Any) -> bool:
-    """Every service needs one, unless it asks for neither a key nor an address."""
-    auth = getattr(connector, "auth", None)
-    signs_in = auth is not None and getattr(auth, "kind", "none") != "none"
-    return bool(signs_in or getattr(connector, "connection_fields", ()) or getattr(auth, "fields", ()))
+def needs_connection(connector: Any, part: Any) -> bool:
+    """Not where the service can be used without signing in and asks for no address of its own, nor
+    for a webhook that nobody can check."""
+    if getattr(getattr(part, "verify", None), "scheme", "") == "none":
+        return False
+    if getattr(connector, "connection_fields", ()):
+        return True
+    ways = getattr(connector, "auth", None) or ()
+    return bool(ways) and all(way.type != "none" for way in ways)
 
 
 def _action(notes: Notes, step: ActionStep) -> None:

@@ -151,6 +151,8 @@ def _read_moment(value: Any) -> datetime | None:
 
 
 def _from_epoch(seconds: float) -> datetime:
+    if not math.isfinite(seconds):
+        raise ValueError("no moment")
     while abs(seconds) >= 1e11:
         seconds /= 1000
     return datetime.fromtimestamp(seconds, UTC)

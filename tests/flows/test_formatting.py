@@ -210,13 +210,13 @@ def test_arguments_are_checked_when_the_template_is_read() -> None:
     ],
 )
 def test_nothing_hostile_is_slow_or_breaks(name: str, value: Any, args: tuple[str, ...]) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         made = apply(name, value, *args)
     except Unfit as unfit:
         made = unfit.sentence
     assert len(str(made)[:3_000_000]) <= 2_000_000
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @given(st.sampled_from(sorted(FUNCTIONS)), documents, st.data())

@@ -162,12 +162,12 @@ def test_more_results_than_a_field_can_take_are_refused_not_cut() -> None:
     ],
 )
 def test_no_path_keeps_a_run_waiting(path: str, document: Any) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         find(path, document)
     except MappingFailed as refused:
         assert refused.sentence  # noqa: PT017
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_deep_document_is_searched_without_breaking() -> None:
@@ -212,3 +212,58 @@ def test_each_and_quoted_keys_mix(key: str) -> None:
     path = quoted_path(["rows", EACH, key])
     if len(path) <= 256:
         assert find(path, {"rows": [{key: 1}, {}]}) == [1]
+
+
+ABSENT = object()
+
+
+def _holds(left: Any, operator: str, right: Any) -> bool:
+    """The comparisons of RFC 9535, 2.3.5.2.2, written down once more."""
+    same = left is right if ABSENT in (left, right) else type(left) is type(right) and left == right
+    both = {type(left), type(right)}
+    numbers = both <= {int, float}
+    if numbers:
+        same = left == right
+    less = left < right if numbers or both == {str} else False
+    more = left > right if numbers or both == {str} else False
+    return {"==": same, "!=": not same, "<": less, "<=": less or same, ">": more, ">=": more or same}[
+        operator
+    ]
+
+
+_LITERALS = {
+    "1": 1,
+    "1.5": 1.5,
+    "-2": -2,
+    "'a'": "a",
+    "'b'": "b",
+    "''": "",
+    "true": True,
+    "false": False,
+    "null": None,
+}
+_VALUES = [ABSENT, 0, 1, 1.0, 1.5, -2, 3, "a", "b", "c", "", "1", True, False, None, [], [1], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("operator", ["==", "!=", "<", "<=", ">", ">="])
+def test_a_filter_compares_as_the_standard_says(operator: str) -> None:
+    for text, literal in _LITERALS.items():
+        for value in _VALUES:
+            item = {} if value is ABSENT else {"k": value}
+            assert bool(find(f"$[?@.k {operator} {text}]", [item])) == _holds(value, operator, literal), (
+                value,
+                text,
+            )
+            assert bool(find(f"$[?{text} {operator} @.k]", [item])) == _holds(literal, operator, value), (
+                text,
+                value,
+            )
+
+
+@pytest.mark.parametrize("operator", ["==", "!=", "<", "<=", ">", ">="])
+def test_a_filter_compares_two_values_of_the_data(operator: str) -> None:
+    for left in _VALUES:
+        for right in _VALUES:
+            item = {key: value for key, value in (("l", left), ("r", right)) if value is not ABSENT}
+            found = bool(find(f"$[?@.l {operator} @.r]", [item]))
+            assert found == _holds(left, operator, right), (left, right)

@@ -251,13 +251,13 @@ def test_a_text_that_grows_too_long_stops() -> None:
 
 
 def test_huge_templates_are_refused_at_once() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for text in ("\\" * 200_000, "{{" * 100_000, "{{$.a | upper" + " | upper" * 30_000 + "}}", "x" * 400_000):
         try:
             compile_template(text)
         except MappingFailed as failed:
             assert len(failed.sentence) < 500  # noqa: PT017
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_deep_data_cannot_break_the_text_of_a_field() -> None:
@@ -276,11 +276,11 @@ def test_nine_fields_of_an_order_cost_less_than_a_tenth_of_a_millisecond() -> No
     ]
     best = 1.0
     for _ in range(20):
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(100):
             for mapping in mappings:
                 fill("Field", mapping, SCOPE, [])
-        best = min(best, (time.perf_counter() - began) / 100)
+        best = min(best, (time.process_time() - began) / 100)
     assert best < 0.0001
 
 

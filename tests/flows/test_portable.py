@@ -200,7 +200,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_line(text: str, said: st
 
 
 def test_bombs_of_aliases_and_depth_cost_nothing() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     bomb = "a: &a [x]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(100))
     deep: Any = {"kind": "delay", "id": "s1"}
     for number in range(5000):
@@ -211,7 +211,7 @@ def test_bombs_of_aliases_and_depth_cost_nothing() -> None:
     ):
         with pytest.raises(FlowInvalid):
             attempt()
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_yes_dates_and_numbers_in_quotes_or_not_stay_texts_where_texts_are_meant() -> None:

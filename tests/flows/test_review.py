@@ -20,17 +20,27 @@ class Field:
     key: str
     label: str
     required: bool = False
+    type: str = "string"
+    choices: tuple[str, ...] = ()
+
+
+MORE = [
+    Field("stage", "Stage", type="choice", choices=("lead", "customer")),
+    Field("amount", "Amount", type="number"),
+    Field("since", "Since", type="date"),
+    Field("cc", "Copy to", type="email"),
+]
 
 
 class Catalog:
     """HubSpot, which needs a connection, and a weather service, which needs none."""
 
-    action = SimpleNamespace(input=[Field("email", "Email", True), Field("phone", "Phone")])
+    action = SimpleNamespace(input=[Field("email", "Email", True), Field("phone", "Phone"), *MORE])
 
     def find(self, key: str) -> Any:
         return {
-            "hubspot": SimpleNamespace(name="HubSpot", auth=SimpleNamespace(kind="bearer")),
-            "weather": SimpleNamespace(name="Weather", auth=None),
+            "hubspot": SimpleNamespace(name="HubSpot", auth=(SimpleNamespace(type="bearer"),)),
+            "weather": SimpleNamespace(name="Weather", auth=(SimpleNamespace(type="none"),)),
         }.get(key)
 
     def find_action(self, connector: str, action: str) -> Any:
@@ -84,6 +94,10 @@ def test_a_whole_flow_has_no_problems() -> None:
         (action(input={"email": "{{email}}"}), "input.email", "Did you mean {{$.email}}?"),
         (action(input={"email": "{{s1:$.a}}"}), "input.email", "uses the step's own data"),
         (action(input={"email": {"value": "x", "default": "{{s9:$.a}}"}}), "input.email", "'s9'"),
+        (action(input={"email": "x@y.z", "stage": "boss"}), "input.stage", "Stage: 'boss' is not one of 'lead', 'customer'"),
+        (action(input={"email": "x@y.z", "amount": "lots"}), "input.amount", "'lots' is not a number"),
+        (action(input={"email": "x@y.z", "since": "soon"}), "input.since", "'soon' is not a date"),
+        (action(input={"email": "x@y.z", "cc": "ada"}), "input.cc", "'ada' is not an email address"),
         (action(connection_id=""), "connection_id", "No connection is picked. Choose your HubSpot account."),
         (action(connection_id="con_gone"), "connection_id", "is not there any more"),
         (action(connection_id="con_slack"), "connection_id", "is one for slack; this step needs one for HubSpot"),
@@ -114,7 +128,7 @@ def test_a_whole_flow_has_no_problems() -> None:
         ({"kind": "email", "id": "s1", "subject": "x"}, "to", "no recipient"),
         ({"kind": "email", "id": "s1", "to": "ada", "subject": "x"}, "to", "'ada' is not an email address"),
         ({"kind": "email", "id": "s1", "to": "a@b.c"}, "subject", "Subject is empty"),
-        ({"kind": "email", "id": "s1", "to": "a@b.c", "subject": "x", "connection_id": "con_hub"}, "connection_id", "one for HubSpot; this step needs one for smtp"),
+        ({"kind": "email", "id": "s1", "to": "a@b.c", "subject": "x", "connection_id": "con_hub"}, "connection_id", "one for HubSpot; this step needs one for a mail server"),
         ({**GOOD_STEP, "id": "trigger"}, "id", "'trigger' is there 2 times"),
         ({**GOOD_STEP, "id": "run"}, "id", "has a meaning of its own"),
     ],
