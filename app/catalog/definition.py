@@ -91,10 +91,11 @@ class Output(Model):
 
 
 class ErrorRule(Model):
-    """First match wins.  `message` may use `${response.path}`, and does not count when the answer
-    has nothing there.  `wait`: `header:Name` or a number of seconds such as `10s`."""
+    """First match wins.  `says`: only when the answer holds this text.  `message` may use
+    `${response.path}`, and does not count when the answer has nothing there.  `wait`: `header:Name` or a number of seconds such as `10s`."""
 
     status: tuple[int, ...] = Field(min_length=1)
+    says: str = ""
     kind: ErrorKind
     message: TemplateText = ""
     wait: str = Field(default="", pattern=r"^(header:[A-Za-z0-9-]+|\d{1,5}s)?$")
