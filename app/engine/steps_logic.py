@@ -26,7 +26,7 @@ _UNITS = {
 def perform_filter(ctx: RunContext, step: FilterStep, scope: Scope, key: str) -> Any:
     verdict = holds(step.conditions, scope)
     output = {"passed": verdict.holds, "why": verdict.sentence}
-    ctx.end_step(key, "succeeded", output=output)
+    ctx.end_step(key, "succeeded", output=output, findings=list(verdict.findings))
     if not verdict.holds:
         raise BranchEnds(verdict.sentence)
     return output
