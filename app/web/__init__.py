@@ -25,6 +25,7 @@ def create_app(parts: Parts) -> Flask:
     app = Flask("app", static_folder=None)
     app.extensions["plumbline"] = parts
     app.config["MAX_CONTENT_LENGTH"] = (parts.settings.max_body_mb + 1) * 1024 * 1024
+    app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_CONTENT_LENGTH"]  # a flow pasted as text
     app.config["MAX_FORM_PARTS"] = 5000
     app.jinja_options = {"autoescape": True, "undefined": jinja2.StrictUndefined}
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -113,4 +113,11 @@ def init_context(app: Flask) -> None:
 
 
 def _per_page() -> dict[str, Any]:
-    return {"me": me(), "may": may, "theme": theme(), "zone": zone_name(), "here": request.path}
+    return {
+        "me": me(),
+        "may": may,
+        "theme": theme(),
+        "zone": zone_name(),
+        "this_path": request.path,
+        "this_address": request.full_path.rstrip("?"),
+    }

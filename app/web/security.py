@@ -12,7 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from app.errors import NotAllowed
 from app.settings import Settings
 from app.storage.secrets import Vault
-from app.web.context import may, me
+from app.web.context import may, me, parts
 from app.web.hx import hx, redirect
 
 View = TypeVar("View", bound=Callable[..., object])
@@ -79,7 +79,8 @@ def _refuse_foreign() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin", "")
-    foreign = origin and origin != "null" and urlsplit(origin).netloc != request.host
+    own = (request.host, urlsplit(parts().settings.base_url).netloc)  # a proxy may change the first
+    foreign = origin and urlsplit(origin).netloc not in own
     if site not in ("same-origin", "none") or (foreign and "Sec-Fetch-Site" not in request.headers):
         raise NotAllowed("This request came from another website and was not carried out.")
 
