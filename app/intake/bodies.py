@@ -17,6 +17,7 @@ from werkzeug.formparser import FormDataParser
 
 from app.errors import DeliveryRefused
 from app.intake.bodies_slow import MOST_DEPTH, exact_json, replaced_surrogates, too_deep, xml_document
+from app.intake.forms import gathered
 
 MOST_FIELDS = 200_000
 _MOST_FORM_FIELDS = 10_000
@@ -131,7 +132,7 @@ def _check_shape(body: bytes) -> None:
 
 
 def form_document(text: str) -> Document:
-    """Names and texts; a name that comes several times becomes a list."""
+    """Names and texts, as `gathered` puts them together."""
     try:
         pairs = parse_qsl(
             text, keep_blank_values=True, max_num_fields=_MOST_FORM_FIELDS, errors="replace", separator="&"
@@ -140,21 +141,7 @@ def form_document(text: str) -> Document:
         raise DeliveryRefused(
             f"The form holds more than {_MOST_FORM_FIELDS:,} fields.", status=413
         ) from reason
-    return _kept(_gathered(pairs))
-
-
-def _gathered(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    repeated: set[str] = set()
-    for name, value in pairs:
-        if name not in fields:
-            fields[name] = value
-        elif name in repeated:
-            fields[name].append(value)
-        else:
-            fields[name] = [fields[name], value]
-            repeated.add(name)
-    return fields
+    return _kept(gathered(pairs))
 
 
 def _multipart(body: bytes, content_type: str) -> Document:
@@ -174,7 +161,7 @@ def _multipart(body: bytes, content_type: str) -> Document:
         size = file.stream.seek(0, 2)
         pairs.append((name, {"filename": file.filename, "content_type": file.content_type, "size": size}))
         file.close()
-    return _kept(_gathered(pairs))
+    return _kept(gathered(pairs))
 
 
 # ---------------------------------------------------------------------------------- XML and text

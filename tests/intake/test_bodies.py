@@ -107,14 +107,27 @@ def test_other_character_sets_are_understood_when_named() -> None:
     assert refusal(b"{}", f"{JSON}; charset=hex").status == 415
 
 
-def test_a_form_gives_texts_and_lists_for_repeated_names() -> None:
-    document = read_body(b"name=Lena+Moreau&tag=a&tag=b&empty=&data[email]=x%40y.z", FORM)
-    assert document.value == {
-        "name": "Lena Moreau",
-        "tag": ["a", "b"],
-        "empty": "",
-        "data[email]": "x@y.z",
-    }
+@pytest.mark.parametrize(
+    ("form", "document"),
+    [
+        ("name=Lena+Moreau&tag=a&tag=b&empty=", {"name": "Lena Moreau", "tag": ["a", "b"], "empty": ""}),
+        (
+            "type=subscribe&data[email]=x%40y.z&data[merges][FNAME]=Ana",
+            {
+                "type": "subscribe",
+                "data": {"email": "x@y.z", "merges": {"FNAME": "Ana"}},
+            },
+        ),
+        ("ids[]=1&ids[]=2&ids[]=3&one[]=1", {"ids": ["1", "2", "3"], "one": "1"}),
+        ("a=1&a[b]=2", {"a": "1", "a[b]": "2"}),
+        ("a[b]=2&a=1", {"a": [{"b": "2"}, "1"]}),
+        ("a[][b]=1&[x]=2&a]b[=3", {"a[][b]": "1", "[x]": "2", "a]b[": "3"}),
+        ("a%00b=%ff", {"a\0b": "\ufffd"}),
+        ("x" + "[a]" * 100 + "=1", {"x" + "[a]" * 100: "1"}),
+    ],
+)
+def test_a_form_gives_texts_lists_and_objects(form: str, document: dict[str, object]) -> None:
+    assert read_body(form.encode(), FORM).value == document
 
 
 def test_a_form_of_too_many_fields_is_refused() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, select
 
 from app.storage import events
 from app.storage.db import Database
 from app.storage.models import DedupeKey, Event, Run
 from tests.fakes.clock import FakeClock
+
+pytestmark = pytest.mark.postgres
 
 
 def arrivals(*keys: str | None) -> list[events.Arrival]:

@@ -15,6 +15,8 @@ from app.storage.models import FlowVersion, Hook, Run
 from app.storage.secrets import Vault
 from tests.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.postgres
+
 
 def definition(name: str = "Welcome", **trigger: Any) -> FlowDefinition:
     return FlowDefinition.model_validate(

@@ -5,11 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from app.storage import flows, hooks
 from app.storage.db import Database
 from app.storage.secrets import Vault
 from tests.fakes.clock import FakeClock
 from tests.storage.test_flows import definition, new_flow
+
+pytestmark = pytest.mark.postgres
+
 
 VAULT = Vault(b"k" * 32)
 
@@ -29,7 +34,7 @@ def test_the_token_itself_is_nowhere_in_the_database(
     database: Database, clock: FakeClock, tmp_path: Path
 ) -> None:
     token = make(database, clock, new_flow(database, clock))
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert token.encode() not in kept
 
 

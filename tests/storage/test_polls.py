@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from app.storage import polls
 from app.storage.db import Database
 from app.storage.models import Call
 from tests.fakes.clock import FakeClock
+
+pytestmark = pytest.mark.postgres
 
 
 def add(database: Database, clock: FakeClock, **more: Any) -> str:

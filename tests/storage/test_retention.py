@@ -17,6 +17,8 @@ from app.storage.types import to_ms
 from tests.fakes.clock import FakeClock
 from tests.storage.test_triggers import live_flow
 
+pytestmark = pytest.mark.postgres
+
 
 class History:
     """Writes runs as of a moment in the past: ids carry the time they were made."""

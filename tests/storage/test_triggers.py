@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from app.storage import flows, triggers
 from app.storage.db import Database
 from app.storage.triggers import TriggerRow
 from tests.fakes.clock import FakeClock
 from tests.storage.test_flows import definition, new_flow
+
+pytestmark = pytest.mark.postgres
 
 
 def live_flow(database: Database, clock: FakeClock, *, due_in_s: float = 0, kind: str = "poll") -> str:
