@@ -68,7 +68,21 @@ def _register(state: object) -> None:
     app.add_template_filter(runs_words.took)
     app.add_template_filter(runs_words.milliseconds)
     app.add_template_filter(header_pairs)
-    app.jinja_env.globals |= {"counted": runs_words.counted, "status_words": runs_words.status_words}
+    app.jinja_env.globals |= {
+        "counted": runs_words.counted,
+        "status_words": runs_words.status_words,
+        "inbox_of": _inbox_of,
+    }
+
+
+def _inbox_of(flow: FlowRow) -> str:
+    """Where what comes in is listed: its deliveries, or the looks of its poll."""
+    trigger = flow.draft.trigger
+    kind: str = trigger.kind
+    if trigger.kind == "connector":
+        found = parts().registry.find_trigger(trigger.connector, trigger.trigger)
+        kind = found.kind if found else "webhook"
+    return {"webhook": "Deliveries", "poll": "Polls", "schedule": "Polls"}.get(kind, "")
 
 
 # ----------------------------------------------------------------------------------- the list
@@ -84,7 +98,7 @@ def index() -> Response:
     seen = _fingerprint(found, today)
     if hx().partial and request.args.get("seen") == seen:
         return Response(status=204)
-    return page(
+    answer = page(
         "runs/index.html",
         block="live",
         chosen=chosen,
@@ -97,6 +111,9 @@ def index() -> Response:
         state_choices=STATE_CHOICES,
         time_choices=TIME_CHOICES,
     )
+    if hx().partial and "seen" not in request.args:
+        answer.headers["HX-Push-Url"] = chosen.address()
+    return answer
 
 
 @blueprint.get("/flows/<flow_id>/runs")

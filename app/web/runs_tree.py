@@ -45,7 +45,7 @@ def _node(name: str, document: Any, room: list[int], depth: int) -> Node:
         pairs = [(str(key), value) for key, value in document.items()]
         return _parent(Node(shown, "object", size=len(pairs)), pairs, room, depth)
     if isinstance(document, list):
-        pairs = [(str(index), value) for index, value in enumerate(document)]
+        pairs = [(f"#{number}", value) for number, value in enumerate(document, 1)]
         return _parent(Node(shown, "list", size=len(pairs)), pairs, room, depth)
     if isinstance(document, _Written):
         return Node(shown, "number", str(document))

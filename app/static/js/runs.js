@@ -1,13 +1,8 @@
 // The history beyond HTML: what was opened stays open while the page refreshes, finding in an event,
 // selecting all that stopped.
 
-// A refresh must not close what somebody is reading, nor take away a selection.
-document.addEventListener("htmx:before:morph:attr", (event) => {
-  const { attrName } = event.detail ?? {};
-  const isDetails = event.target instanceof HTMLDetailsElement && attrName === "open";
-  const isScripted = event.target.matches?.("[data-pick-all]") && attrName === "hidden";
-  if (isDetails || isScripted) event.preventDefault();
-});
+// A refresh must not close what somebody is reading.
+htmx.config.morphIgnore = [...(htmx.config.morphIgnore ?? []), "open"];
 
 function findIn(input) {
   const tree = document.getElementById(input.dataset.findIn);
