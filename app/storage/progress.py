@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, or_, select, update
 from sqlalchemy import Row as SqlRow
 
 from app.storage.executor import Executor
@@ -27,10 +27,12 @@ _FINISHED_STEP = (
 
 
 def _run_update(*columns: str) -> Any:
-    """Only an open run moves: an end, once written, stands."""
+    """Only an open run moves: an end, once written, stands.  (IN would keep the statement from being
+    sent for many runs at once.)"""
+    is_open = or_(*(Run.state == literal_column(f"'{state}'") for state in OPEN_STATES))
     return (
         update(Run)
-        .where(Run.id == bindparam("of_run"), Run.state.in_(OPEN_STATES))
+        .where(Run.id == bindparam("of_run"), is_open)
         .values({name: bindparam(f"to_{name}") for name in columns})
     )
 

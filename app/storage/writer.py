@@ -145,6 +145,7 @@ class Writer:
             if len(group) == 1:
                 group[0].error = _as_app_error(reason)
             else:
+                log.warning("%s", fields(event="group_repeated_apart", parts=len(group), reason=repr(reason)))
                 self._commit_apart(connection, group)
         self.commits += 1
         self.parts += len(group)
