@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
-from app.calls.record import Scrubber
+from app.calls.record import SHORTEST_IN_DATA, Scrubber
 from app.errors import CallFailed
 
 _PLACEHOLDER = re.compile(
@@ -33,12 +33,14 @@ class Placed:
 
 @dataclass(frozen=True, repr=False)
 class Credentials:
-    """What a connection adds to its calls, worked out once."""
+    """What a connection adds to its calls, worked out once.  `scrubber` cleans the history,
+    `data_scrubber` the answers that flows go on with."""
 
     headers: tuple[Placed, ...]
     query: tuple[Placed, ...]
     secrets: Mapping[str, str]
     scrubber: Scrubber
+    data_scrubber: Scrubber
 
     def __repr__(self) -> str:
         return "Credentials(…)"
@@ -48,7 +50,9 @@ def credentials_of(auth: Any, public: Mapping[str, Any], secrets: Mapping[str, s
     """`auth`: the catalog's auth block, or None for a connection without one."""
     headers, query = _placed(auth, public, secrets)
     derived = {f"auth_{at}": placed.real for at, placed in enumerate(headers)}
-    return Credentials(headers, query, secrets, Scrubber({**derived, **secrets}))
+    known = {**derived, **secrets}
+    in_data = Scrubber(known, shortest=SHORTEST_IN_DATA)
+    return Credentials(headers, query, secrets, Scrubber(known), in_data)
 
 
 def _placed(

@@ -93,7 +93,10 @@ class Caller:
         if answer is not None and failure is None:
             failure = classify(answer, rules, success, request=request, now=started_at)
         self._heed_wait(request, failure)
-        return CallOutcome(answer, failure, _row(request, exchange, answer, failure, started_at, duration_ms))
+        scrubber = _scrubber_for(request, answer, failure)
+        row = _row(request, exchange.ready, answer, failure, started_at, scrubber)
+        row["duration_ms"] = duration_ms
+        return CallOutcome(_clean(answer, request, scrubber), failure, row)
 
     async def _exchange(self, exchange: _Exchange, request: CallRequest) -> CallFailed | None:
         try:
@@ -154,7 +157,7 @@ class Caller:
             ready = make_ready(request)
         except CallFailed as failure:
             return unsent_row(request, started_at, failure)
-        row = _row(request, _Exchange(ready), None, None, started_at, None)
+        row = _row(request, ready, None, None, started_at, ready.scrubber)
         return {**row, "sentence": sentence, "error_kind": "unavailable"}
 
 
@@ -188,21 +191,19 @@ def _answer(exchange: _Exchange, duration_ms: int) -> Answer | None:
 
 def _row(
     request: CallRequest,
-    exchange: _Exchange,
+    ready: Ready,
     answer: Answer | None,
     failure: CallFailed | None,
     started_at: datetime,
-    duration_ms: int | None,
+    scrubber: Scrubber,
 ) -> Row:
-    ready = exchange.ready
-    scrubber = _scrubber_for(request, ready, answer, failure)
+    if failure is not None:
+        failure.sentence = scrubber.text(failure.sentence)
     row = _bare_row(request, started_at, failure)
     row["method"] = ready.method
     row["url"] = ready.url_shown
     row["request_headers"] = ready.headers_shown
     row["request_body"] = scrubber.body(request.body) if request.body is not None else None
-    row["duration_ms"] = duration_ms
-    row["sentence"] = scrubber.text(failure.sentence) if failure is not None else ""
     if answer is not None:
         row["status"] = answer.status
         row["answer_headers"] = shown_headers(answer.headers, scrubber)
@@ -211,15 +212,25 @@ def _row(
     return row
 
 
-def _scrubber_for(
-    request: CallRequest, ready: Ready, answer: Answer | None, failure: CallFailed | None
-) -> Scrubber:
+def _scrubber_for(request: CallRequest, answer: Answer | None, failure: CallFailed | None) -> Scrubber:
     """The connection's own, unless nothing secret occurs anywhere in this call."""
+    if request.connection is None:
+        return NO_SECRETS
     parts: list[bytes | str] = [request.body or b"", failure.sentence if failure is not None else ""]
     if answer is not None:
         parts.append(answer.body)
-        parts.extend(value for _, value in answer.headers)
-    return ready.scrubber if ready.scrubber.finds_any(parts) else NO_SECRETS
+        parts.extend([value for _, value in answer.headers])
+    scrubber = request.connection.credentials.scrubber
+    return scrubber if scrubber.finds_any(parts) else NO_SECRETS
+
+
+def _clean(answer: Answer | None, request: CallRequest, scrubber: Scrubber) -> Answer | None:
+    """A secret that the service repeats does not become data of the flow, which is kept as well."""
+    if answer is not None and scrubber is not NO_SECRETS and request.connection is not None:
+        in_data = request.connection.credentials.data_scrubber
+        answer.body = in_data.data(answer.body)
+        answer.headers = [(name, in_data.text(value)) for name, value in answer.headers]
+    return answer
 
 
 def _bare_row(request: CallRequest, started_at: datetime, failure: CallFailed | None) -> Row:

@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus
 HISTORY_BODY = 256 * 1024
 HIDDEN = "•••"
 _SHORTEST = 4  # a shorter secret would be "found" in half of all texts
+SHORTEST_IN_DATA = 12  # what flows go on with is changed for unmistakable secrets only
 
 _SECRET_HEADERS = frozenset(
     ("authorization", "proxy-authorization", "cookie", "set-cookie", "api-key", "apikey")
@@ -29,11 +30,11 @@ class Scrubber:
     """Replaces known secrets wherever a service may have echoed them: as they are, URL-encoded,
     in base64 (also inside a longer text), escaped for JSON."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
+    def __init__(self, secrets: Mapping[str, str], *, shortest: int = _SHORTEST) -> None:
         forms: dict[bytes, bytes] = {}
         for name, value in secrets.items():
             label = HIDDEN if name.startswith("auth_") else f"{{{{secret:{name}}}}}"
-            for form in _forms(str(value)):
+            for form in _forms(str(value)) if len(str(value)) >= shortest else ():
                 forms.setdefault(form, label.encode())
         self._forms = sorted(forms.items(), key=lambda pair: -len(pair[0]))
         self._longest = len(self._forms[0][0]) if self._forms else 0
@@ -72,8 +73,6 @@ class Scrubber:
 
 
 def _forms(value: str) -> set[bytes]:
-    if len(value) < _SHORTEST:
-        return set()
     raw = value.encode("utf-8", "replace")
     texts = {
         value,
