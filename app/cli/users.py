@@ -32,6 +32,28 @@ def print_setup_link() -> None:
     click.echo(link or "There is an account already; sign in, or set a new password with `users password`.")
 
 
+@users.command("add")
+@click.argument("email")
+@click.option("--name", default="", help="What colleagues know the person by; else the address.")
+@click.option("--role", type=click.Choice(stored.ROLES), default="editor", show_default=True)
+@click.password_option(help="Asked for when not given.")
+def add_user(email: str, name: str, role: str, password: str) -> None:
+    """Give a person an account."""
+    if not stored.is_email(email):
+        raise click.BadParameter(f"“{email}” is not an e-mail address, such as ana@example.com.")
+    if problem := passwords.objection(password, email=email, name=name):
+        raise click.BadParameter(problem)
+    hashed = passwords.hash_password(password)
+    with opened_parts() as parts:
+        now = parts.clock.now()
+        parts.database.write(
+            lambda c: stored.create_user(
+                c, email=email, name=name or email, password_hash=hashed, role=role, now=now
+            )
+        )
+    click.echo(f"{email} may sign in as {role}.")
+
+
 @users.command("password")
 @click.argument("email")
 @click.password_option(help="Asked for when not given.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from app.storage.executor import Executor
 from app.storage.models import ServerValue, User
 
 ROLES = ("viewer", "editor", "admin")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|[^\s@]+@localhost")
 _SETUP = "set-up link"
 _ENDED = "ended session "
 
@@ -43,6 +45,10 @@ _COLUMNS = (
 
 def _row(found: Any) -> UserRow | None:
     return None if found is None else UserRow(*found)
+
+
+def is_email(text: str) -> bool:
+    return len(text) <= 254 and _EMAIL.fullmatch(text) is not None
 
 
 def count_users(db: Executor) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 from collections import deque
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("account", __name__)
 
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|[^\s@]+@localhost")
 _SESSION_DAYS = 14
 
 
@@ -116,7 +114,7 @@ def _check_setup(token: str) -> None:
 
 def _problems(values: dict[str, str], password: str) -> dict[str, str]:
     problems = {}
-    if not _EMAIL.fullmatch(values["email"]) or len(values["email"]) > 254:
+    if not users.is_email(values["email"]):
         problems["email"] = "This is not an e-mail address, such as ana@example.com."
     if not values["name"] or len(values["name"]) > 100:
         problems["name"] = "Write the name colleagues know you by."
