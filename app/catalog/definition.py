@@ -92,7 +92,8 @@ class Output(Model):
 
 class ErrorRule(Model):
     """First match wins.  `says`: only when the answer holds this text.  `message` may use
-    `${response.path}`, and does not count when the answer has nothing there.  `wait`: `header:Name` or a number of seconds such as `10s`."""
+    `${response.path}`, and does not count when the answer has nothing there.  `wait`: `header:Name`
+    or a number of seconds such as `10s`."""
 
     status: tuple[int, ...] = Field(min_length=1)
     says: str = ""
@@ -457,13 +458,15 @@ class Lookup(Model):
 
 
 class Api(Model):
-    """`checked`: the day somebody last compared these files with the service's documentation."""
+    """`checked`: the day somebody last compared these files with the service's documentation.
+    `contract`: the published document that tests hold the requests to, '' = there is none."""
 
     base_url: TemplateText
     version: str = ""
     supported_until: Day | None = None
     changelog: Url | None = None
     checked: Day
+    contract: str = ""
 
 
 class Connector(Model):
