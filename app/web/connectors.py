@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, flash, request
 
+from app.catalog.check import ConnectorReport, check_one
 from app.catalog.definition import Connector
 from app.catalog.registry import Shelf
 from app.errors import NotFound
@@ -20,6 +21,8 @@ from app.web.hx import page, redirect
 from app.web.plain_markdown import Block, blocks
 
 blueprint = Blueprint("connectors", __name__)
+
+LEVEL_LOOKS = {"draft": "warn", "tested": "quiet", "proven": "ok", "complete": "ok"}
 
 _WARN_DAYS = 90
 _OLD_CHECK_DAYS = 365
@@ -34,6 +37,7 @@ class Line:
 
     shelf: Shelf
     connector: Connector
+    report: ConnectorReport
     warning: str
     connections: int
 
@@ -48,9 +52,11 @@ def index() -> Response:
     for connector in registry.all():
         shelf = registry.shelf_of(connector.key)
         if shelf is not None:
-            lines.append(Line(shelf, connector, warning_of(connector, _today()), used.get(connector.key, 0)))
+            warning, number = warning_of(connector, _today()), used.get(connector.key, 0)
+            lines.append(Line(shelf, connector, _report(shelf), warning, number))
     return page(
         "connectors/index.html",
+        looks=LEVEL_LOOKS,
         lines=lines,
         broken=registry.broken(),
         folder=str(parts().settings.connectors_folder),
@@ -75,8 +81,10 @@ def show(key: str) -> Response:
     shelf = parts().registry.shelf_of(key)
     return page(
         "connectors/show.html",
+        looks=LEVEL_LOOKS,
         connector=connector,
         shelf=shelf,
+        report=_report(shelf) if shelf is not None else None,
         warning=warning_of(connector, _today()),
         category=_CATEGORIES.get(connector.category, connector.category.capitalize()),
         span=span,
@@ -108,6 +116,17 @@ def monogram(key: str) -> str:
         f'<text x="12" y="16.5" text-anchor="middle" font-family="Inter, Arial, sans-serif" font-size="12.5" '
         f'font-weight="700" fill="hsl({hue} 55% 36%)">{escape(letters)}</text></svg>'
     )
+
+
+_reports: dict[str, tuple[str, ConnectorReport]] = {}
+
+
+def _report(shelf: Shelf) -> ConnectorReport:
+    """How good it is; read again only when its files or the day have changed."""
+    state, kept = f"{shelf.folder} {shelf.hash} {_today()}", _reports.get(shelf.key)
+    if kept is None or kept[0] != state:
+        kept = _reports[shelf.key] = (state, check_one(shelf.folder, _today()))
+    return kept[1]
 
 
 def warning_of(connector: Connector, today: date) -> str:

@@ -43,7 +43,7 @@ def test_pages_are_fit_for_everybody(visitor: Page, server: Product, theme: str,
 def test_the_look_of_the_system_is_followed_until_one_is_chosen(visitor: Page, server: Product) -> None:
     backgrounds = []
     for scheme in ("light", "dark"):
-        visitor.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        visitor.emulate_media(color_scheme=scheme)
         visitor.goto(server.base_url + "/account")
         backgrounds.append(visitor.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert backgrounds[0] != backgrounds[1]

@@ -184,3 +184,11 @@ def test_unfinished_marks_stay_as_they_are() -> None:
 )
 def test_windows_are_said_in_words(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_the_quality_of_a_connector_and_what_it_lacks_are_shown(browser: Browser, folder: Path) -> None:
+    browser.post("/connectors/reload")
+    assert ">Draft<" in browser.get("/connectors").text
+    page = browser.get("/connectors/post_office").text
+    assert "What it lacks for the next level" in page
+    assert "connector.yaml has no check" in page
