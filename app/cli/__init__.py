@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 import click
 
 from app import __version__
-from app.cli import flows, runs, serve, users
+from app.cli import connectors, demo, flows, runs, serve, users
 from app.errors import AppError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Refused(click.ClickException):
+    """A mistake of the person: a sentence, what to do, and exit code 2; never a traceback."""
+
+    exit_code = 2
+
+    def __init__(self, reason: AppError) -> None:
+        super().__init__("\n".join(part for part in (reason.sentence, reason.remedy) if part))
+
+
+class Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AppError as reason:
+            raise Refused(reason) from reason
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="plumbline")
 def commands() -> None:
     """A self-hosted, no-code workflow builder for marketers.
@@ -20,17 +37,10 @@ def commands() -> None:
     """
 
 
-for module in (serve, flows, runs, users):
+for module in (serve, flows, runs, connectors, users, demo):
     for command in module.commands:
         commands.add_command(command)
 
 
 def main() -> None:
-    """A mistake of the person is a sentence and exit code 2, never a traceback."""
-    try:
-        commands(prog_name="plumbline")
-    except AppError as reason:
-        click.echo(f"Error: {reason.sentence}", err=True)
-        if reason.remedy:
-            click.echo(reason.remedy, err=True)
-        sys.exit(2)
+    commands(prog_name="plumbline")

@@ -26,7 +26,13 @@ def list_flows(as_json: bool) -> None:
     with opened_parts() as parts, parts.database.read() as db:
         rows = stored.list_flows(db)
     lines = [
-        {"id": row.id, "name": row.name, "on": row.is_on, "held": row.is_held, "live_version": row.live_number}
+        {
+            "id": row.id,
+            "name": row.name,
+            "on": row.is_on,
+            "held": row.is_held,
+            "live_version": row.live_number,
+        }
         for row in rows
     ]
     if as_json:

@@ -14,9 +14,9 @@ from app.settings import Settings
 
 
 @contextmanager
-def opened_parts() -> Iterator[Parts]:
+def opened_parts(settings: Settings | None = None) -> Iterator[Parts]:
     """Works beside a running server: rows are what both share."""
-    parts = open_parts(Settings.from_env())
+    parts = open_parts(settings or Settings.from_env())
     try:
         yield parts
     finally:

@@ -23,7 +23,9 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--flow", "flow_id", help="Only runs of this flow.")
-@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="May be given several times.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES), help="May be given several times."
+)
 @click.option("--since", help="Such as 2h, 7d, 2026-11-21 or 2026-11-21T09:00.")
 @click.option("--until", help="As --since.")
 @click.option("--text", default="", help="In the label, or the id of a run or event.")
@@ -57,7 +59,9 @@ def list_runs(
         print_json({"runs": rows, "next_before": page.next_before, "searched_back_to": page.searched_back_to})
         return
     for row in page.rows:
-        click.echo(f"{row.created_at:%Y-%m-%d %H:%M:%S}  {row.id}  {row.state:9}  {row.label}  {row.sentence}")
+        click.echo(
+            f"{row.created_at:%Y-%m-%d %H:%M:%S}  {row.id}  {row.state:9}  {row.label}  {row.sentence}"
+        )
 
 
 @runs.command()
@@ -75,7 +79,9 @@ def show(run_id: str, as_json: bool) -> None:
         click.echo(f"  {step.step_key}  {step.state}  {step.sentence}")
         for call in detail.calls.get(step.step_key, []):
             answer = call.status if call.status is not None else "no answer"
-            click.echo(f"    {call.method} {call.url}  {answer}  {call.duration_ms or '?'} ms  {call.sentence}")
+            click.echo(
+                f"    {call.method} {call.url}  {answer}  {call.duration_ms or '?'} ms  {call.sentence}"
+            )
 
 
 def _moment(text: str | None) -> datetime | None:

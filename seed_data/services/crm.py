@@ -154,6 +154,8 @@ def contacts() -> Response:
         if one[by] >= since and (not stage or one["stage"] == stage)
     ]
     part, following = page_of(sorted(rows, key=lambda one: (str(one[by]), str(one["email"]))))
+    if by == "stage_changed_at":
+        part = [{**one, "change_id": f"{one['stage_changed_at']} {one['email']}"} for one in part]
     return jsonify({"contacts": part, "next_page": following})
 
 
