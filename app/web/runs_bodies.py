@@ -18,7 +18,7 @@ _MOST_FIELDS = 500
 _BINARY_SHOWN = 256
 
 # Control characters, marks that turn the direction of text, characters without width, and halves of pairs.
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.S)
@@ -48,7 +48,7 @@ class Shown:
 
 def visible(text: object) -> str:
     """The text with everything that could hide or turn it around written out, as ⟨U+202E⟩."""
-    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text).replace("\r\n", "\n"))
+    return HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text).replace("\r\n", "\n"))
 
 
 def one_line(text: object, most: int = 160) -> str:

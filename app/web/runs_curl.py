@@ -6,11 +6,10 @@ import re
 import shlex
 
 from app.storage.run_detail import CallRow
-from app.web.runs_bodies import header_pairs
+from app.web.runs_bodies import HIDDEN, header_pairs
 
 _OWN_WORK = ("content-length", "host", "accept-encoding", "connection", "transfer-encoding")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PLAIN_URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -31,14 +30,18 @@ def as_curl(call: CallRow) -> str:
 
 
 def quoted(text: str) -> str:
-    """One word of a shell.  Control characters, which could end a paste and run what follows, are
-    written as escapes."""
-    if not _CONTROL.search(text):
+    """One word of a shell.  Control characters, which could end a paste and run what follows, and
+    marks that turn text around are written as escapes."""
+    if not HIDDEN.search(text):
         return shlex.quote(text)
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-    return "$'" + _CONTROL.sub(_escape, escaped) + "'"
+    return "$'" + HIDDEN.sub(_escape, escaped) + "'"
 
 
 def _escape(found: re.Match[str]) -> str:
     """As its bytes in UTF-8; NUL cannot stand in an argument and is left out."""
-    return "" if found[0] == "\x00" else "".join(f"\\x{byte:02x}" for byte in found[0].encode())
+    return (
+        ""
+        if found[0] == "\x00"
+        else "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "replace"))
+    )

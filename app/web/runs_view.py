@@ -29,6 +29,7 @@ from app.web.runs_tree import Node, tree
 from app.web.runs_words import Action, StepName
 
 _CALLS_IN_FULL = 40
+_FINDING = ("field", "sentence", "reference", "remedy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +195,16 @@ def _card_view(card: Card, run: RunRow, room: int) -> CardView:
         given=_given(card) if row else [],
         calls=calls,
         output=_output(card),
-        findings=[finding for finding in (row.findings or []) if isinstance(finding, dict)] if row else [],
+        findings=_findings(row),
         is_taken_over=bool(
             run.replay_of and card.mark and card.mark.finished_at and card.mark.finished_at < run.created_at
         ),
     )
+
+
+def _findings(row: StepRow | None) -> list[dict[str, str]]:
+    found = row.findings if row and isinstance(row.findings, list) else []
+    return [{name: str(one.get(name) or "") for name in _FINDING} for one in found if isinstance(one, dict)]
 
 
 def _app(card: Card) -> tuple[str, str]:
