@@ -38,7 +38,7 @@ def submit() -> Answer:
     form["region"] = request.form.get("region", "") if request.form.get("region") in REGIONS else "abroad"
     submission = {**form, "submitted_at": now_text()}
     number = services().shelf.add("site.submission", submission)
-    told = services().outbox.post("site", TOPIC, {"submission_id": f"sub-{number}", "form": submission})
+    told = services().outbox.post("site", TOPIC, {"submission_id": f"sub-{number}", **submission})
     flash("Thank you, your message is on its way." if told else "Kept, but no webhook is set up.", "good")
     return redirect("/site/")
 
