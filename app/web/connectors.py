@@ -113,7 +113,8 @@ def monogram(key: str) -> str:
     hue = int(hashlib.sha256(key.encode()).hexdigest()[:4], 16) % 360
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
-        f'<text x="12" y="16.5" text-anchor="middle" font-family="Inter, Arial, sans-serif" font-size="12.5" '
+        '<rect width="24" height="24" rx="5" fill="#eceef3"/>'
+        f'<text x="12" y="15.6" text-anchor="middle" font-family="Inter, Arial, sans-serif" font-size="10" '
         f'font-weight="700" fill="hsl({hue} 55% 36%)">{escape(letters)}</text></svg>'
     )
 
