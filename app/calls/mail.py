@@ -9,7 +9,7 @@ from datetime import datetime
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
-from email.utils import format_datetime, formataddr, getaddresses
+from email.utils import format_datetime, formataddr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +26,8 @@ from app.settings import Settings
 METHOD = "SMTP"
 _MOST_RECIPIENTS = 100
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,253}")
+_ENTRY = re.compile(r"(?:\"(?:[^\"\\]|\\.)*\"|[^\",;])+|\"")
+_PERSON = re.compile(r"([^<>]*)<([^<>\s]+)>|([^<>\s]+)")
 _SPACES = re.compile(r"\s+")
 
 
@@ -215,20 +217,30 @@ def message_id(key: str, sender: str) -> str:
 
 
 def _people(text: str, field: str) -> list[tuple[str, str]]:
-    people: list[tuple[str, str]] = []
-    for name, address in getaddresses([text.replace(";", ",")]) if text.strip() else []:
-        local, _, domain = address.rpartition("@")
-        try:
-            plain = f"{local}@{domain.encode('idna').decode()}"
-        except UnicodeError:
-            plain = ""
-        if not plain.isascii() or _ADDRESS.fullmatch(plain) is None:
+    """Read strictly: what could be taken for somebody else's address is refused."""
+    people = []
+    for one in _ENTRY.findall(text):
+        if not one.strip():
+            continue
+        found = _PERSON.fullmatch(one.strip())
+        address = _plain_address(found[2] or found[3]) if found else ""
+        if found is None or not address:
             raise _wrong(
-                f"“{(address or text)[:80]}” in the field {field} is not an e-mail address.",
+                f"“{one.strip()[:80]}” in the field {field} is not an e-mail address.",
                 "Map a field that holds an address such as ada@example.com.",
             )
-        people.append((name, plain))
+        people.append(((found[1] or "").strip().strip('"').replace("\\", ""), address))
     return people
+
+
+def _plain_address(address: str) -> str:
+    """With the domain in ASCII; '' for what is none."""
+    local, _, domain = address.rpartition("@")
+    try:
+        plain = f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
+    return plain if plain.isascii() and _ADDRESS.fullmatch(plain) else ""
 
 
 def _wrong(sentence: str, remedy: str) -> CallFailed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin
@@ -33,13 +33,17 @@ async def pages(
     rules: Sequence[ErrorRule] = (),
     success: Success | None = None,
     parse: str = "json",
+    turn: Callable[[CallRequest], Awaitable[None]] | None = None,
 ) -> AsyncIterator[PageRead]:
     """`build(page)`: the request for that `${page}`.  `count(document)`: its records, by which the
-    last page is known.  Ends after a failure.  A link to the next page stays on the same host."""
+    last page is known.  `turn`: awaited before each call goes out.  Ends after a failure.  A link to
+    the next page stays on the same host."""
     page: Page | None = first_page(paginate)
     here = ""
     while page is not None:
         request = build(page.value)
+        if turn is not None:
+            await turn(request)
         read = await _read(caller, request, page, here, rules, success, parse)
         yield read
         if read.failure is not None or read.outcome.answer is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-import ssl
 import tracemalloc
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from app.calls.client import Caller, CallOutcome, CallRequest
 from app.calls.inflate import MAX_BODY
 from tests.calls.calling import over_the_wire
+from tests.fakes.certificate import make_certificate, server_context
 from tests.fakes.target import Speak, answer, target
 
 
@@ -278,51 +279,38 @@ def test_a_target_that_does_not_speak_tls_was_sent_nothing() -> None:
     assert not outcome.failure.ambiguous
 
 
-def test_a_self_signed_certificate_is_permanent() -> None:
-    context = _self_signed()
+def over_tls(folder: Path, days: int) -> CallOutcome:
+    context = server_context(make_certificate(folder, days=days))
 
     async def work(caller: Caller) -> CallOutcome:
-        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0, ssl=context)
-        port = server.sockets[0].getsockname()[1]
-        try:
-            return await caller.send(post(f"https://127.0.0.1:{port}/"))
-        finally:
-            server.close()
+        async with target(answer(b"{}"), context) as facts:
+            return await caller.send(post(f"https://{facts.place}/"))
 
-    outcome = over_the_wire(work, allow=["127.0.0.1"])
+    return over_the_wire(work, allow=["127.0.0.1"])
+
+
+def test_a_certificate_nobody_vouches_for_is_permanent(tmp_path: Path) -> None:
+    outcome = over_tls(tmp_path, days=1)
     assert "certificate of 127.0.0.1" in said(outcome)
+    assert "(it is self-signed)" in said(outcome)
     assert outcome.failure is not None
     assert outcome.failure.permanent
     assert not outcome.failure.ambiguous
 
 
-def _self_signed() -> ssl.SSLContext:
-    import tempfile
-    from datetime import UTC, datetime, timedelta
+def test_an_expired_certificate_is_named_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    make_certificate(tmp_path)
+    assert "(it has expired)" in said(over_tls(tmp_path, days=-1))
 
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(certificate.public_bytes(serialization.Encoding.PEM))
-        plain = serialization.NoEncryption()
-        form = serialization.PrivateFormat.PKCS8
-        file.write(key.private_bytes(serialization.Encoding.PEM, form, plain))
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
+def test_a_certificate_the_operator_trusts_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = server_context(path)
+
+    async def work(caller: Caller) -> CallOutcome:
+        async with target(answer(b"{}"), context) as facts:
+            return await caller.send(post(f"https://{facts.place}/"))
+
+    assert over_the_wire(work, allow=["127.0.0.1"]).failure is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class Target:
 
 
 @asynccontextmanager
-async def target(speak: Speak | bytes) -> AsyncIterator[Target]:
+async def target(speak: Speak | bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[Target]:
     """`speak`: the bytes to answer with before closing, or a conversation."""
     facts = Target()
 
@@ -44,7 +45,7 @@ async def target(speak: Speak | bytes) -> AsyncIterator[Target]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     facts.port = server.sockets[0].getsockname()[1]
     try:
         yield facts
