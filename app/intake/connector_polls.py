@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from app.calls.client import CallRequest
-from app.calls.connections import ConnectionFacts
 from app.calls.paginate import pages
 from app.catalog.definition import Connector
 from app.catalog.definition import PollTrigger as ServicePoll
 from app.catalog.fields import check_input, ready_input
-from app.catalog.render import limits_of, plan
+from app.catalog.render import plan
 from app.engine.steps_action import request_of
 from app.errors import CallFailed
 from app.flows.mapping import MISSING, Finding, fill
@@ -71,21 +71,16 @@ class ConnectorSource:
             count=lambda document: len(self._records(document)),
             rules=self._poll.request.errors + self._connector.errors,
             success=self._poll.success or self._connector.success,
+            turn=partial(wait_turn, self._needs),
         )
-        await self._wait(connection)
         async for page in read:
             look.calls.append(page.outcome.row)
             if page.failure is not None:
                 raise page.failure
             yield self._records(page.document)
-            await self._wait(connection)
 
     def _records(self, document: Any) -> list[Any]:
         return records_in(document, self._poll.items)
-
-    async def _wait(self, connection: ConnectionFacts | None) -> None:
-        if connection is not None:
-            await wait_turn(self._needs, connection, limits_of(self._connector, self._poll.request))
 
     def _input(self) -> dict[str, Any]:
         """Inputs of a poll hold no references to events: there is none yet."""

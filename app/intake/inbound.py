@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from app.calls.record import HIDDEN, NO_SECRETS, is_secret_header, shown_url
@@ -42,7 +43,7 @@ class Inbound:
         """As the history keeps them: without secrets."""
         if self.shown is None:
             self.shown = [
-                (clean(name), HIDDEN if is_secret_header(name) else clean(value[:_LONGEST_HEADER]))
+                (clean(name), HIDDEN if _is_hidden(name) else clean(value[:_LONGEST_HEADER]))
                 for name, value in self.headers[:_MOST_HEADERS]
             ]
         return self.shown
@@ -83,6 +84,13 @@ class Accepted:
 
     def document(self) -> dict[str, Any]:
         return {"status": self.state, "delivery": self.delivery_id, "events": self.event_ids}
+
+
+@lru_cache(4096)
+def _is_hidden(name: str) -> bool:
+    """Signatures too: with the body they would let anybody try secrets."""
+    lowered = name.lower()
+    return is_secret_header(name) or "signature" in lowered or "hmac" in lowered
 
 
 def clean(text: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from app.calls.client import Answer, CallRequest
 from app.calls.connections import ConnectionFacts
-from app.catalog.definition import Limit
 from app.engine.steps_http import build_request
 from app.errors import CallFailed
 from app.flows.mapping import Finding
@@ -100,7 +99,7 @@ async def send(needs: Needs, look: Look, request: CallRequest) -> Answer:
     """Raises CallFailed; the call is in `look` in any case."""
     if request.connection is not None:
         refuse_broken(request.connection)
-        await wait_turn(needs, request.connection, request.limits)
+    await wait_turn(needs, request)
     outcome = await needs.caller.send(request)
     look.calls.append(outcome.row)
     if outcome.failure is not None or outcome.answer is None:
@@ -125,17 +124,18 @@ def refuse_broken(connection: ConnectionFacts) -> None:
         )
 
 
-async def wait_turn(needs: Needs, connection: ConnectionFacts, limits: tuple[Limit, ...]) -> None:
+async def wait_turn(needs: Needs, request: CallRequest) -> None:
     """Polls share the budget of the connection with the runs of all flows."""
+    connection = request.connection
+    if connection is None:
+        return
     ticket = new_id("look")
-    wait = needs.caller.limits.reserve(connection.id, limits, ticket=ticket)
-    while wait > 0:
+    while (wait := needs.caller.limits.reserve(connection.id, request.limits, ticket=ticket)) > 0:
         if wait > _LONGEST_WAIT_S:
             raise CallFailed(
                 "rate_limited", f"“{connection.name}” has to wait before it may call again.", wait_s=wait
             )
         await asyncio.sleep(wait)
-        wait = needs.caller.limits.reserve(connection.id, limits, ticket=ticket)
 
 
 def look_back(cursor: Any, source: Source, interval_s: int) -> Any:
