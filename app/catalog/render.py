@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 import re2
 
@@ -91,8 +92,8 @@ def fits(pattern: str, text: str) -> bool:
 def _path(request: Request, scope: Scope) -> str:
     """A path with a gap would be another address: `/contacts/` in place of `/contacts/7`."""
     for reference, fill in request.path_parts:
-        text = as_text(fill(scope))
-        if text.strip() == "" or text in (".", ".."):
+        text = unquote(as_text(fill(scope)))
+        if text.strip() in ("", ".", ".."):
             shown = f"“{text}” cannot be part of an address" if text.strip() else "it is empty"
             raise MappingFailed(
                 f"The address of this call needs {reference.text}, but {shown}.",

@@ -74,9 +74,9 @@ def _url(text: str) -> str:
 
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,47}$")]
 Words = Annotated[str, Field(min_length=1, max_length=500)]
-Duration = Annotated[float, BeforeValidator(_seconds)]
+Duration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str)]
 """Seconds; written `30s`, `5m`, `24h`, `30d`."""
-Day = Annotated[date, BeforeValidator(_day)]
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=str)]
 JsonPath = Annotated[str, AfterValidator(_path)]
 Place = Annotated[str, AfterValidator(_place)]
 """Where something stands in a delivery: `$.path` in its body, `header:Name` or `query:name`."""
