@@ -19,6 +19,7 @@ from app.engine.versions import Version, VersionBook
 from app.errors import AppError
 from app.log import fields
 from app.storage import progress
+from app.storage.events import delivery_scope
 from app.storage.progress import RunFacts
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class Runs:
             payload = progress.event_payload(db, facts.event_id)
             scope = _scope(version, facts.id, payload, facts.started_at or facts.created_at)
             if version.wants_delivery and (delivery := progress.delivery_of(db, facts.event_id)):
-                scope["delivery"] = dict(delivery._mapping)
+                scope["delivery"] = delivery_scope(delivery.method, delivery.headers, delivery.query)
             ctx = RunContext(
                 self.means,
                 facts.id,

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.calls.record import HIDDEN, NO_SECRETS, is_secret_header, shown_url
+from app.errors import DeliveryRefused
 from app.intake.bodies import Document
 from app.storage.events import delivery_row
 from app.storage.writer import Row
@@ -84,6 +85,12 @@ class Accepted:
 
     def document(self) -> dict[str, Any]:
         return {"status": self.state, "delivery": self.delivery_id, "events": self.event_ids}
+
+
+class MethodRefused(DeliveryRefused):
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"This address takes {' and '.join(allowed)}, not {method[:20]}.", status=405)
+        self.allowed = allowed
 
 
 @lru_cache(4096)

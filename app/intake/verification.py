@@ -11,7 +11,7 @@ from app.catalog.definition import WebhookTrigger as ServiceTrigger
 from app.errors import AppError, DeliveryRefused
 from app.flows.model import ConnectorTrigger, Signature, WebhookTrigger
 from app.flows.values import as_text
-from app.intake.inbound import Accepted, Inbound
+from app.intake.inbound import Accepted, Inbound, MethodRefused
 from app.intake.needs import Needs
 from app.intake.places import value_at
 
@@ -29,7 +29,7 @@ def check(needs: Needs, trigger: WebhookTrigger | ConnectorTrigger, inbound: Inb
     service = service_trigger(needs, trigger)
     shake = next((one for one in service.handshakes if _is_handshake(one, inbound)), None)
     if shake is None and inbound.method not in ("POST", "PUT"):
-        raise DeliveryRefused(f"This address takes POST, not {inbound.method[:20]}.", status=405)
+        raise MethodRefused(inbound.method, ("POST",))
     if shake is None or (shake.signed and service.verify.scheme != "none"):
         _check_sender(needs, trigger, service.verify, inbound)
     return None if shake is None else _answer(needs, trigger, shake, inbound)

@@ -20,7 +20,7 @@ from app.ids import new_id
 from app.intake import verification
 from app.intake.addresses import Address, AddressBook
 from app.intake.bodies import Document
-from app.intake.inbound import KEPT_OF_REFUSED, Accepted, Inbound
+from app.intake.inbound import KEPT_OF_REFUSED, Accepted, Inbound, MethodRefused
 from app.intake.needs import Needs
 from app.intake.places import document_of
 from app.intake.repetition import Reading, arrivals_of
@@ -229,8 +229,7 @@ def _listening(address: Address, inbound: Inbound) -> WebhookTrigger | Connector
     if trigger is None:
         raise DeliveryRefused("This flow does not start with a webhook any more.", status=409)
     if isinstance(trigger, WebhookTrigger) and inbound.method not in trigger.methods:
-        takes = " and ".join(trigger.methods)
-        raise DeliveryRefused(f"This address takes {takes}, not {inbound.method[:20]}.", status=405)
+        raise MethodRefused(inbound.method, trigger.methods)
     return trigger
 
 

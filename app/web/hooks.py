@@ -6,9 +6,10 @@ import logging
 
 import orjson
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.errors import AppError, DeliveryRefused, NotFound, Unavailable
+from app.intake.inbound import MethodRefused
 from app.log import fields
 from app.web.context import parts
 
@@ -56,6 +57,8 @@ def _body() -> tuple[bytes, bool]:
         return request.get_data(cache=False), True
     except RequestEntityTooLarge:
         return b"", False
+    except ClientDisconnected as reason:
+        raise DeliveryRefused("The body was cut off on its way.") from reason
 
 
 def _refused(reason: AppError) -> Response:
@@ -65,8 +68,8 @@ def _refused(reason: AppError) -> Response:
     response = _answer(status, {"error": reason.sentence})
     if isinstance(reason, Unavailable):
         response.headers["Retry-After"] = str(reason.retry_after_s)
-    if status == 405:
-        response.headers["Allow"] = "GET, POST, PUT"
+    if isinstance(reason, MethodRefused):
+        response.headers["Allow"] = ", ".join(reason.allowed)
     return response
 
 
