@@ -57,11 +57,12 @@ class Product:
         assert self._process is not None
         return self._process.pid
 
-    def command(self, *arguments: str, expect: int = 0) -> str:
-        """What `plumbline …` prints, run on this product's data."""
+    def command(self, *arguments: str, expect: int = 0, **settings: str) -> str:
+        """What `plumbline …` prints, run on this product's data; with `expect`, what it complains of."""
+        other = {f"PLUMBLINE_{name.upper()}": value for name, value in settings.items()}
         done = subprocess.run(
             [sys.executable, "-m", "app", *arguments],
-            env=self.environment,
+            env=self.environment | other,
             cwd=self.folder,
             capture_output=True,
             text=True,

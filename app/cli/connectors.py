@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from app.catalog.check import check_all
+from app.catalog.scaffold import AuthKind, new_connector
 from app.cli.opened import print_json
 from app.parts import connector_folders
 from app.settings import Settings
@@ -30,6 +32,23 @@ def check(ctx: click.Context, folders: tuple[Path, ...], as_json: bool) -> None:
     else:
         click.echo(report.as_text(), nl=False)
     ctx.exit(0 if report.ok else 1)
+
+
+@connectors.command()
+@click.argument("key")
+@click.option("--base-url", default="https://api.example.com", show_default=True, help="Where its API is.")
+@click.option("--name", default="", help="As people read it; else made from the key.")
+@click.option("--auth", type=click.Choice(get_args(AuthKind)), default="bearer", show_default=True)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where it is made; else the folder of your own connectors.",
+)
+def new(key: str, base_url: str, name: str, auth: AuthKind, folder: Path | None) -> None:
+    """Begin a connector for the service KEY, with one action and its recorded exchanges."""
+    place = folder or Settings.from_env().connectors_folder
+    made = new_connector(place, key, base_url=base_url, name=name, auth=auth)
+    click.echo(f"Made {made}. Describe the service there, then run: plumbline connectors check {made}")
 
 
 def _all_folders() -> list[Path]:

@@ -1,0 +1,47 @@
+"""Starting and ending the server, as a person at a terminal meets it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import httpx
+
+from tests.cli.conftest import CommandLine
+from tests.product import Product, free_port
+
+
+def test_a_port_that_is_taken_is_a_sentence(cli: CommandLine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        cli("serve", expect=2, port=str(taken.getsockname()[1]))
+    assert "cannot be used" in cli.said
+    assert "PLUMBLINE_PORT" in cli.said
+
+
+def test_the_wrong_key_refuses_the_start(cli: CommandLine) -> None:
+    cli("flows", "list")
+    cli("serve", expect=2, secret_key="ab" * 32)
+    assert "key" in cli.said
+
+
+def test_it_says_where_it_is_and_ends_cleanly(start_product: Callable[..., Product]) -> None:
+    product = start_product()
+    assert f"Plumbline is ready: {product.base_url}" in product.log
+    assert "/setup/" in product.log
+    assert httpx.get(product.base_url + "/login", trust_env=False).status_code == 200
+    assert product.stop() == 0
+    assert "Traceback" not in product.log
+    product.start()
+    assert product.log.count("Plumbline is ready") == 2
+
+
+def test_commands_work_beside_a_running_server(server: Product) -> None:
+    server.add_user()
+    assert "ada@example.com" in server.command("users", "list")
+
+
+def test_two_servers_on_one_data_folder_are_refused(server: Product) -> None:
+    said = server.command("serve", expect=2, port=str(free_port()))
+    assert "already serves this data folder" in said
