@@ -39,7 +39,8 @@ class Ticks:
     def start(self) -> None:
         """Leases of polls that an earlier process left behind are void: the caller holds the lock of
         the data folder."""
-        self._needs.database.write(triggers.end_leases)
+        now = self._needs.clock.now()
+        self._needs.database.write(lambda c: triggers.end_leases(c, now))
         self._stopping.clear()
         scheduler = BackgroundScheduler(
             timezone="UTC",

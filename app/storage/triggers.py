@@ -132,9 +132,12 @@ def end_lease(connection: Connection, flow_id: str) -> None:
     connection.execute(_of(flow_id).values(lease_until=None))
 
 
-def end_leases(connection: Connection) -> None:
-    """After a start no poll is under way, whatever the last process left behind."""
-    connection.execute(update(Trigger).where(Trigger.lease_until.is_not(None)).values(lease_until=None))
+def end_leases(connection: Connection, now: datetime) -> None:
+    """After a start no poll is under way, whatever the last process left behind; one that was broken
+    off is due again at once."""
+    leased = update(Trigger).where(Trigger.lease_until.is_not(None))
+    connection.execute(leased.where(Trigger.is_on, Trigger.next_due_at > now).values(next_due_at=now))
+    connection.execute(leased.values(lease_until=None))
 
 
 def poll_succeeded(

@@ -102,5 +102,12 @@ def test_a_lease_is_given_to_one_at_a_time(database: Database, clock: FakeClock)
     assert [database.write(take), database.write(take)] == [True, False]
     clock.advance(16 * 60)
     assert database.write(take) is True
-    database.write(triggers.end_leases)
-    assert row(database, flow_id).lease_until is None
+
+
+def test_a_look_that_a_stop_broke_off_is_due_again_at_once(database: Database, clock: FakeClock) -> None:
+    flow_id, other = live_flow(database, clock, due_in_s=300), live_flow(database, clock, due_in_s=300)
+    until = clock.now() + timedelta(minutes=15)
+    database.write(lambda c: triggers.take_lease(c, flow_id, now=clock.now(), until=until))
+    database.write(lambda c: triggers.end_leases(c, clock.now()))
+    assert (row(database, flow_id).lease_until, row(database, flow_id).next_due_at) == (None, clock.now())
+    assert row(database, other).next_due_at == clock.now() + timedelta(seconds=300)
