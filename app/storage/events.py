@@ -154,7 +154,7 @@ def write_all(connection: Connection, rows: Rows) -> None:
     for statement, row in rows:
         grouped.setdefault(statement, []).append(row)
     for statement in sorted(grouped, key=lambda s: s.rank):
-        connection.execute(statement.sql, grouped[statement])
+        statement.execute(connection, grouped[statement])
 
 
 def is_held(connection: Connection, flow_id: str) -> bool:

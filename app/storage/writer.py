@@ -16,27 +16,18 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.errors import AppError, Unavailable
 from app.log import fields
+from app.storage.prepared import Row, Statement
 
 T = TypeVar("T")
-Row = dict[str, Any]
+__all__ = ["Row", "Rows", "Statement", "Writer"]
 log = logging.getLogger("plumbline.writer")
 
 _MOST_AT_ONCE = 512
-
-
-class Statement:
-    """A prepared statement with its place in a group: inserts before the updates that need them."""
-
-    __slots__ = ("rank", "sql")
-
-    def __init__(self, sql: Executable, rank: int) -> None:
-        self.sql = sql
-        self.rank = rank
 
 
 Rows = list[tuple[Statement, Row]]
@@ -186,7 +177,7 @@ def _write_all(connection: Connection, group: Iterable[_Part]) -> None:
 
 def _flush(connection: Connection, pending: dict[Statement, list[Row]]) -> None:
     for statement in sorted(pending, key=lambda s: s.rank):
-        connection.execute(statement.sql, pending[statement])
+        statement.execute(connection, pending[statement])
     pending.clear()
 
 

@@ -1,0 +1,90 @@
+"""Statements compiled once, for rows that are written by the thousand.
+
+SQLAlchemy writes the SQL and converts the values; what is left out is the work it does anew for each
+execution, which cost more than the database itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Row = dict[str, Any]
+_Convert = Callable[[Any], Any] | None
+
+
+class Statement:
+    """An insert or update for many rows, with its place in a group: `rank` puts inserts before the
+    updates that need them.  All rows of one statement should have the same names."""
+
+    __slots__ = ("_compiled", "rank", "sql")
+
+    def __init__(self, sql: Executable, rank: int) -> None:
+        self.sql = sql
+        self.rank = rank
+        self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Rows with other names than their neighbours are sent apart."""
+        start = 0
+        for index in range(1, len(rows) + 1):
+            if index == len(rows) or rows[index].keys() != rows[start].keys():
+                self._execute_alike(connection, rows[start:index])
+                start = index
+
+    def _execute_alike(self, connection: Connection, rows: Sequence[Row]) -> None:
+        key = (connection.dialect.name, tuple(rows[0]))
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = _Compiled(self.sql, connection.dialect, list(rows[0]))
+        compiled.execute(connection, rows)
+
+
+class _Compiled:
+    def __init__(self, sql: Executable, dialect: Dialect, names: list[str]) -> None:
+        compiled = sql.compile(dialect=dialect, column_keys=names)  # type: ignore[attr-defined]
+        if not isinstance(compiled, SQLCompiler):
+            raise TypeError("only statements with columns can be prepared")
+        self._text = compiled.string
+        self._positions = compiled.positiontup
+        self._converts = [
+            (name, self._convert(compiled, name, dialect)) for name in (self._positions or compiled.binds)
+        ]
+        self._defaults = _defaults(compiled)
+
+    @staticmethod
+    def _convert(compiled: SQLCompiler, name: str, dialect: Dialect) -> _Convert:
+        kind = compiled.binds[name].type
+        return kind.dialect_impl(dialect).bind_processor(dialect)
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        if self._defaults:
+            rows = [{**self._defaults, **row} for row in rows]
+        if self._positions is not None:
+            connection.exec_driver_sql(self._text, [self._tuple(row) for row in rows])
+        else:
+            connection.exec_driver_sql(self._text, [self._named(row) for row in rows])
+
+    def _tuple(self, row: Row) -> tuple[Any, ...]:
+        return tuple(
+            [row[name] if convert is None else convert(row[name]) for name, convert in self._converts]
+        )
+
+    def _named(self, row: Row) -> Row:
+        return {
+            name: row[name] if convert is None else convert(row[name]) for name, convert in self._converts
+        }
+
+
+def _defaults(compiled: SQLCompiler) -> Row:
+    """Values of columns that no row names and the model gives a constant for."""
+    found: Row = {}
+    for column in getattr(compiled, "insert_prefetch", ()) or ():
+        default = column.default
+        if default is None or not default.is_scalar:
+            raise TypeError(f"{column}: give its value in the row")
+        found[column.key] = default.arg
+    return found
