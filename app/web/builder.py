@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, render_template, request
 
-from app.errors import AppError, FlowInvalid, Stale
+from app.errors import FlowInvalid, Stale
 from app.intake.activation import publish, switch_off, switch_on
 from app.intake.manual import start_run
-from app.web.builder_answer import refuse, show_page, show_parts
+from app.web.builder_answer import say_refusals, show_page
 from app.web.builder_panel import open_panel
 from app.web.builder_picker import picker_for, trigger_choices
 from app.web.builder_view import Editor, open_editor
@@ -15,6 +15,7 @@ from app.web.context import my_id, parts
 from app.web.hx import hx, redirect, respond
 
 blueprint = Blueprint("builder", __name__)
+say_refusals(blueprint)
 
 
 @blueprint.get("/flows/<flow_id>")
@@ -106,15 +107,3 @@ def test_run(flow_id: str) -> Response:
         )
     run_id = start_run(parts(), flow_id, editor.samples.get("trigger", {}), by=my_id(), source="test")
     return redirect(f"/runs/{run_id}")
-
-
-@blueprint.errorhandler(AppError)
-def refused(reason: AppError) -> Response:
-    flow_id = (request.view_args or {}).get("flow_id", "")
-    status = 409 if isinstance(reason, Stale) else 422
-    if reason.kind == "not_found" or not flow_id:
-        raise reason
-    return refuse(flow_id, reason, status=status)
-
-
-__all__ = ["blueprint", "show_parts"]

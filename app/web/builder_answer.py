@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, render_template, request
+from flask import Blueprint, Response, render_template, request
 
-from app.errors import AppError, Stale
+from app.errors import AppError, CallFailed, ConnectionBroken, FlowInvalid, MappingFailed, Stale, Unavailable
 from app.flows.model import FlowDefinition
 from app.storage.db import db
 from app.storage.flows import get_flow, save_draft
@@ -15,6 +15,8 @@ from app.web.builder_panel import Panel, open_panel
 from app.web.builder_view import Editor, open_editor
 from app.web.context import parts
 from app.web.hx import hx, redirect, respond
+
+_REFUSALS = (CallFailed, ConnectionBroken, FlowInvalid, MappingFailed, Stale, Unavailable)
 
 
 def change_draft(flow_id: str, change: Callable[[FlowDefinition], FlowDefinition]) -> Editor:
@@ -85,11 +87,17 @@ def show_page(
     return respond(render_template("builder/edit.html", **context), status=status)
 
 
-def refuse(flow_id: str, reason: AppError, *, part_id: str = "", status: int = 409) -> Response:
-    """A sentence above the canvas; what was typed stays where it is."""
-    editor = open_editor(flow_id)
+def say_refusals(blueprint: Blueprint) -> None:
+    """What cannot be done is said above the canvas; what was typed stays where it is."""
+    for kind in _REFUSALS:
+        blueprint.register_error_handler(kind, _refuse)
+
+
+def _refuse(reason: AppError) -> Response:
+    status = 409 if isinstance(reason, Stale) else 422
+    editor = open_editor(str((request.view_args or {})["flow_id"]))
     if hx().partial:
-        body = render_template("builder/_refused.html", editor=editor, reason=reason)
+        body = render_template("builder/_refused.html", editor=editor, reason=reason, selected="")
         return respond(body, status=status, announce=reason.sentence)
-    panel = open_panel(editor, part_id)
+    panel = open_panel(editor, request.form.get("step", ""))
     return show_page(editor, panel, status=status, refused=reason)

@@ -19,15 +19,14 @@ from app.intake.connector_polls import ConnectorSource
 from app.intake.poll_source import Look
 from app.intake.records import records_in
 from app.storage.flows import set_sample
-from app.web.builder import refused
-from app.web.builder_answer import change_draft, show_parts
+from app.web.builder_answer import change_draft, say_refusals, show_parts
 from app.web.builder_panel import Panel, open_panel
 from app.web.builder_test import readable
 from app.web.builder_view import open_editor
 from app.web.context import parts
 
 blueprint = Blueprint("builder_fetch", __name__)
-blueprint.register_error_handler(AppError, refused)
+say_refusals(blueprint)
 
 T = TypeVar("T")
 _LONGEST_S = 60

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from app.errors import AppError, FlowInvalid
+from app.errors import FlowInvalid
 from app.flows.edit import (
     add_path,
     add_step,
@@ -20,8 +20,7 @@ from app.flows.edit import (
     replace_step,
 )
 from app.flows.model import FlowDefinition, PathsStep, Step
-from app.web.builder import refused
-from app.web.builder_answer import change_draft, show_parts
+from app.web.builder_answer import change_draft, say_refusals, show_parts
 from app.web.builder_forms import Typed, at, change_rows, nested
 from app.web.builder_kinds import read_step, shape
 from app.web.builder_panel import Panel, open_panel
@@ -29,7 +28,7 @@ from app.web.builder_view import Editor, open_editor
 from app.web.builder_words import STEP_KINDS
 
 blueprint = Blueprint("builder_steps", __name__)
-blueprint.register_error_handler(AppError, refused)
+say_refusals(blueprint)
 
 _ABOUT_THE_FORM = ("csrf_token", "revision", "do", "tab", "step", "idem")
 

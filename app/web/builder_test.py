@@ -13,19 +13,18 @@ from sqlalchemy import select
 
 from app.calls.client import CallRequest
 from app.engine.trial import TrialResult, preview_step, send_step
-from app.errors import AppError, Unavailable
+from app.errors import Unavailable
 from app.flows.edit import find_step
 from app.storage.db import db
 from app.storage.flows import set_sample
 from app.storage.models import Call
-from app.web.builder import refused
-from app.web.builder_answer import show_parts
+from app.web.builder_answer import say_refusals, show_parts
 from app.web.builder_panel import Panel, open_panel
 from app.web.builder_view import open_editor
 from app.web.context import parts
 
 blueprint = Blueprint("builder_test", __name__)
-blueprint.register_error_handler(AppError, refused)
+say_refusals(blueprint)
 
 _LONGEST_BODY = 20_000
 _LONGEST_WAIT_S = 320

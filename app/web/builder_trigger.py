@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from flask import Blueprint, Response, render_template, request
 
-from app.errors import AppError, FlowInvalid
+from app.errors import FlowInvalid
 from app.flows.edit import replace_trigger
 from app.flows.model import (
     ConnectorTrigger,
@@ -22,8 +22,7 @@ from app.flows.model import (
 )
 from app.storage.db import db
 from app.storage.flows import get_samples, set_sample
-from app.web.builder import refused
-from app.web.builder_answer import change_draft, show_parts
+from app.web.builder_answer import change_draft, say_refusals, show_parts
 from app.web.builder_kinds import read_trigger, shape
 from app.web.builder_panel import open_panel
 from app.web.builder_steps import change_typed, typed_data, wants_data
@@ -33,7 +32,7 @@ from app.web.context import parts
 from app.web.hx import hx, respond
 
 blueprint = Blueprint("builder_trigger", __name__)
-blueprint.register_error_handler(AppError, refused)
+say_refusals(blueprint)
 
 _LONGEST_SAMPLE = 1_000_000
 
