@@ -10,7 +10,7 @@ from app.web.runs_bodies import one_line, visible
 
 MOST_NODES = 600
 _DEEPEST = 24
-_LONGEST_VALUE = 2_000
+_LONGEST_VALUE = 600
 
 
 @dataclass(slots=True)
