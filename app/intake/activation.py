@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 
 from app.catalog.registry import Registry
+from app.engine.holds import hold_flow, release_flow
 from app.errors import FlowInvalid
 from app.flows.model import ConnectorTrigger, FlowDefinition, PollTrigger, ScheduleTrigger, WebhookTrigger
 from app.flows.review import Problem, review
@@ -109,6 +110,31 @@ def switch_off(parts: Whole, flow_id: str, *, by: str | None) -> None:
 
     parts.database.write(work)
     parts.intake.forget(flow_id)
+
+
+def hold(parts: Whole, flow_id: str, *, by: str | None) -> None:
+    """Events are still taken and stored; their runs wait until the flow is released."""
+    _note(parts, flow_id, "held", by)
+    hold_flow(parts.database, flow_id)
+    parts.intake.forget(flow_id)
+
+
+def release(parts: Whole, flow_id: str, *, by: str | None) -> int:
+    """How many runs go on."""
+    _note(parts, flow_id, "released", by)
+    released = release_flow(parts.database, parts.engine, flow_id)
+    parts.intake.forget(flow_id)
+    return released
+
+
+def _note(parts: Needs, flow_id: str, action: str, by: str | None) -> None:
+    now = parts.clock.now()
+
+    def work(connection: Connection) -> None:
+        flows.get_flow(connection, flow_id)
+        _record(connection, action, flow_id, by, now)
+
+    parts.database.write(work)
 
 
 # ------------------------------------------------------------------------------------- trigger

@@ -158,7 +158,10 @@ def write_all(connection: Connection, rows: Rows) -> None:
 
 
 def is_held(connection: Connection, flow_id: str) -> bool:
-    return bool(connection.scalar(select(Flow.is_held).where(Flow.id == flow_id)))
+    """Stays true until this transaction ends: a release by another process waits for it, and then
+    finds the run that waits."""
+    held = select(Flow.is_held).where(Flow.id == flow_id).with_for_update(read=True)
+    return bool(connection.scalar(held))
 
 
 def take_keys(

@@ -74,6 +74,22 @@ def test_switching_twice_is_as_switching_once(server: Server) -> None:
     assert (row(server, flow_id).is_on, row(server, flow_id).next_due_at) == (False, None)
 
 
+def test_a_hold_is_felt_by_the_next_delivery_and_a_release_sends_all_on(server: Server) -> None:
+    flow_id = server.live({"kind": "webhook"})
+    token = server.token(flow_id)
+    server.send(token)
+    activation.hold(server, flow_id, by=None)
+    for _ in range(3):
+        server.send(token)
+    assert [reason for _, reason in server.runs()] == ["", "held_flow", "held_flow", "held_flow"]
+    assert activation.release(server, flow_id, by=None) == 3
+    server.send(token)
+    assert server.runs() == [("queued", "")] * 5
+    assert len(server.engine.tickets) == 5
+    with pytest.raises(NotFound):
+        activation.hold(server, "flow_none", by=None)
+
+
 def test_an_address_is_made_once_and_shown_again(server: Server) -> None:
     flow_id = server.draft({"kind": "webhook"})
     address = activation.hook_address(server, flow_id)
