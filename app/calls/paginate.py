@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin
 
 from app.calls.client import Caller, CallOutcome, CallRequest
-from app.calls.request import read_address
+from app.calls.request import join_address, read_address
 from app.catalog.definition import ErrorRule, Paginate, Success
 from app.catalog.pages import Page, first_page, next_page
 from app.errors import CallFailed
@@ -48,11 +47,9 @@ async def pages(
         yield read
         if read.failure is not None or read.outcome.answer is None:
             return
-        here = page.link or request.url
+        here = join_address(here, page.link) if page.link else request.url
         answer = read.outcome.answer
         page = next_page(paginate, page, read.document, answer.headers, count(read.document))
-        if page is not None and page.link:
-            page = replace(page, link=urljoin(here, page.link))
 
 
 async def _read(
@@ -66,8 +63,9 @@ async def _read(
 ) -> PageRead:
     try:
         if page.link:
-            check_same_host(here, page.link)
-            request = replace(request, url=page.link, query=())
+            link = join_address(here, page.link)
+            check_same_host(here, link)
+            request = replace(request, url=link, query=())
     except CallFailed as failure:
         row = caller.row_without_answer(request, started_at=caller.now(), sentence=failure.sentence)
         return PageRead(CallOutcome(None, failure, row), failure=failure, number=page.number)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from urllib.parse import urljoin
 
 from app.calls.record import shown_url
-from app.calls.request import READS, Headers, Ready, read_address
+from app.calls.request import READS, Headers, Ready, join_address, read_address
 from app.errors import CallFailed
 
 MAX_HOPS = 5
@@ -25,7 +24,7 @@ def next_hop(
         return None
     if hop >= MAX_HOPS:
         raise _refuse(f"{home.origin.label} redirects more than {MAX_HOPS} times.", status)
-    origin, url = read_address(urljoin(last.url, target))
+    origin, url = read_address(join_address(last.url, target))
     keeps_body = status in (307, 308) or last.method in READS
     leaves = origin != home.origin
     if leaves and keeps_body and last.body_is_secret:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urljoin
 
 import httpx
 
@@ -150,6 +150,14 @@ def read_address(text: str) -> tuple[Origin, str]:
     if _PLAIN_REST.fullmatch(rest) is None:
         rest = quote(rest, safe="-._~!$&'()*+,;=:@/%?[]", errors="replace")
     return origin, start + (rest if rest.startswith("/") else f"/{rest}")
+
+
+def join_address(base: str, target: str) -> str:
+    """Where a link leads that an answer names.  Raises CallFailed."""
+    try:
+        return urljoin(base, target)
+    except ValueError as reason:
+        raise _refuse(f"The answer leads to “{target[:80]}”, which is not an address.", "") from reason
 
 
 @lru_cache(4096)

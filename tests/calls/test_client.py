@@ -222,7 +222,9 @@ def test_redirects_in_a_circle_end() -> None:
     assert "more than 5 times" in outcome.failure.sentence
 
 
-@pytest.mark.parametrize("to", ["ftp://api.example.com/x", "https://u:p@api.example.com/", "https://"])
+@pytest.mark.parametrize(
+    "to", ["ftp://api.example.com/x", "https://u:p@api.example.com/", "https://", "a://["]
+)
 def test_a_redirect_is_checked_like_a_first_address(to: str) -> None:
     outcome = send(FakeService().answers("*", "*", redirect(to)), call(follow_redirects=True))
     assert outcome.failure is not None

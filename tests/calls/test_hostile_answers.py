@@ -271,7 +271,7 @@ def test_the_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatc
 def test_a_target_that_does_not_speak_tls_was_sent_nothing() -> None:
     async def work(caller: Caller) -> CallOutcome:
         async with target(b"HTTP/1.1 200 OK\r\n\r\n") as facts:
-            return await caller.send(post(f"https://{facts.place}/"))
+            return await caller.send(post(f"https://{facts.place}/", timeout_s=0.5))
 
     outcome = over_the_wire(work, allow=["127.0.0.1"])
     assert "Nothing was sent" in said(outcome)
