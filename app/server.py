@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from typing import Any
 
 from granian.constants import Interfaces
@@ -34,6 +35,9 @@ class _OneProcess(MTServer):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.  Raises SettingInvalid when it cannot start."""
     set_up_logging(settings.log_level)
+    # Writer and engine hand the interpreter to each other many times per group of commits: with the
+    # usual 5 ms each of them waits for the other's turn to end.
+    sys.setswitchinterval(0.001)
     _check_port(settings)
     parts = open_parts(settings)
     try:
