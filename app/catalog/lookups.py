@@ -33,11 +33,15 @@ class FoundField:
 
 
 def lookup_items(lookup: Lookup, document: Any) -> list[Any]:
-    """The items of one page that meet `where`."""
+    """The items of one page, before `where`; `$.lists` says the same as `$.lists[*]`."""
     found = find(lookup.items, document)
     if len(found) == 1 and isinstance(found[0], list):
         found = found[0]
-    return [item for item in found[:_MOST] if _is_wanted(lookup.where, item)]
+    return found[:_MOST]
+
+
+def _wanted_items(lookup: Lookup, document: Any) -> list[Any]:
+    return [item for item in lookup_items(lookup, document) if _is_wanted(lookup.where, item)]
 
 
 def _is_wanted(where: Mapping[str, Any], item: Any) -> bool:
@@ -54,7 +58,7 @@ def read_options(lookup: Lookup, document: Any) -> list[Option]:
     if described is None:
         return []
     found = []
-    for item in lookup_items(lookup, document):
+    for item in _wanted_items(lookup, document):
         value = as_text(first(described.value, item))
         label = as_text(first(described.label, item)) or value
         note = as_text(first(described.note, item)) if described.note else ""
@@ -67,7 +71,7 @@ def read_fields(lookup: Lookup, document: Any) -> list[FoundField]:
     described = lookup.fields
     if described is None:
         return []
-    found = [_field(described, item) for item in lookup_items(lookup, document)]
+    found = [_field(described, item) for item in _wanted_items(lookup, document)]
     return [field for field in found if field.key]
 
 

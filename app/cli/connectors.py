@@ -10,6 +10,7 @@ import click
 
 from app.catalog.check import check_all
 from app.catalog.scaffold import AuthKind, new_connector
+from app.catalog.schema import schemas
 from app.cli.opened import print_json
 from app.parts import connector_folders
 from app.settings import Settings
@@ -49,6 +50,13 @@ def new(key: str, base_url: str, name: str, auth: AuthKind, folder: Path | None)
     place = folder or Settings.from_env().connectors_folder
     made = new_connector(place, key, base_url=base_url, name=name, auth=auth)
     click.echo(f"Made {made}. Describe the service there, then run: plumbline connectors check {made}")
+
+
+@connectors.command()
+@click.argument("kind", type=click.Choice(["connector", "action", "trigger", "lookup", "cassette"]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of one KIND of file, for editors that complete while one types."""
+    print_json(schemas()[kind])
 
 
 def _all_folders() -> list[Path]:

@@ -6,6 +6,7 @@ import json
 import shutil
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openapi_schema_validator import OAS31Validator
@@ -13,7 +14,7 @@ from openapi_schema_validator import OAS31Validator
 from app.catalog.cassettes import read_cassette
 from app.catalog.check import check_all
 from app.catalog.quality import LEVELS
-from app.catalog.scaffold import AUTH_KINDS, new_connector
+from app.catalog.scaffold import AUTH_KINDS, AuthKind, new_connector
 from app.catalog.schema import schemas
 from app.catalog.yaml_text import read_yaml
 from app.errors import ConnectorInvalid
@@ -97,10 +98,9 @@ def test_a_cassette_that_cannot_be_used_is_named(tmp_path: Path, text: str, word
 
 
 @pytest.mark.parametrize("auth", AUTH_KINDS)
-def test_a_new_connector_is_in_order_from_the_start(tmp_path: Path, auth: str) -> None:
-    folder = new_connector(
-        tmp_path, "my_shop", base_url="https://api.example.com/v1/", name="Ana's Shop: 1", auth=auth
-    )  # type: ignore[arg-type]
+def test_a_new_connector_is_in_order_from_the_start(tmp_path: Path, auth: AuthKind) -> None:
+    name, base_url = "Ana's Shop: 1", "https://api.example.com/v1/"
+    folder = new_connector(tmp_path, "my_shop", base_url=base_url, name=name, auth=auth)
     report = check_all([folder], today=TODAY)
     assert report.ok
     assert (report.connectors[0].level, report.connectors[0].actions) == ("draft", 1)
@@ -119,10 +119,10 @@ def test_a_new_connector_is_in_order_from_the_start(tmp_path: Path, auth: str) -
     ],
 )
 def test_a_new_connector_with_a_wrong_value_is_not_written(
-    tmp_path: Path, facts: dict[str, str], words: str
+    tmp_path: Path, facts: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ConnectorInvalid, match=words):
-        new_connector(tmp_path, facts.pop("key"), **facts)  # type: ignore[arg-type]
+        new_connector(tmp_path, **facts)
     assert list(tmp_path.iterdir()) == []
 
 

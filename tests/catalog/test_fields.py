@@ -30,7 +30,7 @@ def action(*fields: dict[str, Any], **facts: Any) -> Action:
     )
 
 
-GOOD = {
+GOOD: dict[str, list[Any]] = {
     "email": ["ana@example.com", "a+b@sub.example.co.uk", "jörg@exämple.de", " ana@example.com "],
     "url": ["https://example.com/x?y=1", "http://localhost:8000"],
     "phone": ["+43 1 234567", "01/234-567", 43123456],
@@ -44,7 +44,7 @@ GOOD = {
     "string": ["x", 7, True, ["a", "b"]],
     "text": ["a\nb"],
 }
-BAD = {
+BAD: dict[str, list[Any]] = {
     "email": [
         "ana",
         "ana@",

@@ -20,7 +20,8 @@ def test_a_cursor_is_followed_until_there_is_none() -> None:
     assert page == Page(1, "0")
     page = next_page(way, page, {"next": "abc"}, [], 100) or Page(0)
     assert page == Page(2, "abc")
-    for end in ({}, {"next": None}, {"next": ""}, {"next": {"a": 1}}, {"next": []}, []):
+    ends: list[Any] = [{}, {"next": None}, {"next": ""}, {"next": {"a": 1}}, {"next": []}, []]
+    for end in ends:
         assert next_page(way, page, end, [], 100) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.cli.conftest import CommandLine
@@ -37,3 +38,9 @@ def test_a_connector_that_is_there_is_not_overwritten(cli: CommandLine) -> None:
     assert "Error:" in cli.said
     cli("connectors", "new", "../evil", expect=2)
     assert "my_shop" in cli.said
+
+
+def test_editors_get_the_schema_of_each_kind_of_file(cli: CommandLine) -> None:
+    for kind in ("connector", "action", "trigger", "lookup", "cassette"):
+        shown = json.loads(cli("connectors", "schema", kind))
+        assert shown["$schema"].startswith("https://json-schema.org/")

@@ -16,11 +16,10 @@ import httpx
 
 from app.calls.client import Caller
 from app.calls.connections import ConnectionFacts, hosts_of
-from app.calls.paginate import pages
+from app.calls.lookups import LookedUp, LookupShelf
 from app.catalog.cassettes import Cassette, Exchange
 from app.catalog.definition import Action, Connector
 from app.catalog.fields import check_input
-from app.catalog.lookups import read_fields, read_options
 from app.catalog.registry import Registry
 from app.catalog.render import plan
 from app.engine.steps_action import request_of, requests_of
@@ -167,24 +166,11 @@ async def play_poll(connector: Connector, cassette: Cassette, tape: Tape) -> Loo
     return look
 
 
-async def play_lookup(connector: Connector, cassette: Cassette, tape: Tape) -> dict[str, Any]:
+async def play_lookup(connector: Connector, cassette: Cassette, tape: Tape) -> LookedUp:
     lookup = connector.lookups[cassette.operation.partition("/")[2]]
-    facts = facts_of(connector, cassette)
-    found: dict[str, Any] = {"options": [], "fields": []}
-
-    def build(page: Any) -> Any:
-        scope = {"input": cassette.input, "connection": facts.as_scope(), "page": page}
-        return request_of(plan(connector, lookup.request, scope=scope), facts)
-
     async with OpenCaller(tape) as caller:
-        async for read in pages(
-            caller, build, lookup.paginate, count=lambda document: 1, success=lookup.success
-        ):
-            if read.failure is not None:
-                raise read.failure
-            found["options"] += read_options(lookup, read.document)
-            found["fields"] += read_fields(lookup, read.document)
-    return found
+        shelf = LookupShelf(caller)
+        return await shelf.read(connector, lookup, facts_of(connector, cassette), cassette.input)
 
 
 async def play_check(connector: Connector, cassette: Cassette, tape: Tape) -> Any:

@@ -73,14 +73,14 @@ def check_result(cassette: Cassette, result: Any) -> None:
         assert wanted.keys is None or list(result.records) == wanted.keys
         assert wanted.keys is not None or len(result.records) > 1
     elif wanted.options is not None:
-        found = [[one.value, one.label, one.note] for one in result["options"]]
+        found = [[one.value, one.label, one.note] for one in result.options]
         assert found == [[*one, ""][:3] for one in wanted.options]
     else:
-        found = [
+        fields = [
             {"key": one.key, "label": one.label, "type": one.type, "choices": [list(c) for c in one.choices]}
-            for one in result["fields"]
+            for one in result.fields
         ]
-        assert found == wanted.fields
+        assert fields == wanted.fields
 
 
 def check_delivery(connector: Connector, cassette: Cassette) -> None:

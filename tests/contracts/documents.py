@@ -13,9 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft4Validator, FormatChecker
+from jsonschema import Draft4Validator, FormatChecker  # type: ignore[import-untyped]
 from openapi_schema_validator import OAS30Validator, OAS31Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "specs"
@@ -93,8 +93,8 @@ def load(name: str) -> Document:
 
 
 def _document(name: str, data: Any, operations: tuple[Operation, ...], validator: Any) -> Document:
-    resource = Resource(contents=data, specification=DRAFT202012)
-    registry: Any = Registry().with_resource(_SELF, resource)  # type: ignore[var-annotated]
+    resource = DRAFT202012.create_resource(data)
+    registry: Any = Registry().with_resource(_SELF, resource)
     return Document(name, data, operations, validator, registry)
 
 

@@ -18,7 +18,7 @@ CONTACT = {
     "required": ["email"],
     "properties": {"email": {"type": "string"}, "age": {"type": "integer"}, "tags": {"$ref": "#/x/tags"}},
 }
-PARAMETERS = [
+PARAMETERS: list[dict[str, Any]] = [
     {"in": "path", "name": "id", "required": True, "schema": {"type": "integer"}},
     {"in": "query", "name": "dry", "schema": {"type": "boolean"}},
     {"in": "query", "name": "only", "schema": {"type": "array", "items": {"enum": ["a", "b"]}}},
