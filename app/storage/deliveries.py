@@ -12,6 +12,7 @@ from app.errors import NotFound
 from app.ids import id_floor
 from app.storage.executor import Executor
 from app.storage.models import Delivery, Event
+from app.storage.run_rows import clean
 from app.storage.types import to_ms
 
 OUTCOMES = ("accepted", "duplicate", "refused")
@@ -57,7 +58,7 @@ def deliveries_page(
     if outcome in ("duplicate", "refused"):
         query = query.where(_NOT_ACCEPTED)
     if before:
-        query = query.where(Delivery.id < before)
+        query = query.where(Delivery.id < clean(before))
     found = db.execute(query.order_by(Delivery.id.desc()).limit(limit + 1))
     rows = [DeliveryRow(**row._mapping, body=None) for row in found]
     return DeliveriesPage(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
@@ -74,7 +75,7 @@ def outcome_counts(db: Executor, flow_id: str, *, since: datetime) -> dict[str, 
 
 
 def get_delivery(db: Executor, delivery_id: str) -> DeliveryRow | None:
-    row = db.execute(select(*_COLUMNS).where(Delivery.id == delivery_id)).one_or_none()
+    row = db.execute(select(*_COLUMNS).where(Delivery.id == clean(delivery_id))).one_or_none()
     return DeliveryRow(*row) if row else None
 
 

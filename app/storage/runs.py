@@ -76,7 +76,7 @@ def runs_page(
     """The newest first.  `text` is looked for in the label, or is the id of a run or an event;
     `needs_person`: only runs that wait for a decision, whatever `states` says."""
     limit = min(max(limit, 1), _MOST_ROWS)
-    words = clean(text)
+    words, flow_id = clean(text), clean(flow_id) if flow_id else None
     if before is None and (found := _by_id(db, words, limit)):
         kept = [row for row in found if flow_id in (None, row.flow_id)]
         return RunsPage(with_facts(db, kept), None, None, False)

@@ -9,6 +9,7 @@ from app.storage.db import db
 from app.storage.flows import FlowRow, get_flow
 from app.storage.polls import get_poll, list_polls
 from app.storage.run_detail import calls_for
+from app.storage.run_rows import clean
 from app.storage.triggers import get_trigger
 from app.web.hx import page
 from app.web.runs_calls import body_download, call_page, call_view
@@ -22,7 +23,7 @@ _CALLS_IN_FULL = 20
 @blueprint.get("/flows/<flow_id>/polls")
 def of_flow(flow_id: str) -> Response:
     flow = get_flow(db.session, flow_id)
-    before = request.args.get("before", "")[:64]
+    before = clean(request.args.get("before", "")[:64])
     rows = list_polls(db.session, flow_id, limit=_PAGE + 1, before=before)
     return page(
         "polls/index.html",
@@ -36,7 +37,7 @@ def of_flow(flow_id: str) -> Response:
 
 @blueprint.get("/polls/<poll_id>")
 def show_poll(poll_id: str) -> Response:
-    poll = get_poll(db.session, poll_id)
+    poll = get_poll(db.session, clean(poll_id))
     calls = calls_for(db.session, poll_id)
     return page(
         "polls/show.html",
@@ -51,13 +52,13 @@ def show_poll(poll_id: str) -> Response:
 
 @blueprint.get("/polls/<poll_id>/calls/<int(max=1000000):number>")
 def show_call(poll_id: str, number: int) -> Response:
-    poll = get_poll(db.session, poll_id)
+    poll = get_poll(db.session, clean(poll_id))
     return call_page(poll.id, number, back=f"/polls/{poll.id}", title="A look of the poll")
 
 
 @blueprint.get("/polls/<poll_id>/calls/<int(max=1000000):number>/<any(request, answer):side>")
 def download_body(poll_id: str, number: int, side: str) -> Response:
-    return body_download(get_poll(db.session, poll_id).id, number, side)
+    return body_download(get_poll(db.session, clean(poll_id)).id, number, side)
 
 
 def _flow(flow_id: str) -> FlowRow | None:

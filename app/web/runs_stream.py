@@ -15,6 +15,7 @@ MOST_STREAMS = 8  # each holds a thread of the server
 LONGEST_S = 300  # then the browser connects again
 HEARTBEAT_S = 15
 LOOK_EVERY_S = 0.7
+_REST = 5  # a page that takes long to make (a loop over thousands) is made less often
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def follow(
     seen = last_seen
     yield "retry: 2000\n\n"
     while clock.monotonic() - begun < LONGEST_S:
+        looked = clock.monotonic()
         now = look()
         if now.seen != seen:
             yield _message(now.seen, now.part())
@@ -93,7 +95,7 @@ def follow(
         if clock.monotonic() - spoke >= HEARTBEAT_S:
             yield ": still here\n\n"
             spoke = clock.monotonic()
-        sleep(LOOK_EVERY_S)
+        sleep(max(LOOK_EVERY_S, _REST * (clock.monotonic() - looked)))
 
 
 def _message(name: str, html: str) -> str:

@@ -16,6 +16,7 @@ from app.errors import NotFound
 from app.storage import runs
 from app.storage.db import Database
 from app.storage.deliveries import deliveries_page, events_of, find_delivery, outcome_counts
+from app.storage.models import Base
 from app.storage.run_counts import hours, speed, state_counts, waits_for_people
 from app.storage.run_detail import MOST_STEPS, get_head, step_marks
 from app.storage.run_json import run_as_json
@@ -137,7 +138,7 @@ def _shared(factory: pytest.TempPathFactory) -> Database:
     if not _kept:
         database = Database(f"sqlite:///{factory.mktemp('history') / 'plumbline.db'}")
         database.start()
-        database.write(runs.Run.metadata.create_all)
+        database.write(Base.metadata.create_all)
         history = History(database)
         made = history.flow("New order", [HTTP])
         history.run(made, label="Ana Silva · order #10482")
@@ -263,7 +264,7 @@ def test_settling_counts_only_what_was_not_settled_and_can_be_taken_back(
 def test_runs_that_stopped_for_the_same_cause_are_found_together(
     history: History, flow: str, db: Any
 ) -> None:
-    cause = {"position": "s1", "error_kind": "invalid_payload"}
+    cause: dict[str, Any] = {"position": "s1", "error_kind": "invalid_payload"}
     first, second = history.run(flow, "dead", **cause), history.run(flow, "dead", **cause)
     history.run(flow, "dead", position="s1", error_kind="gone")
     history.run(flow, "dead", position="s2", error_kind="invalid_payload")

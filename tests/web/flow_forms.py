@@ -59,3 +59,8 @@ def part(answer: TestResponse, target: str) -> str:
         rf'<hx-partial hx-target="{re.escape(target)}"[^>]*>(.*?)</hx-partial>', answer.text, re.S
     )
     return found[1] if found else ""
+
+
+def connect(parts: Parts, connector: str, *, secrets: dict[str, str], **public: str) -> str:
+    """A connection as the page for connections keeps it."""
+    from app.calls.connections import seal_secrets

@@ -8,11 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.parts import Parts
-from app.storage import users
-from app.storage.models import AuditEntry, Run
+from app.storage.models import AuditEntry, Run, User
 from app.storage.run_rows import get_row
 from app.storage.runs import STATES
 from tests.fakes.history import History
@@ -419,7 +418,7 @@ def test_a_run_under_way_cannot_be_replayed(browser: Browser, history: History, 
 def test_all_runs_with_one_cause_are_replayed_at_once(
     browser: Browser, history: History, flow: str, parts: Parts
 ) -> None:
-    cause = {"position": "s2", "error_kind": "invalid_payload"}
+    cause: dict[str, Any] = {"position": "s2", "error_kind": "invalid_payload"}
     made = [history.run(flow, "dead", label=f"Order {n}", **cause) for n in range(3)]
     html = browser.get(f"/runs/{made[0]}").text
     assert "Replay all 3 with this cause" in html
@@ -510,7 +509,7 @@ def test_viewers_see_everything_and_change_nothing(
     browser: Browser, history: History, flow: str, parts: Parts
 ) -> None:
     run = history.run(flow, "dead", error_kind="unavailable", position="s1")
-    parts.database.write(lambda c: c.execute(users.User.__table__.update().values(role="viewer")))
+    parts.database.write(lambda c: c.execute(update(User).values(role="viewer")))
     html = browser.get(f"/runs/{run}").text
     assert 'method="post" action="/runs' not in html
     assert 'action="/runs/bulk"' not in browser.get("/runs").text

@@ -51,6 +51,22 @@ def test_a_quiet_stream_says_that_it_is_there_and_ends_after_a_while() -> None:
     assert not any("done" in message for message in said)
 
 
+def test_a_page_that_takes_long_to_make_is_made_less_often() -> None:
+    clock = FakeClock()
+    slept: list[float] = []
+
+    def look() -> Change:
+        clock.advance(2)
+        return Change("a", len(slept) < 3, lambda: "")
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.advance(seconds)
+
+    assert list(follow(look, clock, "a", sleep=sleep))
+    assert slept == [10, 10, 10]
+
+
 def test_only_a_few_streams_are_open_at_once_and_closing_gives_the_place_back(app: Flask) -> None:
     opened = [stream(app, lambda: iter(())) for _ in range(MOST_STREAMS)]
     assert all(opened)
