@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +14,13 @@ from urllib.parse import parse_qs, parse_qsl
 
 import httpx
 
-from app.calls.client import Caller
+from app.calls.client import Caller, CallRequest
 from app.calls.connections import ConnectionFacts, hosts_of
-from app.calls.lookups import LookedUp, LookupShelf
+from app.calls.paginate import pages
 from app.catalog.cassettes import Cassette, Exchange
 from app.catalog.definition import Action, Connector
 from app.catalog.fields import check_input
+from app.catalog.lookups import FoundField, Option, lookup_items, read_fields, read_options
 from app.catalog.registry import Registry
 from app.catalog.render import plan
 from app.engine.steps_action import request_of, requests_of
@@ -166,11 +167,35 @@ async def play_poll(connector: Connector, cassette: Cassette, tape: Tape) -> Loo
     return look
 
 
+@dataclass
+class LookedUp:
+    options: list[Option] = field(default_factory=list)
+    fields: list[FoundField] = field(default_factory=list)
+
+
 async def play_lookup(connector: Connector, cassette: Cassette, tape: Tape) -> LookedUp:
     lookup = connector.lookups[cassette.operation.partition("/")[2]]
+    facts = facts_of(connector, cassette)
+    found = LookedUp()
+
+    def build(page: Any) -> CallRequest:
+        scope = {"input": cassette.input, "connection": facts.as_scope(), "page": page}
+        return request_of(plan(connector, lookup.request, scope=scope), facts)
+
     async with OpenCaller(tape) as caller:
-        shelf = LookupShelf(caller)
-        return await shelf.read(connector, lookup, facts_of(connector, cassette), cassette.input)
+        async for read in pages(
+            caller,
+            build,
+            lookup.paginate,
+            count=lambda document: len(lookup_items(lookup, document)),
+            rules=lookup.request.errors + connector.errors,
+            success=lookup.success,
+        ):
+            if read.failure is not None:
+                raise read.failure
+            found.options += read_options(lookup, read.document)
+            found.fields += read_fields(lookup, read.document)
+    return found
 
 
 async def play_check(connector: Connector, cassette: Cassette, tape: Tape) -> Any:
