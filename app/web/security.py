@@ -17,8 +17,6 @@ from app.web.hx import hx, redirect
 
 View = TypeVar("View", bound=Callable[..., object])
 
-# Senders of webhooks have no session: their blueprint is open and checks signatures itself.
-MACHINE_BLUEPRINTS = ("hooks",)
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "Content-Security-Policy": (
@@ -57,7 +55,7 @@ def init_security(app: Flask, settings: Settings, vault: Vault) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=14 * 86400,
         SESSION_REFRESH_EACH_REQUEST=False,  # static files must not carry a cookie
-        WTF_CSRF_CHECK_DEFAULT=False,  # checked below, for all but machines
+        WTF_CSRF_CHECK_DEFAULT=False,  # checked below, after the origin
         WTF_CSRF_TIME_LIMIT=None,  # an editor stays open all day
         WTF_CSRF_SSL_STRICT=False,  # the origin is checked below, behind proxies too
     )
@@ -66,8 +64,7 @@ def init_security(app: Flask, settings: Settings, vault: Vault) -> None:
 
     @app.before_request
     def check_token() -> None:
-        if request.blueprint not in MACHINE_BLUEPRINTS:
-            forms.protect()
+        forms.protect()
 
     app.before_request(_require_login)
     app.after_request(_shut)
@@ -75,7 +72,7 @@ def init_security(app: Flask, settings: Settings, vault: Vault) -> None:
 
 def _refuse_foreign() -> None:
     """Browsers say where a request comes from; another site's forms are refused before all else."""
-    if request.method in _SAFE_METHODS or request.blueprint in MACHINE_BLUEPRINTS:
+    if request.method in _SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin", "")
@@ -86,7 +83,7 @@ def _refuse_foreign() -> None:
 
 
 def _require_login() -> Response | None:
-    if request.endpoint is None or request.blueprint in MACHINE_BLUEPRINTS:
+    if request.endpoint is None:
         return None
     view = current_app.view_functions[request.endpoint]
     if getattr(view, "is_public", False):
@@ -118,8 +115,6 @@ def _to_login() -> Response:
 def _shut(answer: Response) -> Response:
     for name, value in _HEADERS.items():
         answer.headers.setdefault(name, value)
-    if request.blueprint in MACHINE_BLUEPRINTS:
-        return answer
     if answer.mimetype == "text/html":
         answer.vary.update(("HX-Request", "HX-Request-Type"))
         answer.headers.setdefault("Cache-Control", "no-store" if hx().partial else "no-cache")
