@@ -158,6 +158,14 @@ def hosts_of(connector: Connector | BuiltInConnector, public: Mapping[str, Any])
     return (host,) if host else ()
 
 
+def leads_elsewhere(
+    connector: Connector | BuiltInConnector | None, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> bool:
+    """Would the same secrets go to another address?  Then they have to be entered again: whoever may
+    edit a connection must not be able to have its secret sent to a place of their own."""
+    return connector is None or not set(hosts_of(connector, after)) <= set(hosts_of(connector, before))
+
+
 def read_host(text: str) -> str:
     """`https://api.example.com/v1` and `API.example.com` -> `api.example.com`; http and a port stay."""
     found = _HOST.match(text.strip().lower())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
 
-from app.calls.connections import open_secrets, seal_secrets
+from app.calls.connections import find_connector, leads_elsewhere, open_secrets, seal_secrets
 from app.errors import ConnectionBroken, FlowInvalid, NotFound
 from app.ids import new_id
 from app.storage import audit
@@ -129,6 +129,9 @@ def save(connection_id: str) -> Response:
     service = forms.find_service(parts().registry, row.connector)
     kept = _kept(row) if request.form.get("auth", "") == row.auth else {}
     form, filled = _read(service, kept)
+    found = find_connector(parts().registry, row.connector)
+    if kept and leads_elsewhere(found, row.public, filled.public):
+        form, filled = _read(service, {}, empty="Enter it again: this connection leads elsewhere now.")
     if form.problems or filled.problems:
         return _page(row, form, status=422)
     sealed = seal_secrets(parts().vault, row.id, filled.secrets) if filled.secrets else None
@@ -196,10 +199,14 @@ def _page(row: ConnectionRow, form: Form | None, status: int = 200) -> Response:
     )
 
 
-def _read(service: Service, kept: Mapping[str, str]) -> tuple[Form, Filled]:
+def _read(service: Service, kept: Mapping[str, str], *, empty: str = "") -> tuple[Form, Filled]:
+    """`empty`: what to say of a secret that is not there, if not the usual."""
     block = forms.block_of(service, request.form.get("auth", ""))
     fields = forms.fields_of(service, block)
     filled = forms.read(fields, request.form, kept)
+    for one in fields if empty else ():
+        if one.secret and one.key in filled.problems and not request.form.get(f"field.{one.key}"):
+            filled.problems[one.key] = empty
     name = request.form.get("name", "").strip()
     problems = {} if 0 < len(name) <= 100 else {"name": "Give it a name of up to 100 characters."}
     shown = forms.shown(fields, filled, kept)

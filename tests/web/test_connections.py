@@ -135,11 +135,25 @@ def test_an_unknown_connector_is_a_sentence(browser: Browser) -> None:
 def test_an_empty_secret_field_keeps_the_secret(browser: Browser, parts: Parts) -> None:
     browser.post("/connections/new", HTTP)
     row = _only(parts)
-    change = {"auth": "bearer", "name": "New name", "field.host": "api2.shop.example", "field.token": ""}
+    change = {"auth": "bearer", "name": "New name", "field.host": "api.shop.example", "field.token": ""}
     assert browser.post(f"/connections/{row.id}", change).status_code == 303
     assert _only(parts).name == "New name"
-    assert _only(parts).public == {"host": "api2.shop.example"}
     assert _secrets(parts, row.id) == {"token": TOKEN}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "api.shop.example, evil.example", "http://api.shop.example"]
+)
+def test_a_kept_secret_does_not_follow_to_another_host(browser: Browser, parts: Parts, host: str) -> None:
+    browser.post("/connections/new", HTTP)
+    row = _only(parts)
+    moved = {**HTTP, "field.host": host, "field.token": ""}
+    answer = browser.post(f"/connections/{row.id}", moved)
+    assert answer.status_code == 422
+    assert "Enter it again: this connection leads elsewhere now." in answer.text
+    assert _only(parts).public == {"host": "api.shop.example"}
+    assert browser.post(f"/connections/{row.id}", {**moved, "field.token": "new-token"}).status_code == 303
+    assert _secrets(parts, row.id) == {"token": "new-token"}
 
 
 def test_another_way_to_connect_starts_without_the_old_secret(browser: Browser, parts: Parts) -> None:
