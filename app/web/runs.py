@@ -72,6 +72,7 @@ def _register(state: object) -> None:
         "counted": runs_words.counted,
         "status_words": runs_words.status_words,
         "inbox_of": _inbox_of,
+        "run_name": runs_words.name,
     }
 
 
@@ -214,7 +215,7 @@ def _live_part(run_id: str, args: MultiDict[str, str]) -> str:
 def show_call(run_id: str, number: int) -> Response:
     run = get_row(db.session, run_id)
     names = runs_words.step_names(db.session, run.version_id)
-    return call_page(run.id, number, back=f"/runs/{run.id}", title=run.label or "Run", names=names)
+    return call_page(run.id, number, back=f"/runs/{run.id}", title=runs_words.name(run), names=names)
 
 
 @blueprint.get("/runs/<run_id>/calls/<int(max=1000000):number>/<any(request, answer):side>")

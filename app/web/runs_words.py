@@ -115,6 +115,12 @@ def sentence(run: RunRow) -> str:
     return run.sentence or _STATE_SENTENCES.get(run.state, "")
 
 
+def name(run: RunRow) -> str:
+    """What a person recognises it by, or else how it came about."""
+    nameless = {"test": "Test run", "schedule": "Scheduled run", "manual": "Run started by hand"}
+    return run.label or nameless.get(run.source, "Run without a name")
+
+
 def row_sentence(run: RunRow) -> str:
     """In a list a success needs no sentence."""
     return "" if run.state == "succeeded" else sentence(run)

@@ -505,6 +505,14 @@ def test_a_failure_put_aside_can_be_taken_up_again(
     assert audited(parts) == ["put aside", "took up again"]
 
 
+def test_a_test_run_is_called_so_and_asks_for_nothing(browser: Browser, history: History, flow: str) -> None:
+    run = history.run(flow, "dead", source="test", position="s1", error_kind="unavailable")
+    shown = words(browser.get(f"/runs/{run}").text)
+    assert "Test run" in shown
+    assert "Needs nothing more" not in shown
+    assert "Nothing needs you" in browser.get("/runs?needs=1").text
+
+
 def test_viewers_see_everything_and_change_nothing(
     browser: Browser, history: History, flow: str, parts: Parts
 ) -> None:
