@@ -27,6 +27,8 @@ def free_port() -> int:
 class Product:
     """One data folder and one port; may be stopped, killed and started again on them."""
 
+    words: tuple[str, ...] = ("serve",)
+
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ class Product:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
+                [sys.executable, "-m", "app", *self.words],
                 env=self.environment,
                 cwd=self.folder,
                 stdout=log,
