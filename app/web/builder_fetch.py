@@ -1,4 +1,4 @@
-"""Fetching once for a poll that is being set up: the answer, and the lists in it to choose from."""
+"""Asking a service while a flow is built: one look of a poll, the choices of a dropdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, render_template, request
 
 from app.calls.client import CallOutcome
 from app.engine.steps_http import build_request
@@ -20,10 +20,12 @@ from app.intake.poll_source import Look
 from app.intake.records import records_in
 from app.storage.flows import set_sample
 from app.web.builder_answer import change_draft, say_refusals, show_parts
+from app.web.builder_lookups import Loaded
 from app.web.builder_panel import Panel, open_panel
 from app.web.builder_test import readable
 from app.web.builder_view import open_editor
 from app.web.context import parts
+from app.web.hx import respond
 
 blueprint = Blueprint("builder_fetch", __name__)
 say_refusals(blueprint)
@@ -41,6 +43,18 @@ class Fetched:
     sentence: str
     lists: list[tuple[str, str, str]] = field(default_factory=list)
     body: str = ""
+
+
+@blueprint.get("/flows/<flow_id>/choices")
+def choices(flow_id: str) -> Response:
+    """A field with the choices of the account; asked by the page once it is there."""
+    panel = open_panel(open_editor(flow_id), request.args.get("step", ""), "fields")
+    panel.asks = True
+    name = request.args.get("name", "")
+    if name == "extra":
+        listed = panel.listed(panel.extra.lookup or "") if panel.extra else None
+        return respond(render_template("builder/_extra_names.html", listed=listed or Loaded()))
+    return respond(render_template("builder/_input.html", panel=panel, input=panel.input_of(name)))
 
 
 @blueprint.post("/flows/<flow_id>/fetch")

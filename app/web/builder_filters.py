@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 from zoneinfo import available_timezones
 
 from flask import Blueprint, Flask
@@ -40,9 +41,9 @@ def zones() -> list[str]:
 
 @blueprint.record_once
 def _register(state: BlueprintSetupState) -> None:
-    app: Flask = state.app
-    app.jinja_env.filters |= {"field_id": field_id, "field_key": field_key}
-    app.jinja_env.globals |= {
+    environment = cast(Flask, state.app).jinja_env
+    environment.filters |= {"field_id": field_id, "field_key": field_key}
+    environment.globals |= {
         "operator_groups": operator_groups,
         "needs_right": needs_right,
         "time_zones": zones,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.registry import Registry
-from app.flows.model import ActionStep, ConnectorTrigger, Step, Trigger
+from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, Step, Trigger, walk
 
+_KEYS = re.compile(r"\.([\w-]+)|\['([^']+)'\]")
 _YES_NO = [("true", "Yes"), ("false", "No")]
 _PLACEHOLDERS = {
     "email": "ana@example.com",
@@ -20,7 +22,7 @@ _PLACEHOLDERS = {
 
 @dataclass(frozen=True)
 class ShownInput:
-    """`choices`: (value, word) pairs; empty = a field for text and data."""
+    """`choices`: (value, word) pairs; empty = a field for text and data.  `many`: several values."""
 
     key: str
     label: str
@@ -28,6 +30,8 @@ class ShownInput:
     help: str
     placeholder: str
     choices: list[tuple[str, str]]
+    lookup: str = ""
+    many: bool = False
 
 
 def facts_of(part: Step | Trigger, registry: Registry) -> Any:
@@ -46,8 +50,10 @@ def shown_inputs(part: Step | Trigger, facts: Any) -> list[ShownInput]:
             label=found.label,
             required=found.required,
             help=found.help,
-            placeholder=found.default or _PLACEHOLDERS.get(found.type, ""),
+            placeholder=_PLACEHOLDERS.get(found.type, ""),
             choices=_choices(found),
+            lookup=found.lookup or "",
+            many=found.type == "list",
         )
         for found in fields
         if found.type != "fields"
@@ -57,9 +63,53 @@ def shown_inputs(part: Step | Trigger, facts: Any) -> list[ShownInput]:
 def _choices(found: Any) -> list[tuple[str, str]]:
     if found.type == "bool":
         return _YES_NO
-    return [] if found.type == "list" else [(choice, choice) for choice in found.choices]
+    return [(choice, choice) for choice in found.choices]
 
 
-def has_extra(facts: Any) -> bool:
-    """Does it take fields that only this account has?"""
-    return facts is not None and any(found.type == "fields" for found in facts.input)
+def usual_input(facts: Any) -> dict[str, str]:
+    """What a new step of this action or trigger begins with."""
+    return {found.key: found.default for found in facts.input if found.default} if facts else {}
+
+
+def example_of(facts: Any) -> Any:
+    """What an action or trigger usually gives, made of the samples in its description; None without."""
+    document: dict[str, Any] = {}
+    for found in facts.output.fields if facts is not None else ():
+        keys = [dotted or quoted for dotted, quoted in _KEYS.findall(found.path)]
+        if found.sample is not None and keys and "*" not in found.path:
+            _set_at(document, keys, found.sample)
+    return document or None
+
+
+def _set_at(document: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = document.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return
+        document = inner
+    document[keys[-1]] = value
+
+
+def examples_for(definition: FlowDefinition, registry: Registry) -> dict[str, Any]:
+    """For the trigger and the steps of connectors: examples to map from before anything was tested."""
+    parts: list[Step | Trigger] = [definition.trigger, *walk(definition.steps)]
+    found = {part.id: example_of(facts_of(part, registry)) for part in parts}
+    return {part_id: example for part_id, example in found.items() if example is not None}
+
+
+def all_samples(definition: FlowDefinition, registry: Registry, kept: dict[str, Any]) -> dict[str, Any]:
+    """What was really seen, and the connectors' examples where nothing was."""
+    return {**examples_for(definition, registry), **kept}
+
+
+def extra_of(facts: Any) -> Any:
+    """The input that stands for fields only this account has; None if it takes none."""
+    return next((found for found in facts.input if found.type == "fields"), None) if facts else None
+
+
+def needed_inputs(facts: Any, connector: Any) -> set[str]:
+    """The inputs that lookups of other inputs depend on."""
+    if facts is None or connector is None:
+        return set()
+    used = [connector.lookups[found.lookup] for found in facts.input if found.lookup in connector.lookups]
+    return {key for lookup in used for key in lookup.needs}

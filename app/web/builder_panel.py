@@ -9,11 +9,12 @@ from typing import Any
 
 from app.errors import NotFound
 from app.flows.edit import find_step
-from app.flows.model import ConnectorTrigger, Mapping, Step, Trigger
-from app.intake.activation import hook_address
-from app.web.builder_forms import Data, at
-from app.web.builder_inputs import ShownInput, facts_of, has_extra, shown_inputs
+from app.flows.model import ActionStep, ConnectorTrigger, Mapping, Step, Trigger
+from app.intake.activation import hook_address, is_webhook
+from app.web.builder_forms import Data, at, field_key
+from app.web.builder_inputs import ShownInput, extra_of, facts_of, shown_inputs
 from app.web.builder_kinds import shown_data
+from app.web.builder_lookups import Loaded, ask, known
 from app.web.builder_scope import Scope, Source, lists_in, scope_for, sources
 from app.web.builder_times import Times, upcoming
 from app.web.builder_view import Card, Editor
@@ -32,6 +33,7 @@ class Panel:
     errors: Map[str, str] = field(default_factory=dict)
     focus: str = ""
     as_data: str = ""
+    asks: bool = False
     result: Any = None
 
     @property
@@ -54,14 +56,12 @@ class Panel:
 
     @functools.cached_property
     def scope(self) -> Scope:
-        editor = self.editor
-        return scope_for(
-            editor.definition, self.part.id, editor.samples, flow_id=editor.flow.id, now=parts().clock.now()
-        )
+        editor, now = self.editor, parts().clock.now()
+        return scope_for(editor.definition, self.part.id, editor.all_samples, flow_id=editor.flow.id, now=now)
 
     @functools.cached_property
     def sources(self) -> list[Source]:
-        return sources(self.editor.definition, self.part.id, self.scope)
+        return sources(self.editor.definition, self.part.id, self.scope, set(self.editor.samples))
 
     @functools.cached_property
     def lists(self) -> list[tuple[Source, Any]]:
@@ -95,7 +95,12 @@ class Panel:
     @property
     def waits_for_sample(self) -> bool:
         """Nothing came in yet, and something could."""
-        return self.editor.definition.trigger.kind == "webhook" and "trigger" not in self.editor.samples
+        editor = self.editor
+        return is_webhook(editor.registry, editor.definition) and not self.has_sample
+
+    @property
+    def has_sample(self) -> bool:
+        return "trigger" in self.editor.samples
 
     @property
     def can_send(self) -> bool:
@@ -122,9 +127,22 @@ class Panel:
     def inputs(self) -> list[ShownInput]:
         return shown_inputs(self.part, self.facts)
 
+    def input_of(self, name: str) -> ShownInput:
+        """By the name of its field, `input.list_id`."""
+        for found in self.inputs:
+            if f"input.{field_key(found.key)}" == name:
+                return found
+        raise NotFound("This step has no such field.")
+
     @property
-    def has_extra(self) -> bool:
-        return has_extra(self.facts)
+    def extra(self) -> Any:
+        return extra_of(self.facts)
+
+    def listed(self, lookup: str) -> Loaded:
+        """What a lookup has found; asked only once the page is there, unless `asks`."""
+        if not lookup or not isinstance(self.part, ActionStep | ConnectorTrigger):
+            return Loaded()
+        return (ask if self.asks else known)(self.part, lookup, self.scope)
 
     def preview(self, path: str, label: str, required: bool) -> Preview:
         return preview(label, self.mapping(path), self.scope, required=required)

@@ -24,6 +24,7 @@ class Source:
     label: str
     nodes: list[PickerNode]
     has_sample: bool
+    is_example: bool = False
 
 
 def scope_for(
@@ -40,6 +41,8 @@ def scope_for(
         },
         "delivery": {"method": "POST", "headers": {}, "query": {}},
     }
+    if "trigger" in samples:
+        scope.setdefault(definition.trigger.id, samples["trigger"])
     for loop in loops_around(definition.steps, step_id):
         items = _items(loop, scope)
         scope[loop.id] = {"item": items[0] if items else None, "index": 0}
@@ -74,14 +77,17 @@ def _items(loop: ForEachStep, scope: Scope) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def sources(definition: FlowDefinition, step_id: str, scope: Scope) -> list[Source]:
-    """The branches of the data tree of a step: the nearest data last, as the canvas reads."""
+def sources(definition: FlowDefinition, step_id: str, scope: Scope, seen: set[str]) -> list[Source]:
+    """The branches of the data tree of a step: the nearest data last, as the canvas reads.  `seen`: whose
+    samples are real ones."""
     numbers = numbering(definition)
+    loops = {loop.id for loop in loops_around(definition.steps, step_id)}
     found = []
     for root, label in steps_before(definition, step_id):
         sample = scope.get(root)
         nodes = [] if sample is None else _branches(tree(sample, root))
-        found.append(Source(root, numbers.get(root, "1"), label, nodes, sample is not None))
+        is_example = root not in seen | loops and not (root == definition.trigger.id and "trigger" in seen)
+        found.append(Source(root, numbers.get(root, "1"), label, nodes, sample is not None, is_example))
     return found
 
 

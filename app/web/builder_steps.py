@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from flask import Blueprint, Response, request
 
@@ -19,13 +19,17 @@ from app.flows.edit import (
     remove_step,
     replace_step,
 )
-from app.flows.model import FlowDefinition, PathsStep, Step
+from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, PathsStep, Step
+from app.storage.connections import list_connections
+from app.storage.db import db
 from app.web.builder_answer import change_draft, say_refusals, show_parts
 from app.web.builder_forms import Typed, at, change_rows, nested
+from app.web.builder_inputs import needed_inputs, usual_input
 from app.web.builder_kinds import read_step, shape
 from app.web.builder_panel import Panel, open_panel
 from app.web.builder_view import Editor, open_editor
 from app.web.builder_words import STEP_KINDS
+from app.web.context import parts
 
 blueprint = Blueprint("builder_steps", __name__)
 say_refusals(blueprint)
@@ -62,11 +66,20 @@ def add(flow_id: str) -> Response:
 def _fresh(definition: FlowDefinition) -> Step:
     kind = request.form.get("kind", "")
     if kind == "action":
-        facts = {name: request.form.get(name, "") for name in ("connector", "action")}
+        connector, action = request.form.get("connector", ""), request.form.get("action", "")
+        usual = usual_input(parts().registry.find_action(connector, action))
+        only = only_connection(connector)
+        facts = {"connector": connector, "action": action, "connection_id": only, "input": usual}
         return new_step(kind, definition, **facts)
     if kind not in STEP_KINDS:
         raise FlowInvalid(f"There is no kind of step called “{kind[:40]}”.")
     return new_step(kind, definition, **_usual(kind))
+
+
+def only_connection(connector: str) -> str:
+    """The account of a service of which there is just one; '' where there is a choice, or none."""
+    found = list_connections(db.session, connector=connector)
+    return found[0].id if len(found) == 1 else ""
 
 
 def _usual(kind: str) -> dict[str, Any]:
@@ -84,10 +97,18 @@ def save(flow_id: str, step_id: str) -> Response:
     data = typed_data()
     focus = change_typed(data, request.form.get("do", ""))
     typed = read_step(step, data)
-    if typed.model is None:
+    if (filled := typed.model) is None:
         return _with_errors(editor, step_id, typed)
-    saved = change_draft(flow_id, lambda definition: _saved(definition, typed.model))
+    saved = change_draft(flow_id, lambda definition: _saved(definition, filled))
     return _after_save(saved, step, typed, focus)
+
+
+def _asks_anew(panel: Panel, before: Any) -> bool:
+    """Has an input changed that choices of another one depend on?"""
+    if not isinstance(panel.part, ActionStep | ConnectorTrigger):
+        return False
+    needed = needed_inputs(panel.facts, panel.editor.registry.find(panel.part.connector))
+    return any(before.input.get(key) != panel.part.input.get(key) for key in needed)
 
 
 def change_typed(data: dict[str, Any], change: str) -> str:
@@ -114,7 +135,7 @@ def _after_save(editor: Editor, before: Step, typed: Typed[Any], focus: str) -> 
     if focus:
         panel.data, panel.focus = typed.data, focus
     panel.as_data = wants_data(request.form.get("do", ""))
-    redraw = bool(request.form.get("do")) or shape(before) != shape(panel.part)
+    redraw = bool(request.form.get("do")) or shape(before) != shape(panel.part) or _asks_anew(panel, before)
     return show_parts(editor, panel, draw_panel=redraw, announce="" if redraw else "Saved")
 
 
@@ -124,15 +145,16 @@ def wants_data(change: str) -> str:
 
 
 def set_value(data: dict[str, Any], change: str) -> str:
-    """`set:<name>=<text>` puts a text into a field that a button offers."""
+    """`set:<name>=<text>` puts a text into a field that a button offers, `append:` adds it to a list."""
     verb, _, rest = change.partition(":")
     name, _, text = rest.partition("=")
     parent, _, last = name.rpartition(".")
     holder = at(data, parent)
-    if verb == "set" and isinstance(holder, dict):
-        holder[last] = text
-        return name
-    return ""
+    if verb not in ("set", "append") or not isinstance(holder, dict):
+        return ""
+    before = str(holder.get(last) or "").strip() if verb == "append" else ""
+    holder[last] = f"{before}, {text}" if before else text
+    return name
 
 
 def _with_errors(editor: Editor, step_id: str, typed: Typed[Any]) -> Response:
@@ -144,7 +166,7 @@ def _with_errors(editor: Editor, step_id: str, typed: Typed[Any]) -> Response:
 
 @blueprint.post("/flows/<flow_id>/steps/<step_id>/move")
 def move(flow_id: str, step_id: str) -> Response:
-    direction = "up" if request.form.get("direction") == "up" else "down"
+    direction: Literal["up", "down"] = "up" if request.form.get("direction") == "up" else "down"
     editor = change_draft(flow_id, lambda definition: move_step(definition, step_id, direction))
     number = editor.number(step_id)
     panel = Panel(editor, find_step(editor.definition, step_id), "", {})

@@ -23,9 +23,10 @@ from app.flows.model import (
 from app.storage.db import db
 from app.storage.flows import get_samples, set_sample
 from app.web.builder_answer import change_draft, say_refusals, show_parts
+from app.web.builder_inputs import usual_input
 from app.web.builder_kinds import read_trigger, shape
 from app.web.builder_panel import open_panel
-from app.web.builder_steps import change_typed, typed_data, wants_data
+from app.web.builder_steps import change_typed, only_connection, typed_data, wants_data
 from app.web.builder_times import upcoming
 from app.web.builder_view import open_editor
 from app.web.context import parts
@@ -49,8 +50,16 @@ def choose(flow_id: str) -> Response:
 
 def _fresh(kind: str) -> Trigger:
     if kind == "connector":
-        names = {name: request.form.get(name, "") for name in ("connector", "trigger")}
-        return ConnectorTrigger(**names)  # type: ignore[arg-type]
+        connector, trigger = request.form.get("connector", ""), request.form.get("trigger", "")
+        usual = usual_input(parts().registry.find_trigger(connector, trigger))
+        return ConnectorTrigger.model_validate(
+            {
+                "connector": connector,
+                "trigger": trigger,
+                "connection_id": only_connection(connector),
+                "input": usual,
+            }
+        )
     fresh: dict[str, Trigger] = {
         "webhook": WebhookTrigger(),
         "manual": ManualTrigger(),

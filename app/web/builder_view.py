@@ -17,6 +17,7 @@ from app.flows.review import Problem, review
 from app.storage.connections import list_connections
 from app.storage.db import db
 from app.storage.flows import FlowRow, get_flow, get_samples, live_definition
+from app.web.builder_inputs import all_samples
 from app.web.builder_scope import Scope
 from app.web.builder_words import CardWords, path_words, step_words, trigger_words
 from app.web.context import parts
@@ -64,6 +65,10 @@ class Editor:
     def problems(self) -> list[Problem]:
         known = {connection.id: connection.connector for connection in self.connections}
         return review(self.definition, self.registry, known)
+
+    @functools.cached_property
+    def all_samples(self) -> Scope:
+        return all_samples(self.definition, self.registry, self.samples)
 
     @functools.cached_property
     def numbers(self) -> Map[str, str]:

@@ -15,6 +15,7 @@ from app.flows.model import Mapping, WhenEmpty
 from app.storage.db import db
 from app.storage.flows import get_flow, get_samples
 from app.web.builder_forms import at, nested
+from app.web.builder_inputs import all_samples
 from app.web.builder_scope import Scope, scope_for
 from app.web.builder_words import path_name
 from app.web.context import parts
@@ -168,5 +169,5 @@ def template_of(text: str) -> Template | None:
 
 def _scope(flow_id: str, step_id: str) -> Scope:
     flow = get_flow(db.session, flow_id)
-    samples = get_samples(db.session, flow_id)
+    samples = all_samples(flow.draft, parts().registry, get_samples(db.session, flow_id))
     return scope_for(flow.draft, step_id, samples, flow_id=flow_id, now=parts().clock.now())

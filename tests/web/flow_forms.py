@@ -7,8 +7,11 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from app.calls.connections import seal_secrets
 from app.flows.model import FlowDefinition
+from app.ids import new_id
 from app.parts import Parts
+from app.storage.connections import create_connection
 from app.storage.flows import FlowRow, create_flow, get_flow, set_sample
 from tests.web.browser import Browser
 
@@ -61,6 +64,20 @@ def part(answer: TestResponse, target: str) -> str:
     return found[1] if found else ""
 
 
-def connect(parts: Parts, connector: str, *, secrets: dict[str, str], **public: str) -> str:
+def connect(parts: Parts, connector: str, auth: str, secrets: dict[str, str], **public: str) -> str:
     """A connection as the page for connections keeps it."""
-    from app.calls.connections import seal_secrets
+    connection_id, now = new_id("con"), parts.clock.now()
+    sealed = seal_secrets(parts.vault, connection_id, secrets)
+    return parts.database.write(
+        lambda c: create_connection(
+            c,
+            connection_id=connection_id,
+            connector=connector,
+            name=f"{connector} account",
+            auth=auth,
+            public=public,
+            sealed=sealed,
+            owner_id=None,
+            now=now,
+        )
+    )
