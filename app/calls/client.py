@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from app.calls.limits import Budgets
 from app.calls.record import NO_SECRETS, Scrubber, shown_headers, shown_url
 from app.calls.redirects import MAX_HOPS, next_hop
 from app.calls.request import CallRequest, Ready, make_ready
-from app.calls.transport import CallToSend, open_transport
+from app.calls.transport import AnswerToRead, CallToSend, open_transport
 from app.catalog.definition import ErrorRule, Success
 from app.clock import Clock
 from app.errors import CallFailed
@@ -32,6 +33,7 @@ __all__ = ["Answer", "CallOutcome", "CallRequest", "Caller"]
 log = logging.getLogger("plumbline.calls")
 
 _CONNECT_S = 10.0
+_LOOK_UPS = 32  # names looked up at once: a few that hang must not hold up the others
 Row = dict[str, Any]
 
 
@@ -72,6 +74,8 @@ class Caller:
     async def start(self) -> None:
         if self._transport is None:
             self._transport = open_transport(self.guard)
+            names = ThreadPoolExecutor(_LOOK_UPS, thread_name_prefix="names")
+            asyncio.get_running_loop().set_default_executor(names)
 
     async def close(self) -> None:
         if self._transport is not None:
@@ -93,7 +97,7 @@ class Caller:
         if answer is not None and failure is None:
             failure = classify(answer, rules, success, request=request, now=started_at)
         self._heed_wait(request, failure)
-        scrubber = _scrubber_for(request, answer, failure)
+        scrubber = _scrubber_for(request, exchange.ready, answer, failure)
         row = _row(request, exchange.ready, answer, failure, started_at, scrubber)
         row["duration_ms"] = duration_ms
         return CallOutcome(_clean(answer, request, scrubber), failure, row)
@@ -131,7 +135,7 @@ class Caller:
         if self._transport is None:
             raise RuntimeError("Caller.start() comes first")
         self.guard.target.set((ready.origin.host, ready.origin.port))
-        connect_s = min(_CONNECT_S, timeout_s * 0.9)
+        connect_s = min(_CONNECT_S, timeout_s * 0.75)  # so that it ends before the whole call does
         response = await self._transport.handle_async_request(
             CallToSend(ready.method, ready.url, ready.headers, ready.body, connect_s)
         )
@@ -162,7 +166,8 @@ class Caller:
 
 
 def _read_headers(response: httpx.Response) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw]
+    rows = response.rows if isinstance(response, AnswerToRead) else response.headers.raw
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in rows]
 
 
 def _header(headers: Sequence[tuple[str, str]], name: str) -> str:
@@ -201,7 +206,7 @@ def _row(
         failure.sentence = scrubber.text(failure.sentence)
     row = _bare_row(request, started_at, failure)
     row["method"] = ready.method
-    row["url"] = ready.url_shown
+    row["url"] = scrubber.text(ready.url_shown)
     row["request_headers"] = ready.headers_shown
     row["request_body"] = scrubber.body(request.body) if request.body is not None else None
     if answer is not None:
@@ -212,11 +217,14 @@ def _row(
     return row
 
 
-def _scrubber_for(request: CallRequest, answer: Answer | None, failure: CallFailed | None) -> Scrubber:
+def _scrubber_for(
+    request: CallRequest, ready: Ready, answer: Answer | None, failure: CallFailed | None
+) -> Scrubber:
     """The connection's own, unless nothing secret occurs anywhere in this call."""
     if request.connection is None:
         return NO_SECRETS
-    parts: list[bytes | str] = [request.body or b"", failure.sentence if failure is not None else ""]
+    sentence = failure.sentence if failure is not None else ""
+    parts: list[bytes | str] = [request.body or b"", ready.url_shown, sentence]
     if answer is not None:
         parts.append(answer.body)
         parts.extend([value for _, value in answer.headers])

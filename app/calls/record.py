@@ -113,7 +113,10 @@ def shown_headers(headers: Iterable[tuple[str, str]], scrubber: Scrubber) -> lis
     return [(name, HIDDEN if is_secret_header(name) else scrubber.text(value)) for name, value in headers]
 
 
+def hide_parameters(url: str) -> str:
+    """Parameters that carry secrets by their name are hidden, whatever they hold."""
+    return _SECRET_PARAMETER.sub(rf"\1{HIDDEN}", url) if "?" in url else url
+
+
 def shown_url(url: str, scrubber: Scrubber) -> str:
-    if "?" in url:
-        url = _SECRET_PARAMETER.sub(rf"\1{HIDDEN}", url)
-    return scrubber.text(url)
+    return scrubber.text(hide_parameters(url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.calls.record import shown_url
+from app.calls.record import hide_parameters
 from app.calls.request import READS, Headers, Ready, join_address, read_address
 from app.errors import CallFailed
 
@@ -41,7 +41,7 @@ def next_hop(
         headers=_kept(last.headers, last, leaves=leaves, keeps_body=keeps_body),
         headers_shown=_kept(last.headers_shown, last, leaves=leaves, keeps_body=keeps_body),
         body=last.body if keeps_body else None,
-        url_shown=shown_url(url, home.scrubber),
+        url_shown=hide_parameters(url),
     )
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urljoin
 
 import httpx
 
 from app.calls.auth import Origin, Placed, check_home, fill_body, fill_text, fill_url, holds_placeholder
-from app.calls.record import HIDDEN, NO_SECRETS, Scrubber, is_secret_header, shown_url
+from app.calls.record import HIDDEN, NO_SECRETS, Scrubber, hide_parameters, is_secret_header
 from app.catalog.definition import Limit
 from app.errors import CallFailed
 
@@ -33,6 +33,7 @@ _OWN_HEADERS = frozenset(
 _START = re.compile(r"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _PLAIN_REST = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@/%?\[\]]*")
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*")
 _BAD_SIGNS = re.compile(r"[\x00-\x20\x7f\\]")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _BAD_VALUE = re.compile(r"[\r\n\x00]")
@@ -93,7 +94,7 @@ def make_ready(request: CallRequest) -> Ready:
         url,
         headers,
         body,
-        shown_url(shown, scrubber),
+        hide_parameters(shown),
         headers_shown,
         scrubber,
         is_secret,
@@ -133,7 +134,11 @@ def add_query(url: str, query: Iterable[tuple[str, str]]) -> str:
     joint = "&" if "?" in base else "?"
     if base.endswith(("?", "&")):
         joint = ""
-    return f"{base}{joint}{urlencode(pairs, quote_via=quote, safe='', errors='replace')}"
+    return base + joint + "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
+
+
+def _quoted(text: str) -> str:
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="", errors="replace")
 
 
 def read_address(text: str) -> tuple[Origin, str]:

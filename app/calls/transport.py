@@ -22,6 +22,9 @@ _MAX_HEADERS = 512
 _LARGE = 2**20  # above, aiohttp wants a file, which it sends in pieces
 
 
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
 class CallToSend(httpx.Request):
     """A request whose parts were checked already.  The address and the headers as httpx knows them
     are built only for a transport that asks: that halves the cost of a small call."""
@@ -66,7 +69,22 @@ class GuardedTransport(AiohttpTransport):
             allow_redirects=False,
             timeout=_timeout(request.connect_s),
         )
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Answering(answer))
+        return AnswerToRead(answer.status, answer.raw_headers, _Answering(answer))
+
+
+class AnswerToRead(httpx.Response):
+    """The head of an answer; here too httpx's form of the headers is made for who asks."""
+
+    def __init__(self, status: int, rows: RawHeaders, stream: httpx.AsyncByteStream) -> None:
+        super().__init__(status, stream=stream)
+        self.rows = rows
+        del self.headers
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "headers":
+            self.headers = httpx.Headers(list(self.rows))
+            return self.headers
+        raise AttributeError(name)
 
 
 class _Answering(httpx.AsyncByteStream):
@@ -75,10 +93,14 @@ class _Answering(httpx.AsyncByteStream):
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        content = self._answer.content
-        while chunk := await content.readany():
-            yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._answer.content.readany()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
     async def aclose(self) -> None:
         self._answer.release()

@@ -269,9 +269,15 @@ def test_the_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_target_that_does_not_speak_tls_was_sent_nothing() -> None:
+    def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+
     async def work(caller: Caller) -> CallOutcome:
-        async with target(b"HTTP/1.1 200 OK\r\n\r\n") as facts:
-            return await caller.send(post(f"https://{facts.place}/", timeout_s=0.5))
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        outcome = await caller.send(post(f"https://127.0.0.1:{port}/"))
+        server.close()
+        return outcome
 
     outcome = over_the_wire(work, allow=["127.0.0.1"])
     assert "Nothing was sent" in said(outcome)
