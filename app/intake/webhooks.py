@@ -81,7 +81,12 @@ class Door:
         trigger = _listening(address, inbound)
         handshake = verification.check(self._needs, trigger, inbound)
         if handshake is not None:
-            row = inbound.row(address.facts.flow_id, outcome="handshake", body=inbound.body[:KEPT_OF_REFUSED])
+            row = inbound.row(
+                address.facts.flow_id,
+                outcome="handshake",
+                body=inbound.body[:KEPT_OF_REFUSED],
+                reason="The service asked whether somebody is here, and got its answer.",
+            )
             self._needs.database.writer.write_rows([(events.DELIVERY, row)])
             return handshake
         document = document_of(inbound)
@@ -197,7 +202,12 @@ class Door:
         """A flow that was never published shows in the builder what its sender sends."""
         found = arrivals_of(reading, inbound, document)
         sample = found[0].document if found else document.value
-        row = inbound.row(address.facts.flow_id, outcome="sample", body=inbound.body[:KEPT_OF_REFUSED])
+        row = inbound.row(
+            address.facts.flow_id,
+            outcome="sample",
+            body=inbound.body[:KEPT_OF_REFUSED],
+            reason="It came before the flow was published and is kept as its sample; it started nothing.",
+        )
 
         def work(connection: Connection) -> None:
             flows.set_sample(connection, address.facts.flow_id, sample)

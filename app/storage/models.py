@@ -165,7 +165,7 @@ class Delivery(Base):
     body: Mapped[bytes | None] = mapped_column(PackedBytes)
     body_size: Mapped[int]
     remote_addr: Mapped[str]
-    outcome: Mapped[str]  # accepted | duplicate | refused
+    outcome: Mapped[str]  # accepted | duplicate | refused | sample (before publishing) | handshake
     reason: Mapped[str] = mapped_column(default="")
     __table_args__ = (
         Index("ix_deliveries_flow_id_id", "flow_id", "id"),

@@ -34,6 +34,8 @@ _OTHER_WORDS = {
     "accepted": "Accepted",
     "duplicate": "Duplicate",
     "refused": "Refused",
+    "sample": "Sample",
+    "handshake": "Handshake",
 }
 # Icons of Plumbline's own triggers, steps and connections; every other key is a connector's.
 OWN_KINDS = {
@@ -54,6 +56,8 @@ OWN_KINDS = {
 STATE_LOOKS = {
     "Success": "ok",
     "Accepted": "ok",
+    "Sample": "quiet",
+    "Handshake": "quiet",
     "Ready": "ok",
     "On": "ok",
     "Filtered": "quiet",

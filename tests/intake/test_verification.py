@@ -157,7 +157,7 @@ def test_slack_gets_its_challenge_back_before_the_flow_is_published(server: Serv
     body = b'{"type": "url_verification", "challenge": "c-42"}'
     answered = server.send(token, body, headers=slack_headers(server, body))
     assert (answered.status, answered.reply, answered.state) == (200, b"c-42", "handshake")
-    assert server.deliveries() == [("handshake", "")]
+    assert [outcome for outcome, _ in server.deliveries()] == ["handshake"]
     assert refused(server, token, body, {}).status == 401
 
 
