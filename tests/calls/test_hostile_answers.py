@@ -269,13 +269,19 @@ def test_the_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_target_that_does_not_speak_tls_was_sent_nothing() -> None:
-    def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
+        await reader.read()
+        writer.close()
+        done.set()
+
+    done = asyncio.Event()
 
     async def work(caller: Caller) -> CallOutcome:
         server = await asyncio.start_server(greet, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         outcome = await caller.send(post(f"https://127.0.0.1:{port}/"))
+        await done.wait()
         server.close()
         return outcome
 

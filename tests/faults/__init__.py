@@ -1,0 +1,1 @@
+"""Faults that really happen: processes killed, disks full, services away."""
