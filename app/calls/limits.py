@@ -113,7 +113,7 @@ class Budgets:
 
 
 def _take_place(budget: _Budget, limits: Sequence[Limit], ticket: str, now: float) -> float:
-    windows = {limit.key: _window(budget, limit) for limit in limits}
+    windows = {_name_of(limit): _window(budget, limit) for limit in limits}
     if not ticket:
         start = max(window.earliest(now) for window in windows.values())
         for window in windows.values() if start <= now else ():
@@ -136,7 +136,12 @@ def _take_place(budget: _Budget, limits: Sequence[Limit], ticket: str, now: floa
 
 
 def _window(budget: _Budget, limit: Limit) -> Window:
-    window = budget.windows.get(limit.key)
+    window = budget.windows.get(_name_of(limit))
     if window is None:
-        window = budget.windows[limit.key] = Window(limit.requests, limit.per)
+        window = budget.windows[_name_of(limit)] = Window(limit.requests, limit.per)
     return window
+
+
+def _name_of(limit: Limit) -> str:
+    """With its numbers: a connector that was edited counts anew."""
+    return f"{limit.key}/{limit.requests}/{limit.per:g}"
