@@ -1,0 +1,89 @@
+"""The documents say what is true: every setting, command, error kind and file they name is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from app.cli import commands
+from app.errors import ERROR_KINDS
+from app.flows.formatting import FUNCTIONS
+from app.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
+FOREIGN = re.compile(
+    r"\b(zap|scenario|scenarios|node|nodes|credential|plugin|execution|executions)\b", re.IGNORECASE
+)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _leaves(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _leaves(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def test_every_setting_is_in_the_documents_as_it_is_in_the_code() -> None:
+    text = read("docs/settings.md")
+    for setting in fields(Settings):
+        default = str(int(setting.default) if isinstance(setting.default, bool) else setting.default or "")
+        shown = f"`{default}`" if default else ""
+        row = f"| `{PREFIX}{setting.name.upper()}` | {shown} | {setting.metadata['sentence']} |"
+        assert row in text, f"docs/settings.md needs the row: {row}"
+
+
+def test_no_document_names_a_setting_that_is_not_there() -> None:
+    known = {PREFIX + setting.name.upper() for setting in fields(Settings)} | {"PLUMBLINE_CHROMIUM"}
+    for page in PAGES:
+        named = set(re.findall(r"PLUMBLINE_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
+        assert {name.removesuffix("_FILE") for name in named} <= known, page.name
+
+
+def test_every_command_and_option_is_in_the_documents() -> None:
+    rows = [line for line in read("docs/command-line.md").splitlines() if line.startswith("| `plumbline")]
+    for path, command in _leaves(commands, "plumbline"):
+        (row,) = [line for line in rows if line.startswith(f"| `{path}` |")] or [""]
+        assert row, f"docs/command-line.md says nothing of {path}"
+        options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+        for option in options:
+            assert f"`{option.opts[0]}`" in row, f"{path}: {option.opts[0]}"
+    assert len(rows) == len(list(_leaves(commands, "plumbline")))
+
+
+def test_every_kind_of_error_is_explained() -> None:
+    text = read("docs/errors.md")
+    for kind in ERROR_KINDS:
+        assert f"| `{kind}` |" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_document_links_to_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_files_that_contributors_are_sent_to_are_there() -> None:
+    for name in re.findall(r"`((?:app|connectors|tests)/[\w./]+)`", read("CONTRIBUTING.md")):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_documents_use_our_words(page: Path) -> None:
+    text = re.sub(r"`[^`]*`|```.*?```|https?://\S+", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert FOREIGN.findall(text.replace("No database server, no message broker, no Node", "")) == []
+
+
+def test_the_number_of_functions_is_about_what_the_readme_says() -> None:
+    assert 35 <= len(FUNCTIONS) <= 45
