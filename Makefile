@@ -56,11 +56,11 @@ $(VENV)/.test: requirements-dev.lock $(VENV)/.run
 
 .PHONY: chromium
 chromium:
-	@if [ -x "$${PLUMBLINE_CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null; \
-	then exit 0; fi; \
+	@if [ -n "$${PLUMBLINE_CHROMIUM:-}" ]; then command -v "$$PLUMBLINE_CHROMIUM" >/dev/null && exit 0; \
+	else for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "Installing Chromium for the tests in a browser ..."; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
 	else \
 	  echo "The tests need Chromium: install your system's package 'chromium' (Debian: sudo apt-get install chromium),"; \
 	  echo "or name an executable: make test PLUMBLINE_CHROMIUM=/path/to/chrome"; exit 1; \

@@ -32,8 +32,9 @@ def missing(what: str) -> NoReturn:
 
 def chromium() -> str:
     wanted = os.environ.get("PLUMBLINE_CHROMIUM", "")
-    found = wanted or shutil.which("chromium") or shutil.which("chromium-browser") or ""
-    if not found or not os.access(found, os.X_OK):
+    names = [wanted] if wanted else ["chromium", "chromium-browser", "google-chrome"]
+    found = next((path for name in names if (path := shutil.which(name)) is not None), None)
+    if found is None:
         missing("No Chromium here: install Debian's `chromium`, or set PLUMBLINE_CHROMIUM to its path.")
     return found
 
