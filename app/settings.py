@@ -17,6 +17,7 @@ from typing import Any
 from app.errors import SettingInvalid
 
 PREFIX = "PLUMBLINE_"
+_HERE = Path("instance")
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def _setting(default: Any, parse: Callable[[str], Any], sentence: str) -> Any:
 class Settings:
     host: str = _setting("127.0.0.1", str, "The address to listen on.")
     port: int = _setting(8000, int, "The port to listen on.")
-    data_dir: Path = _setting(Path("instance"), Path, "Where the database and the key are kept.")
+    data_dir: Path = _setting(_HERE, Path, "Where the database and the key are kept.")
     database_url: str = _setting("", str, "An SQLAlchemy address; empty = SQLite in the data folder.")
     public_url: str = _setting("", str, "The address senders and browsers use, if not host and port.")
     secret_key: str = _setting("", str, "The master key (64 hex digits); empty = a file in the data folder.")
@@ -52,7 +53,6 @@ class Settings:
     max_body_mb: int = _setting(10, int, "The largest webhook body that is accepted, in megabytes.")
     history_days: int = _setting(30, int, "Days that finished runs are kept.")
     concurrency: int = _setting(256, int, "How many runs may be under way at once.")
-    per_connection: int = _setting(200, int, "How many calls one connection may have in flight at once.")
     min_free_mb: int = _setting(500, int, "Below this much free disk webhooks are answered 503.")
     demo_url: str = _setting("", str, "Where the demo services answer; empty = no demo.")
     web_threads: int = _setting(40, int, "Threads that serve pages and webhooks.")

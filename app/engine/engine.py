@@ -14,6 +14,7 @@ from sqlalchemy import Connection, update
 from app.engine.context import Means
 from app.engine.dispatch import RunTicket
 from app.engine.dispatch_embedded import EmbeddedDispatcher
+from app.engine.holds import release_connection
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
 from app.log import fields
@@ -117,6 +118,13 @@ class Engine:
         lost = [run for run in open_runs if not self.dispatcher.knows(run[0])]
         self.enqueue([RunTicket(*run, fresh=False) for run in lost])
         return len(lost)
+
+    def release_connection(self, connection_id: str) -> int:
+        """A person mended it: its pause ends, and the runs that waited for it go on.  How many."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.means.caller.limits.lift, connection_id)
+        means = self.means
+        return release_connection(means.database, means.connections, self.dispatcher, connection_id)
 
     def cancel(self, run_id: str, sentence: str) -> bool:
         """The run makes no further call; one that is under way is waited for and recorded.  False

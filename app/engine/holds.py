@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, update
 
-from app.calls.connections import ConnectionFacts
+from app.calls.connections import ConnectionBook, ConnectionFacts
 from app.engine.dispatch import Dispatcher, RunTicket
 from app.storage import progress
 from app.storage.db import Database
@@ -36,7 +36,9 @@ async def hold_connection(means: Means, connection: ConnectionFacts, sentence: s
     means.connections.forget(connection.id)
 
 
-def release_connection(database: Database, dispatcher: Dispatcher, connection_id: str) -> int:
+def release_connection(
+    database: Database, connections: ConnectionBook, dispatcher: Dispatcher, connection_id: str
+) -> int:
     """The connection works again: all runs that waited for it go on.  How many."""
 
     def mark(db: Connection) -> None:
@@ -47,6 +49,7 @@ def release_connection(database: Database, dispatcher: Dispatcher, connection_id
         )
 
     database.write(mark)
+    connections.forget(connection_id)  # or the first of them would find it broken still
     return _release(
         database, dispatcher, lambda db: progress.waiting_for_connection(db, connection_id, limit=_BATCH)
     )

@@ -94,7 +94,8 @@ def requests_of(
 ) -> Iterator[tuple[Outgoing, CallRequest]]:
     values, extra = given
     facts = connection.as_scope() if connection is not None else {}
-    scope = {"input": ready_input(action, values), "fields": action_fields(action, values, extra), "connection": facts}
+    fields = action_fields(action, values, extra)
+    scope = {"input": ready_input(action, values), "fields": fields, "connection": facts}
     for described in action.requests:
         planned = plan(connector, described, scope=scope)
         outgoing = Outgoing(

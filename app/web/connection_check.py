@@ -12,7 +12,6 @@ from app.calls.connections import ConnectionFacts
 from app.calls.mail import try_server
 from app.catalog.definition import Check, Connector
 from app.catalog.render import plan
-from app.engine.holds import release_connection
 from app.engine.steps_action import request_of
 from app.errors import AppError, CallFailed, MappingFailed
 from app.flows.mapping import first
@@ -103,6 +102,4 @@ def _failed(parts: Parts, connection_id: str, state: str, sentence: str) -> Chec
 
 
 def _release(parts: Parts, connection_id: str) -> int:
-    released = release_connection(parts.database, parts.engine, connection_id)
-    parts.connections.forget(connection_id)
-    return released
+    return parts.engine.release_connection(connection_id)

@@ -133,8 +133,8 @@ def test_a_revoked_key_holds_the_connection_and_every_run_goes_out_once_after_me
     assert len(world.service.requests) == 1, "the others did not even try"
     assert _state_of(world, connection) == "broken"
     released = Tickets()
-    assert release_connection(world.parts.database, released, connection) == 3
-    world.parts.connections.forget(connection)
+    parts = world.parts
+    assert release_connection(parts.database, parts.connections, released, connection) == 3
     assert released.ids == [ticket.run_id for ticket in tickets]
     for ticket in tickets:
         world.again(ticket)
