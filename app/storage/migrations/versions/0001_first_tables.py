@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
-
-from app.storage.models import Base
 
 revision = "0001"
 down_revision = None
@@ -13,4 +12,359 @@ depends_on = None
 
 
 def upgrade() -> None:
-    Base.metadata.create_all(op.get_bind())
+    _audit()
+    _calls()
+    _connections()
+    _dedupe_keys()
+    _deliveries()
+    _events()
+    _flows()
+    _lookup_cache()
+    _polls()
+    _runs()
+    _server_values()
+    _steps()
+    _users()
+    _flow_versions()
+    _hooks()
+    _triggers()
+
+
+def _audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=True),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("noun", sa.Text(), nullable=False),
+        sa.Column("noun_id", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+
+
+def _calls() -> None:
+    op.create_table(
+        "calls",
+        sa.Column("made_for", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("step_key", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("connection_id", sa.Text(), nullable=True),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("request_headers", sa.LargeBinary(), nullable=True),
+        sa.Column("request_body", sa.LargeBinary(), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("answer_headers", sa.LargeBinary(), nullable=True),
+        sa.Column("answer_body", sa.LargeBinary(), nullable=True),
+        sa.Column("answer_size", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("duration_ms", sa.Integer(), nullable=True),
+        sa.Column("waited_ms", sa.Integer(), nullable=False),
+        sa.Column("error_kind", sa.Text(), nullable=True),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("made_for", "number", name=op.f("pk_calls")),
+    )
+
+
+def _connections() -> None:
+    op.create_table(
+        "connections",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("connector", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("auth", sa.Text(), nullable=False),
+        sa.Column("public", sa.Text(), nullable=False),
+        sa.Column("secrets", sa.LargeBinary(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state_sentence", sa.Text(), nullable=False),
+        sa.Column("paused_until", sa.BigInteger(), nullable=True),
+        sa.Column("definition_hash", sa.Text(), nullable=False),
+        sa.Column("owner_id", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("checked_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_connections")),
+    )
+
+
+def _dedupe_keys() -> None:
+    op.create_table(
+        "dedupe_keys",
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=True),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("flow_id", "key", name=op.f("pk_dedupe_keys")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_dedupe_keys_seen_at", "dedupe_keys", ["seen_at"], unique=False)
+
+
+def _deliveries() -> None:
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("flow_id", sa.Text(), nullable=True),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("query", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("headers", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("body_size", sa.Integer(), nullable=False),
+        sa.Column("remote_addr", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+    )
+    op.create_index("ix_deliveries_flow_id_id", "deliveries", ["flow_id", "id"], unique=False)
+    op.create_index(
+        "ix_deliveries_refused",
+        "deliveries",
+        ["flow_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("outcome <> 'accepted'"),
+        postgresql_where=sa.text("outcome <> 'accepted'"),
+    )
+
+
+def _events() -> None:
+    op.create_table(
+        "events",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("delivery_id", sa.Text(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("dedupe_key", sa.Text(), nullable=True),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("duplicates", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+
+
+def _flows() -> None:
+    op.create_table(
+        "flows",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("draft", sa.Text(), nullable=False),
+        sa.Column("draft_revision", sa.Integer(), nullable=False),
+        sa.Column("is_on", sa.Boolean(), nullable=False),
+        sa.Column("is_held", sa.Boolean(), nullable=False),
+        sa.Column("live_version_id", sa.Text(), nullable=True),
+        sa.Column("owner_id", sa.Text(), nullable=True),
+        sa.Column("runbook", sa.Text(), nullable=False),
+        sa.Column("sample", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flows")),
+    )
+
+
+def _lookup_cache() -> None:
+    op.create_table(
+        "lookup_cache",
+        sa.Column("connection_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("fetched_at", sa.BigInteger(), nullable=False),
+        sa.Column("items", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("connection_id", "name", name=op.f("pk_lookup_cache")),
+    )
+
+
+def _polls() -> None:
+    op.create_table(
+        "polls",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("found", sa.Integer(), nullable=False),
+        sa.Column("new", sa.Integer(), nullable=False),
+        sa.Column("seeded", sa.Integer(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_polls")),
+    )
+    op.create_index("ix_polls_flow_id_id", "polls", ["flow_id", "id"], unique=False)
+
+
+def _runs() -> None:
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("version_id", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("wake_at", sa.BigInteger(), nullable=True),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("position", sa.Text(), nullable=True),
+        sa.Column("waits_for", sa.Text(), nullable=True),
+        sa.Column("crashes", sa.Integer(), nullable=False),
+        sa.Column("lease_owner", sa.Text(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("lease_epoch", sa.Integer(), nullable=False),
+        sa.Column("error_kind", sa.Text(), nullable=True),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("findings", sa.Integer(), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.Column("replay_of", sa.Text(), nullable=True),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_runs_flow_id_id", "runs", ["flow_id", "id"], unique=False)
+    op.create_index(
+        "ix_runs_flow_id_state_id",
+        "runs",
+        ["flow_id", "state", "id"],
+        unique=False,
+        sqlite_where=sa.text("state NOT IN ('queued','running','succeeded')"),
+        postgresql_where=sa.text("state NOT IN ('queued','running','succeeded')"),
+    )
+    op.create_index(
+        "ix_runs_held",
+        "runs",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text(
+            "state || '' = 'waiting' AND reason IN ('unknown','held_connection','held_flow')"
+        ),
+        postgresql_where=sa.text("state = 'waiting' AND reason IN ('unknown','held_connection','held_flow')"),
+    )
+    op.create_index(
+        "ix_runs_open",
+        "runs",
+        ["wake_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('queued','running','waiting')"),
+        postgresql_where=sa.text("state IN ('queued','running','waiting')"),
+    )
+    op.create_index(
+        "ix_runs_replay_of",
+        "runs",
+        ["replay_of"],
+        unique=False,
+        sqlite_where=sa.text("replay_of IS NOT NULL"),
+        postgresql_where=sa.text("replay_of IS NOT NULL"),
+    )
+    op.create_index("ix_runs_state_id", "runs", ["state", "id"], unique=False)
+    op.create_index(
+        "ix_runs_unsettled",
+        "runs",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state || '' IN ('failed','dead') AND settled_at IS NULL"),
+        postgresql_where=sa.text("state || '' IN ('failed','dead') AND settled_at IS NULL"),
+    )
+
+
+def _server_values() -> None:
+    op.create_table(
+        "server_values",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_server_values")),
+    )
+
+
+def _steps() -> None:
+    op.create_table(
+        "steps",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("step_key", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("input", sa.LargeBinary(), nullable=True),
+        sa.Column("output", sa.LargeBinary(), nullable=True),
+        sa.Column("findings", sa.Text(), nullable=True),
+        sa.Column("error_kind", sa.Text(), nullable=True),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("remedy", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "step_key", name=op.f("pk_steps")),
+    )
+
+
+def _users() -> None:
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("session_epoch", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_login_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+
+
+def _flow_versions() -> None:
+    op.create_table(
+        "flow_versions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["flow_id"], ["flows.id"], name=op.f("fk_flow_versions_flow_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_versions")),
+    )
+    op.create_index(op.f("ix_flow_versions_flow_id"), "flow_versions", ["flow_id"], unique=False)
+
+
+def _hooks() -> None:
+    op.create_table(
+        "hooks",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("token_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("token_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("retires_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["flow_id"], ["flows.id"], name=op.f("fk_hooks_flow_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hooks")),
+        sa.UniqueConstraint("token_digest", name=op.f("uq_hooks_token_digest")),
+    )
+    op.create_index(op.f("ix_hooks_flow_id"), "hooks", ["flow_id"], unique=False)
+
+
+def _triggers() -> None:
+    op.create_table(
+        "triggers",
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("is_on", sa.Boolean(), nullable=False),
+        sa.Column("next_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("interval_s", sa.Integer(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("seeded_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("last_ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("fail_count", sa.Integer(), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["flow_id"], ["flows.id"], name=op.f("fk_triggers_flow_id")),
+        sa.PrimaryKeyConstraint("flow_id", name=op.f("pk_triggers")),
+    )
+    op.create_index(
+        "ix_triggers_due", "triggers", ["next_due_at"], unique=False, sqlite_where=sa.text("is_on")
+    )

@@ -1,0 +1,34 @@
+"""The schema that migrations make is the one the models describe, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from app.errors import SettingInvalid
+from app.storage.db import Database
+from app.storage.migrate import migrate
+from app.storage.models import Base
+
+
+@pytest.mark.postgres
+def test_migrations_make_what_the_models_describe(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"target_metadata": Base.metadata})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+@pytest.mark.postgres
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    assert migrate(database) is False
+
+
+def test_a_database_of_a_newer_release_is_refused_with_what_to_do(database: Database) -> None:
+    database.write(
+        lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    )
+    with pytest.raises(SettingInvalid, match="newer release of Plumbline") as refused:
+        migrate(database)
+    assert "backup" in refused.value.remedy
