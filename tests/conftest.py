@@ -18,7 +18,7 @@ from tests import needs, network
 from tests.product import Product
 
 network.install()
-_TEST_ONLY = ("PLUMBLINE_CHROMIUM", "PLUMBLINE_REQUIRE_ALL")
+_TEST_ONLY = ("PLUMBLINE_CHROMIUM", "PLUMBLINE_REQUIRE_ALL", "PLUMBLINE_KILL_ROUNDS")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -41,7 +41,8 @@ from tests.fakes.clock import FakeClock
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parents[2] / "connectors"
-REGISTRY = Registry([("bundled", FOLDER)])
+DEMO = Path(__file__).parents[2] / "seed_data" / "connectors"
+REGISTRY = Registry([("bundled", FOLDER), ("demo", DEMO)])
 PUBLIC_URL = "https://flows.example.com"
 
 

@@ -26,7 +26,7 @@ _BY_PATTERN = {
     "[a-z]{2,4}[0-9]{1,3}": "us21",
     "[a-z0-9][a-z0-9-]{0,59}": "casa-silva",
 }
-_PUBLIC = {"site": "https://blog.example.com", "username": "ana"}
+_PUBLIC = {"site": "https://blog.example.com", "username": "ana", "address": "http://demo.example.com:8090"}
 EXTRA = {"favourite_colour": "green"}
 
 

@@ -1,4 +1,4 @@
-"""Every recorded exchange of every bundled connector, played through the product."""
+"""Every recorded exchange of every connector that comes with Plumbline, played through the product."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.catalog.definition import Connector, PollTrigger
 from app.errors import CallFailed, DeliveryRefused
 from app.intake.inbound import Accepted
 from tests.connectors.player import (
+    DEMO,
     FOLDER,
     REGISTRY,
     Tape,
@@ -24,7 +25,7 @@ from tests.connectors.player import (
     run,
 )
 
-FILES = sorted(FOLDER.glob("*/cassettes/*.json"))
+FILES = sorted([*FOLDER.glob("*/cassettes/*.json"), *DEMO.glob("*/cassettes/*.json")])
 
 
 def connector_of(file: Path) -> Connector:
