@@ -30,7 +30,6 @@ class ConnectionRow:
     public: Mapping[str, Any]
     state: str
     state_sentence: str
-    paused_until: datetime | None
     owner_id: str | None
     created_at: datetime
     updated_at: datetime

@@ -141,7 +141,6 @@ def _run(new: Arrival, flow_id: str, version_id: str, source: str, now: datetime
         "source": source,
         "created_at": now,
         "crashes": 0,
-        "lease_epoch": 0,
         "sentence": "The flow is held; this run starts when it is released." if held else "",
         "findings": 0,
         "calls": 0,

@@ -79,7 +79,6 @@ class Connection(Base):
     secrets: Mapped[bytes | None] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(default="ok")  # ok | broken | held
     state_sentence: Mapped[str] = mapped_column(default="")
-    paused_until: Mapped[datetime | None]  # the service asked us to wait
     definition_hash: Mapped[str] = mapped_column(default="")
     owner_id: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -232,9 +231,6 @@ class Run(Base):
     position: Mapped[str | None]  # the step it waits or stopped at (step_key)
     waits_for: Mapped[str | None]  # the connection it is held for
     crashes: Mapped[int] = mapped_column(default=0)  # times the server ended while it was under way
-    lease_owner: Mapped[str | None]
-    lease_until: Mapped[datetime | None]
-    lease_epoch: Mapped[int] = mapped_column(default=0)
     error_kind: Mapped[str | None]
     sentence: Mapped[str] = mapped_column(default="")  # why it ended or waits, for people
     findings: Mapped[int] = mapped_column(default=0)

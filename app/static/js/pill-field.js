@@ -150,12 +150,14 @@
         changes.textContent = ` · ${functions.join(", ")}`;
         name.append(changes);
       }
-      const place = document.createElement("code");
       const sources = JSON.parse(document.getElementById("builder")?.dataset.sources ?? "{}");
+      const source = document.createElement("span");
+      source.className = "pl-sr";
+      source.textContent = `, from step ${sources[root] ?? root}`;
+      const place = document.createElement("code");
+      place.setAttribute("aria-hidden", "true");
       place.textContent = `${sources[root] ?? root} ${path}`;
-      pill.append(name, place);
-      const said = [nameOf(path), ...functions.map((one) => one.replaceAll("_", " "))].join(", ");
-      pill.setAttribute("aria-label", `${said}, from step ${sources[root] ?? root}`);
+      pill.append(name, source, place);
       pill.title = expression;
       return pill;
     }
