@@ -18,15 +18,15 @@ from tests import needs, network
 from tests.product import Product
 
 network.install()
-_TEST_ONLY = ("PLUMBLINE_CHROMIUM", "PLUMBLINE_REQUIRE_ALL", "PLUMBLINE_KILL_ROUNDS")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The tests' own variables stay; the settings of a developer's shell do not reach the product."""
-    for name in [n for n in os.environ if n.startswith("PLUMBLINE_") and n not in _TEST_ONLY]:
+    """The settings of a developer's shell do not reach the product."""
+    for name in [n for n in os.environ if n.startswith("PLUMBLINE_")]:
         del os.environ[name]
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright's event loop stays in this thread once it has started."""
     for item in items:

@@ -3,7 +3,6 @@ for, and the history says what the service saw."""
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import threading
@@ -15,10 +14,11 @@ import httpx
 import orjson
 import pytest
 
+from tests import needs
 from tests.faults.target import Target
 from tests.product import Product
 
-ROUNDS = int(os.environ.get("PLUMBLINE_KILL_ROUNDS", "6"))
+ROUNDS = int(needs.GIVEN["KILL_ROUNDS"] or "6")
 SENDERS, STEPS = 8, ("one", "two", "three")
 DELAY_S = 0.05
 SETTLE_S = 60
