@@ -96,8 +96,9 @@ def say_refusals(blueprint: Blueprint) -> None:
 def _refuse(reason: AppError) -> Response:
     status = 409 if isinstance(reason, Stale) else 422
     editor = open_editor(str((request.view_args or {})["flow_id"]))
+    shown = request.form.get("step") or (request.view_args or {}).get("step_id", "")
     if hx().partial:
-        body = render_template("builder/_refused.html", editor=editor, reason=reason, selected="")
+        body = render_template("builder/_refused.html", editor=editor, reason=reason, selected=shown)
         return respond(body, status=status, announce=reason.sentence)
-    panel = open_panel(editor, request.form.get("step", ""))
+    panel = open_panel(editor, shown)
     return show_page(editor, panel, status=status, refused=reason)

@@ -60,7 +60,7 @@ document.addEventListener("announce", (event) => {
 
 document.addEventListener("click", (event) => {
   closeMenus(event.target);
-  const copy = event.target.closest("[data-copy]");
+  const copy = event.target.closest("[data-copy], [data-copy-from]");
   if (copy) copyText(copy);
 });
 

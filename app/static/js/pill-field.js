@@ -153,7 +153,7 @@
       const sources = JSON.parse(document.getElementById("builder")?.dataset.sources ?? "{}");
       const source = document.createElement("span");
       source.className = "pl-sr";
-      source.textContent = `, from step ${sources[root] ?? root}`;
+      source.textContent = ` (from step ${sources[root] ?? root})`;
       const place = document.createElement("code");
       place.setAttribute("aria-hidden", "true");
       place.textContent = `${sources[root] ?? root} ${path}`;
