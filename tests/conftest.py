@@ -30,7 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright's event loop stays in this thread once it has started."""
     for item in items:
-        if {"page", "browser_context", "visitor"} & set(getattr(item, "fixturenames", ())):
+        wanted = set(getattr(item, "fixturenames", ()))
+        has_own = "web" in item.path.parts  # there `browser` is Flask's test client
+        if {"page", "browser_context", "visitor"} & wanted or ("browser" in wanted and not has_own):
             item.add_marker(pytest.mark.browser)
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
