@@ -92,6 +92,12 @@ def connector_folders(settings: Settings) -> list[tuple[str, Path]]:
     return folders
 
 
+def refuse_second(settings: Settings) -> None:
+    """Raises SettingInvalid when another process serves this data folder; for what is done before the
+    server starts."""
+    _hold_lock(settings.data_dir).close()
+
+
 def _hold_lock(folder: Path) -> IO[str]:
     """An exclusive lock beside the database, released by the system when the process ends."""
     folder.mkdir(parents=True, exist_ok=True)

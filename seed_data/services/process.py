@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import httpx
@@ -107,14 +108,28 @@ class _Quiet(WSGIRequestHandler):
         return
 
 
-class RunningServices:
-    """The services on a port of this process; for the command and for tests."""
+def _listen(host: str, ports: Iterable[int]) -> socket.socket:
+    """On the first port that is free.  Raises OSError when none is."""
+    reason: OSError | None = None
+    for port in ports:
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=128)
+        except OSError as one:
+            reason = one
+    raise reason or OSError("no port to try")
 
-    def __init__(self, host: str, port: int, file: Path | None = None) -> None:
-        self.app = create_services(file)
-        self._server: BaseWSGIServer = make_server(
-            host, port, self.app, threaded=True, request_handler=_Quiet
-        )
+
+class RunningServices:
+    """The services on a port of this process; for the command and for tests.  `last_port`: when the
+    port is taken the next ones are tried, up to this."""
+
+    def __init__(self, host: str, port: int, file: Path | None = None, *, last_port: int = 0) -> None:
+        with _listen(host, range(port, max(port, last_port) + 1)) as listener:
+            self.app = create_services(file)
+            self._server: BaseWSGIServer = make_server(
+                host, port, self.app, threaded=True, request_handler=_Quiet, fd=listener.fileno()
+            )
         self.address = f"http://{host}:{self._server.port}"
         self._outbox = self.app.extensions["services"].outbox
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
+from seed_data.services.process import RunningServices
 from tests.cli.conftest import CommandLine
 from tests.product import Product, free_port
 
@@ -18,6 +19,20 @@ def test_a_port_that_is_taken_is_a_sentence(cli: CommandLine) -> None:
         cli("serve", expect=2, port=str(taken.getsockname()[1]))
     assert "cannot be used" in cli.said
     assert "PLUMBLINE_PORT" in cli.said
+
+
+def test_services_of_the_demo_take_the_next_port_or_say_that_none_is_free(cli: CommandLine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        cli("demo", "--port", str(port), expect=2)
+        assert f"127.0.0.1:{port} cannot be used" in cli.said
+        running = RunningServices("127.0.0.1", port, last_port=port + 20)
+        assert running.address != f"http://127.0.0.1:{port}"
+        running.start()
+        assert httpx.get(f"{running.address}/health", trust_env=False).json()["ok"] is True
+        running.stop()
 
 
 def test_the_wrong_key_refuses_the_start(cli: CommandLine) -> None:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.product import Product
+from tests.product import Product, free_port
 
 PATIENCE_S = 60
 ORDER = {"name": "Ana Silva", "email": "ana@example.com", "sku": "TEA-EARL"}
@@ -128,6 +128,14 @@ def test_orders_of_the_time_when_plumbline_was_down_come_later(product: WithDemo
     product.start()
     (run,) = wait_for(product, "succeeded", 1)
     assert run["label"].startswith("ana@example.com")
+
+
+def test_a_second_start_is_refused_and_leaves_the_first_alone(product: WithDemo) -> None:
+    said = product.command("serve", "--demo", expect=2, port=str(free_port()))
+    assert "already serves this data folder" in said
+    with services(product) as demo:
+        demo.post("/shop/orders", data=ORDER)
+        wait_for(product, "succeeded", 1)
 
 
 def test_the_services_end_with_plumbline_even_when_it_is_killed(product: WithDemo) -> None:
