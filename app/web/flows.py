@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,11 +18,11 @@ from app.flows.portable import (
     diff,
     from_text,
     to_text,
-    with_connections,
 )
 from app.intake.activation import switch_off, switch_on
+from app.intake.importing import bind_connections
 from app.storage import audit
-from app.storage.connections import ConnectionRow, list_connections
+from app.storage.connections import list_connections
 from app.storage.db import db
 from app.storage.flows import (
     FlowRow,
@@ -238,17 +237,9 @@ def _decoded(body: bytes) -> str:
 
 def _import(file: FlowFile) -> tuple[str, FlowDefinition]:
     """Connections are found by their service and name; one that is not here has to be picked."""
-    known = list_connections(db.session)
-    found = {name: _match(facts, known) for name, facts in file.connections.items()}
-    definition = with_connections(file.definition, found)
+    definition = bind_connections(db.session, file)
     definition = definition.model_copy(update={"name": _free_name(definition.name)})
     return _create(definition, "imported"), definition
-
-
-def _match(facts: FileConnection, known: Sequence[ConnectionRow]) -> str:
-    same = [row for row in known if row.connector == facts.connector]
-    named = [row for row in same if row.name == facts.name]
-    return named[0].id if named else same[0].id if len(same) == 1 else ""
 
 
 def _imported_words(made: list[FlowDefinition]) -> str:
