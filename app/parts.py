@@ -23,7 +23,7 @@ from app.intake.intake import Intake
 from app.settings import Settings
 from app.storage.db import Database
 from app.storage.migrate import migrate
-from app.storage.secrets import Vault, check_key, load_key
+from app.storage.secrets import Vault, check_key, has_key, load_key
 
 
 @dataclass
@@ -67,7 +67,9 @@ def open_parts(
     database = Database(settings.database)
     database.start()
     try:
-        is_new = migrate(database)
+        migrate(database)
+        with database.read() as connection:
+            is_new = not has_key(connection)
         vault = Vault(load_key(settings.secret_key, settings.data_dir, database_is_new=is_new))
         database.write(lambda connection: check_key(connection, vault))
     except Exception:

@@ -69,6 +69,11 @@ def load_key(configured: str, data_dir: Path, *, database_is_new: bool) -> bytes
     return _make(path)
 
 
+def has_key(connection: Connection) -> bool:
+    """Whether this database was ever opened with a key; nothing is sealed before."""
+    return connection.scalar(select(ServerValue.name).where(ServerValue.name == _CHECK)) is not None
+
+
 def check_key(connection: Connection, vault: Vault) -> None:
     """Refuse a key other than the one this database was first opened with."""
     kept = connection.scalar(select(ServerValue.value).where(ServerValue.name == _CHECK))
