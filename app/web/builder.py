@@ -105,5 +105,7 @@ def test_run(flow_id: str) -> Response:
             "A test run goes through the published version, and this flow has none yet.",
             remedy="Publish it first, or test single steps.",
         )
-    run_id = start_run(parts(), flow_id, editor.samples.get("trigger", {}), by=my_id(), source="test")
+    panel = open_panel(editor, "trigger")
+    sample = panel.scope.get(editor.definition.trigger.id, {})
+    run_id = start_run(parts(), flow_id, sample, by=my_id(), source="test")
     return redirect(f"/runs/{run_id}")

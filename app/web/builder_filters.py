@@ -35,6 +35,12 @@ def needs_right(operator: str) -> bool:
     return facts is None or bool(facts.needs_right)
 
 
+def compares_text(operator: str) -> bool:
+    """Does it matter to this operator whether letters are large or small?"""
+    facts = OPERATORS.get(operator)  # type: ignore[call-overload]
+    return facts is not None and facts.group == "Text"
+
+
 def zones() -> list[str]:
     return sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
 
@@ -46,5 +52,6 @@ def _register(state: BlueprintSetupState) -> None:
     environment.globals |= {
         "operator_groups": operator_groups,
         "needs_right": needs_right,
+        "compares_text": compares_text,
         "time_zones": zones,
     }

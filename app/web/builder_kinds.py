@@ -83,15 +83,16 @@ def _else_paths(data: Data) -> tuple[bool, ...]:
     return tuple(path["conditions"] is None for path in data.get("paths", ()))
 
 
-def _right_sides(data: Any) -> list[int]:
-    """How many fields each condition has beside its left one: another operator may need another number."""
+def _right_sides(data: Any) -> list[tuple[bool, bool, bool]]:
+    """Which fields each condition has beside its left one: another operator may need others."""
     if isinstance(data, list):
-        return [number for row in data for number in _right_sides(row)]
+        return [sides for row in data for sides in _right_sides(row)]
     if not isinstance(data, dict):
         return []
     operator = data.get("operator")
-    own = [] if operator is None else [OPERATORS[operator].needs_right + (operator == "between")]
-    return own + [number for key, row in data.items() if key != "steps" for number in _right_sides(row)]
+    facts = None if operator is None else OPERATORS[operator]
+    own = [] if facts is None else [(facts.needs_right, operator == "between", facts.group == "Text")]
+    return own + [sides for key, row in data.items() if key != "steps" for sides in _right_sides(row)]
 
 
 def _over(old: Data, typed: Data) -> Data:

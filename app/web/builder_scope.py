@@ -9,8 +9,9 @@ from typing import Any
 from app.errors import MappingFailed
 from app.flows.edit import numbering, steps_before
 from app.flows.mapping import MISSING, fill
-from app.flows.model import FlowDefinition, ForEachStep, Step, children
+from app.flows.model import FlowDefinition, ForEachStep, ScheduleTrigger, Step, children
 from app.flows.picker import PickerNode, tree
+from app.intake.schedule import payload
 
 Scope = dict[str, Any]
 
@@ -41,8 +42,11 @@ def scope_for(
         },
         "delivery": {"method": "POST", "headers": {}, "query": {}},
     }
+    trigger = definition.trigger
     if "trigger" in samples:
-        scope.setdefault(definition.trigger.id, samples["trigger"])
+        scope.setdefault(trigger.id, samples["trigger"])
+    elif isinstance(trigger, ScheduleTrigger):
+        scope[trigger.id] = payload(now, definition.time_zone)
     for loop in loops_around(definition.steps, step_id):
         items = _items(loop, scope)
         scope[loop.id] = {"item": items[0] if items else None, "index": 0}

@@ -65,7 +65,6 @@ STEP_KINDS = {
     "stop": KindFacts("Stop", "octagon-x", "End the run here and say why."),
     "email": KindFacts("E-mail", "mail", "Send an e-mail to somebody of your team."),
 }
-ACTION = KindFacts("App", "blocks", "")
 _LONGEST_LINE = 70
 
 

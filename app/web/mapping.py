@@ -9,8 +9,8 @@ import orjson
 from flask import Blueprint, Response, render_template, request
 
 from app.errors import MappingFailed
-from app.flows.formatting import FUNCTIONS, Function
-from app.flows.mapping import MISSING, Finding, Template, compile_template, fill
+from app.flows.formatting import FUNCTIONS, Arg, Function
+from app.flows.mapping import MISSING, Finding, compile_template, fill
 from app.flows.model import Mapping, WhenEmpty
 from app.storage.db import db
 from app.storage.flows import get_flow, get_samples
@@ -152,19 +152,18 @@ def _choice(function: Function, expression: str, scope: Scope) -> Choice:
 
 def call_text(function: Function) -> str:
     """A function with its usual arguments, as it stands in a template: `date:"%d %b %Y"`."""
-    defaults = [str(arg.default) for arg in function.args if arg.default is not None]
-    return function.name + "".join(f":{quoted(text)}" for text in defaults)
+    return function.name + "".join(f":{quoted(_usual(arg))}" for arg in function.args)
+
+
+def _usual(arg: Arg) -> str:
+    """Where a person has to say it: something of the right kind to begin with."""
+    if arg.default is not None:
+        return arg.default
+    return arg.choices[0] if arg.choices else "1" if arg.kind == "number" else "a=1; b=2"
 
 
 def quoted(text: str) -> str:
     return orjson.dumps(text).decode()
-
-
-def template_of(text: str) -> Template | None:
-    try:
-        return compile_template(text)
-    except MappingFailed:
-        return None
 
 
 def _scope(flow_id: str, step_id: str) -> Scope:

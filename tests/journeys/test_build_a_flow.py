@@ -177,8 +177,8 @@ def test_the_same_with_the_keyboard_alone(visitor: Page, server: Product, target
     visitor.keyboard.press("Enter")
     expect(visitor.locator("#picker-search")).to_be_focused()
     visitor.keyboard.type("web request")
-    expect(visitor.locator(".pl-choice")).to_have_count(1)
-    _press(visitor, visitor.locator(".pl-choice"))
+    expect(visitor.locator(".pl-pick-button")).to_have_count(1)
+    _press(visitor, visitor.locator(".pl-pick-button"))
     expect(visitor.locator("#ed-i-request-url")).to_be_focused()
     visitor.keyboard.type(target.url)
     _walk_to(visitor, visitor.get_by_label("Fields to send, row 1: name"))
@@ -427,7 +427,7 @@ def test_the_builder_is_fit_for_everybody(visitor: Page, server: Product, theme:
     found = {}
     for path in ["/flows", "/flows/import", *steps, *(flow + rest for rest in others)]:
         visitor.goto(server.base_url + path)
-        visitor.evaluate("document.querySelectorAll('main details.pl-more').forEach(d => { d.open = true })")
+        visitor.evaluate("document.querySelectorAll('main details.pl-fold').forEach(d => { d.open = true })")
         visitor.evaluate("window.scrollTo(0, 0)")
         if said := complaints(visitor):
             found[path] = said

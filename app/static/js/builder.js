@@ -11,7 +11,14 @@
     if (body?.has?.("revision")) body.set("revision", document.getElementById("revision").value);
   });
 
-  document.addEventListener("htmx:after:swap", () => {
+  // On a narrow screen the panel lies below the canvas: what was chosen there comes into sight.
+  const narrow = matchMedia("(max-width: 900px)");
+
+  document.addEventListener("htmx:after:swap", (event) => {
+    const source = event.detail.ctx?.sourceElement;
+    if (narrow.matches && source?.closest?.("#canvas, .pl-choices")) {
+      document.getElementById("panel").scrollIntoView({ block: "start" });
+    }
     showDialog();
     markErrors();
     if (!goToField()) findFocus();
