@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,22 @@ class Shelf:
             self._db.execute(sql, (kind, keep))
 
 
+class _Moments:
+    """No moment is given twice, so what is sorted by time stays in the order it was kept in."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def next(self) -> datetime:
+        with self._lock:
+            self._last = max(datetime.now(UTC), self._last + timedelta(milliseconds=1))
+            return self._last
+
+
+_moments = _Moments()
+
+
 def now_text() -> str:
     """Such as 2026-11-21T08:00:00.123Z."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _moments.next().isoformat(timespec="milliseconds").replace("+00:00", "Z")
