@@ -73,7 +73,8 @@ class Product:
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout if expect == 0 else done.stderr
 
-    def start(self) -> None:
+    def start(self, *, ready: bool = True) -> None:
+        """`ready`: wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app", *self.words],
@@ -83,7 +84,8 @@ class Product:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._wait_until_it_answers()
+        if ready:
+            self._wait_until_it_answers()
 
     def _wait_until_it_answers(self) -> None:
         assert self._process is not None

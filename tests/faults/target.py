@@ -6,10 +6,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import orjson
+
+Place = tuple[int, str]  # (order, path, with the item where the body names one)
 
 
 class _Server(ThreadingHTTPServer):
@@ -21,13 +24,19 @@ class _Server(ThreadingHTTPServer):
 
 
 class Target:
-    """`got`: (run's order, step) -> how often; `keys`: (order, step) -> idempotency keys."""
+    """`got`: place -> how often; `keys`: place -> idempotency keys; `bodies`: key -> what came under it;
+    `moments`: place -> when it first came, and when its last answer was due.
+    `seen` is told of each arrival before it is answered."""
 
-    def __init__(self, delay_s: float) -> None:
-        self.got: Counter[tuple[int, str]] = Counter()
-        self.keys: dict[tuple[int, str], set[str]] = {}
+    def __init__(self, delay_s: float, seen: Callable[[Place], None] | None = None) -> None:
+        self.got: Counter[Place] = Counter()
+        self.keys: dict[Place, set[str]] = {}
+        self.bodies: dict[str, set[bytes]] = {}
+        self.moments: dict[Place, tuple[float, float]] = {}
+        self._delay_s = delay_s
+        self._seen = seen
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler(delay_s))
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -37,21 +46,30 @@ class Target:
         self._server.server_close()
         self._thread.join()
 
-    def _arrived(self, order: int, step: str, key: str) -> None:
+    def _arrived(self, path: str, key: str, raw: bytes) -> None:
+        body = orjson.loads(raw)
+        item = body.get("item")
+        place = body["order"], path.strip("/") if item is None else f"{path.strip('/')}/{item}"
+        now = time.monotonic()
         with self._lock:
-            self.got[order, step] += 1
-            self.keys.setdefault((order, step), set()).add(key)
+            self.got[place] += 1
+            self.keys.setdefault(place, set()).add(key)
+            self.bodies.setdefault(key, set()).add(raw)
+            first = self.moments.get(place, (now, now))[0]
+            self.moments[place] = (first, now + self._delay_s)
+        if self._seen is not None:
+            self._seen(place)
 
-    def _handler(self, delay_s: float) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
         target = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                target._arrived(body["order"], self.path.strip("/"), self.headers["Idempotency-Key"])
-                time.sleep(delay_s)  # the service works on it; nobody waits for a moment to pass
+                raw = self.rfile.read(int(self.headers["Content-Length"]))
+                target._arrived(self.path, self.headers["Idempotency-Key"], raw)
+                time.sleep(target._delay_s)  # the service works on it; nobody waits for a moment to pass
                 answer = b'{"ok":true}'
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")

@@ -1,0 +1,84 @@
+"""The flows that the tests of faults run: how they are described, and which calls an order means."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tests.product import Product
+
+SIZES = (0, 0, 0, 700, 5_000, 60_000)  # bytes of padding; most events are small
+STEPS = ("one", "two", "three")
+KINDS = ("chain", "loop", "delay")
+
+
+def call(port: int, path: str, *, name: str, **body: str) -> dict[str, Any]:
+    """A web request that may be repeated, with the order's number in its body."""
+    fields = {"order": "{{trigger:$['order']}}", "check": "{{trigger:$['check']}}", **body}
+    return {
+        "kind": "http",
+        "id": name,
+        "repeat": "safe",
+        "request": {
+            "method": "POST",
+            "url": f"http://127.0.0.1:{port}/{path}",
+            "body_kind": "json",
+            "body": [{"name": key, "mapping": value} for key, value in fields.items()],
+        },
+    }
+
+
+def steps_of(kind: str, port: int) -> list[dict[str, Any]]:
+    if kind == "loop":
+        inner = call(port, "loop", name="each_call", item="{{each:$['item']}}")
+        items = "{{trigger:$['items']}}"
+        loop = {"kind": "for_each", "id": "each", "items": items, "concurrency": 2, "steps": [inner]}
+        return [loop, call(port, "loop_end", name="after")]
+    if kind == "delay":
+        wait = {"kind": "delay", "id": "pause", "mode": "for", "amount": "1", "unit": "seconds"}
+        return [call(port, "before", name="before"), wait, call(port, "after", name="after")]
+    return [call(port, name, name=name) for name in STEPS]
+
+
+def flow_file(name: str, steps: list[dict[str, Any]], **trigger: Any) -> bytes:
+    trigger = {"kind": "webhook", **trigger}
+    return orjson.dumps({"format": 1, "name": name, "trigger": trigger, "steps": steps})
+
+
+def install(product: Product, content: bytes, folder: Path) -> str:
+    """The address of the flow's hook; it is published and on."""
+    file = folder / "flow.json"
+    file.write_bytes(content)
+    printed = product.command("flows", "import", str(file), "--publish", "--on", "--json")
+    return str(orjson.loads(printed)[0]["hook_url"])
+
+
+# ------------------------------------------------------------------------------------- orders
+
+
+def kind_of(order: int) -> str:
+    return KINDS[order % len(KINDS)]
+
+
+def body_of(order: int) -> bytes:
+    """The same bytes for the same order, whenever it is asked."""
+    chance = random.Random(order)
+    pad = chance.choice(SIZES)
+    body = {
+        "order": order,
+        "check": f"{chance.getrandbits(64):x}",
+        "items": [f"i{number}" for number in range(order % 4)],
+        "pad": f"{chance.getrandbits(64):x}" * (pad // 16),
+    }
+    return orjson.dumps(body)
+
+
+def places_of(order: int) -> list[str]:
+    """The calls that an accepted order means."""
+    kind = kind_of(order)
+    if kind == "loop":
+        return [f"loop/i{number}" for number in range(order % 4)] + ["loop_end"]
+    return ["before", "after"] if kind == "delay" else list(STEPS)

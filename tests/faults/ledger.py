@@ -1,0 +1,103 @@
+"""What was accepted, what the history says and what the service saw: compared call by call."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.storage.types import unpack
+from tests.faults.flows import body_of, places_of
+from tests.faults.target import Target
+from tests.product import Product
+
+OPEN = "('queued','running','waiting')"
+
+
+def rows(product: Product, query: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(product.data_dir / "plumbline.db", timeout=30) as connection:
+        return connection.execute(query).fetchall()
+
+
+def wait_until_settled(product: Product, within_s: float) -> float:
+    """Seconds until no run is open any more."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < within_s:
+        if rows(product, f"SELECT count(*) FROM runs WHERE state IN {OPEN}") == [(0,)]:
+            return time.monotonic() - begun
+        time.sleep(0.2)  # looking from outside, at another process
+    raise AssertionError(rows(product, "SELECT state, reason, count(*) FROM runs GROUP BY 1, 2"))
+
+
+@dataclass
+class Ledger:
+    """`given_up`: runs that were under way at three kills; they stand as dead, with that sentence."""
+
+    runs: int
+    calls: int
+    repeated: int
+    missing: list[tuple[int, str]] = field(default_factory=list)
+    altered: list[int] = field(default_factory=list)
+    doubled: list[int] = field(default_factory=list)
+    given_up: set[int] = field(default_factory=set)
+    other_ends: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+def read(product: Product, target: Target, accepted: set[int]) -> Ledger:
+    """Compares events and runs with what was accepted."""
+    query = "SELECT r.state, r.sentence, r.crashes, e.payload FROM runs r JOIN events e ON e.id = r.event_id"
+    ledger = Ledger(0, sum(target.got.values()), sum(n - 1 for n in target.got.values()))
+    found: Counter[int] = Counter()
+    for state, sentence, crashes, stored in rows(product, query):
+        payload = unpack(stored)
+        order = int(orjson.loads(payload)["order"])
+        found[order] += 1
+        if payload != body_of(order):
+            ledger.altered.append(order)
+        if state == "dead" and crashes >= 3:
+            ledger.given_up.add(order)
+        elif state != "succeeded":
+            ledger.other_ends.append((order, state, sentence))
+    ledger.runs = sum(found.values())
+    ledger.doubled = [order for order, number in found.items() if number > 1]
+    expected = {(order, place) for order in set(found) - ledger.given_up for place in places_of(order)}
+    ledger.missing = [(order, "no run") for order in accepted - set(found)]
+    ledger.missing += sorted(place for place in expected if target.got[place] == 0)
+    return ledger
+
+
+def keys_that_changed(target: Target) -> list[object]:
+    """Places that were called under several keys, keys that stood on several places, and keys under
+    which different bodies came."""
+    wrong: list[object] = [place for place, keys in target.keys.items() if len(keys) > 1]
+    owners = Counter(key for keys in target.keys.values() for key in keys)
+    wrong += [key for key, number in owners.items() if number > 1]
+    wrong += [key for key, bodies in target.bodies.items() if len(bodies) > 1]
+    return wrong
+
+
+def history_against(product: Product, target: Target) -> dict[str, tuple[int, int, int]]:
+    """Key -> (answered on record, seen by the service, on record), where these cannot be true together:
+    a call on record without an answer may or may not have arrived; one with an answer has."""
+    recorded: Counter[str] = Counter()
+    answered: Counter[str] = Counter()
+    for key, status in rows(product, "SELECT idempotency_key, status FROM calls"):
+        recorded[str(key)] += 1
+        answered[str(key)] += status is not None
+    seen = {key: target.got[place] for place, keys in target.keys.items() for key in keys}
+    facts = {key: (answered[key], seen.get(key, 0), recorded[key]) for key in recorded.keys() | seen.keys()}
+    return {key: fact for key, fact in facts.items() if not fact[0] <= fact[1] <= fact[2]}
+
+
+def bodies_against(product: Product, target: Target) -> list[str]:
+    """Keys whose body on record is not the one the service got."""
+    query = "SELECT idempotency_key, request_body FROM calls WHERE request_body IS NOT NULL"
+    return [
+        key
+        for key, stored in rows(product, query)
+        if key in target.bodies and unpack(stored) not in target.bodies[key]
+    ]
