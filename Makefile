@@ -20,7 +20,7 @@ run: $(VENV)/.run
 
 install: $(VENV)/.run
 
-test: $(VENV)/.test chromium
+test: $(VENV)/.test chromium strace
 	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest
 
 lint: $(VENV)/.test
@@ -53,6 +53,13 @@ $(VENV)/.test: requirements-dev.lock $(VENV)/.run
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+.PHONY: strace
+strace:
+	@if command -v strace >/dev/null; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends strace >/dev/null; \
+	else echo "The tests need strace: install your system's package 'strace'."; exit 1; fi
 
 .PHONY: chromium
 chromium:

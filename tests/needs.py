@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -41,6 +42,15 @@ def chromium() -> str:
     if found is None:
         missing("No Chromium here: install Debian's `chromium`, or set PLUMBLINE_CHROMIUM to its path.")
     return found
+
+
+def strace() -> None:
+    """Debian's `strace`, and a kernel that lets it watch a process."""
+    if shutil.which("strace") is None:
+        missing("No strace here: install Debian's `strace`.")
+    tried = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, text=True)
+    if tried.returncode != 0:
+        missing(f"strace may not watch processes here: {tried.stderr.strip()[:200]}")
 
 
 @contextmanager
