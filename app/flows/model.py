@@ -123,7 +123,7 @@ class WebhookTrigger(BaseTrigger):
     kind: Literal["webhook"] = "webhook"
     methods: list[Literal["GET", "POST", "PUT"]] = ["POST"]
     items: str = ""
-    dedupe: str = ""  # JSONPath in the event, or `header:X-Delivery-Id`; '' = standard ids if present
+    dedupe: str = ""  # JSONPath in the event, `header:X-Delivery-Id`, `none`; '' = the sender's usual ids
     signature: Signature | None = None
 
 
@@ -189,9 +189,10 @@ Trigger = Annotated[
 
 
 class RetryPolicy(Model):
-    """`standard`: quick tries, then slow ones over 28 hours.  `custom`: `attempts` in all."""
+    """`standard`: quick tries, then slow ones over 28 hours.  `quick`: three within seconds.
+    `custom`: `attempts` in all.  None ever tries more often or longer than `standard`."""
 
-    preset: Literal["standard", "none", "custom"] = "standard"
+    preset: Literal["standard", "quick", "none", "custom"] = "standard"
     attempts: int = Field(default=4, ge=1, le=20)
     first_wait_s: int = Field(default=1, ge=1, le=86400)
 
@@ -222,6 +223,7 @@ class ActionStep(BaseStep):
     connection_id: str = ""
     input: dict[str, MappingField] = {}
     extra: list[NamedMapping] = []  # the account's own fields, for inputs of type `fields`
+    together: bool = False  # in one call with the records of other runs, where the action can
 
 
 class FilterStep(BaseStep):
@@ -297,12 +299,15 @@ ForEachStep.model_rebuild()
 
 
 class FlowDefinition(Model):
-    """`format`: the version of this model, for files written by earlier releases."""
+    """`format`: the version of this model, for files written by earlier releases.  `one_by_one`: runs
+    for which this gives the same value go one after another, in the order their events came."""
 
     format: Literal[1] = 1
     name: str = Field(min_length=1, max_length=200)
     description: str = ""
     time_zone: str = "UTC"
+    one_by_one: MappingField = Mapping()
+    most_at_once: int | None = Field(default=None, ge=1, le=1000)
     trigger: Trigger
     steps: list[Step] = []
 

@@ -212,7 +212,8 @@ class Run(Base):
     """One event through one flow version.
 
     state: queued -> running -> (waiting -> queued)* -> succeeded | filtered | failed | dead | cancelled
-    reason of waiting: delay | retry | rate_limit | held_connection | held_flow | unknown
+    reason of waiting: delay | retry | rate_limit | held_connection | held_flow | unknown | turn |
+    batch | status | callback
     """
 
     __tablename__ = "runs"
@@ -229,7 +230,7 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     position: Mapped[str | None]  # the step it waits or stopped at (step_key)
-    waits_for: Mapped[str | None]  # the connection it is held for
+    waits_for: Mapped[str | None]  # the connection it is held for, or the run whose turn is before it
     crashes: Mapped[int] = mapped_column(default=0)  # times the server ended while it was under way
     error_kind: Mapped[str | None]
     sentence: Mapped[str] = mapped_column(default="")  # why it ended or waits, for people
@@ -280,7 +281,8 @@ class Run(Base):
 
 class StepRecord(Base):
     """What one step of a run did.  `step_key` is the step's id, inside loops with the positions of
-    the items (`s5[2].s6`).  state: started | succeeded | retry | failed | skipped | unknown."""
+    the items (`s5[2].s6`).  state: started | gathered | accepted |
+    succeeded | retry | failed | skipped | unknown."""
 
     __tablename__ = "steps"
     run_id: Mapped[str] = mapped_column(primary_key=True)
@@ -337,6 +339,52 @@ class Poll(Base):
     seeded: Mapped[int] = mapped_column(default=0)
     sentence: Mapped[str] = mapped_column(default="")
     __table_args__ = (Index("ix_polls_flow_id_id", "flow_id", "id"),)
+
+
+class Turn(Base):
+    """A place in a line: open runs of a flow that handles the records of one key one at a time.  Only
+    flows with such a key have rows here, and a run's row goes with its end."""
+
+    __tablename__ = "turns"
+    run_id: Mapped[str] = mapped_column(primary_key=True)  # runs are numbered by their arrival
+    flow_id: Mapped[str]
+    key: Mapped[str]
+    __table_args__ = (
+        Index("ix_turns_flow_id_key_run_id", "flow_id", "key", "run_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Callback(Base):
+    """What a service sent to the one-time address of a step, until the run has taken it up."""
+
+    __tablename__ = "callbacks"
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    step_key: Mapped[str] = mapped_column(primary_key=True)
+    received_at: Mapped[datetime]
+    document: Mapped[Any] = mapped_column(PackedJson, nullable=True)
+
+
+class Gathered(Base):
+    """A record that goes out in one call with those of other runs.  `line`: what may go together.
+    `batch_id`, `leader` (the run that makes the call), `lease_until`: once the batch is made up;
+    `outcome`: what became of this record, until its run has taken it up."""
+
+    __tablename__ = "gathered"
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    step_key: Mapped[str] = mapped_column(primary_key=True)
+    line: Mapped[str]
+    match: Mapped[str]  # what tells the record apart in the service's answer
+    record: Mapped[Any] = mapped_column(PackedJson, nullable=True)
+    batch_id: Mapped[str | None]
+    leader: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    outcome: Mapped[Any] = mapped_column(PackedJson, nullable=True)
+    __table_args__ = (
+        Index("ix_gathered_line_batch_id", "line", "batch_id"),
+        Index("ix_gathered_batch_id", "batch_id"),
+        {"sqlite_with_rowid": False},
+    )
 
 
 class LookupCache(Base):

@@ -20,6 +20,9 @@ def upgrade() -> None:
     _events()
     _flows()
     _lookup_cache()
+    _turns()
+    _callbacks()
+    _gathered()
     _polls()
     _runs()
     _server_values()
@@ -176,6 +179,48 @@ def _lookup_cache() -> None:
         sa.Column("items", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("connection_id", "name", name=op.f("pk_lookup_cache")),
     )
+
+
+def _turns() -> None:
+    op.create_table(
+        "turns",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("flow_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_turns")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_turns_flow_id_key_run_id", "turns", ["flow_id", "key", "run_id"], unique=False)
+
+
+def _callbacks() -> None:
+    op.create_table(
+        "callbacks",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("step_key", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("run_id", "step_key", name=op.f("pk_callbacks")),
+    )
+
+
+def _gathered() -> None:
+    op.create_table(
+        "gathered",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("step_key", sa.Text(), nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
+        sa.Column("match", sa.Text(), nullable=False),
+        sa.Column("record", sa.LargeBinary(), nullable=True),
+        sa.Column("batch_id", sa.Text(), nullable=True),
+        sa.Column("leader", sa.Text(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("run_id", "step_key", name=op.f("pk_gathered")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_gathered_line_batch_id", "gathered", ["line", "batch_id"], unique=False)
+    op.create_index("ix_gathered_batch_id", "gathered", ["batch_id"], unique=False)
 
 
 def _polls() -> None:
