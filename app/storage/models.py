@@ -395,3 +395,26 @@ class LookupCache(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     fetched_at: Mapped[datetime]
     items: Mapped[Any] = mapped_column(PackedJson)
+
+
+class Process(Base):
+    """A process of this installation, on PostgreSQL.  Its id is new with each start: what carries an
+    older one is of the past.  `sentence`: why it refuses to work, if it does."""
+
+    __tablename__ = "processes"
+    id: Mapped[str] = mapped_column(primary_key=True)  # proc_
+    role: Mapped[str]  # web | worker | scheduler, several by commas
+    host: Mapped[str]
+    pid: Mapped[int]
+    release: Mapped[str]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]  # by the database's clock
+    sentence: Mapped[str] = mapped_column(default="")
+
+
+class Claim(Base):
+    """Which process performs a run, on PostgreSQL; goes when the run ends or lies down."""
+
+    __tablename__ = "claims"
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    process_id: Mapped[str] = mapped_column(index=True)

@@ -23,6 +23,8 @@ def upgrade() -> None:
     _turns()
     _callbacks()
     _gathered()
+    _processes()
+    _claims()
     _polls()
     _runs()
     _server_values()
@@ -71,6 +73,31 @@ def _calls() -> None:
         sa.Column("sentence", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("made_for", "number", name=op.f("pk_calls")),
     )
+
+
+def _processes() -> None:
+    op.create_table(
+        "processes",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("release", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_processes")),
+    )
+
+
+def _claims() -> None:
+    op.create_table(
+        "claims",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("process_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_claims")),
+    )
+    op.create_index(op.f("ix_claims_process_id"), "claims", ["process_id"], unique=False)
 
 
 def _connections() -> None:
