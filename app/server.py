@@ -1,42 +1,34 @@
-"""The server: web threads, engine, ticks and writer in one process, and its clean end."""
+"""The server: deliveries, pages, engine, ticks and writer in one process, and its clean end."""
 
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
-from typing import Any
+from typing import Any, cast
 
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server.mt import MTServer
+import uvicorn
 
 from app.errors import SettingInvalid
 from app.log import fields, set_up_logging
 from app.parts import Parts, open_parts
+from app.server_connection import BoundedConnection
 from app.settings import Settings
-from app.web import create_app
 from app.web.account import setup_link
+from app.web.asgi import create_asgi
 
 log = logging.getLogger("plumbline.server")
 
 _GRACE_S = 20.0
-
-
-class _OneProcess(MTServer):
-    """granian with its worker as a thread of this process.  It offers that for interpreters without
-    a global lock; with one it works as well, measured as fast as its worker process
-    (docs/decisions), and writer, engine and pages can share one process."""
-
-    def _check_gil(self) -> None:
-        return
+_IDLE_CONNECTION_S = 75  # longer than most senders and proxies keep one, so that they close it
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.  Raises SettingInvalid when it cannot start."""
     set_up_logging(settings.log_level)
-    # Writer and engine hand the interpreter to each other many times per group of commits: with the
-    # usual 5 ms each of them waits for the other's turn to end.
+    # Deliveries, writer and engine hand the interpreter to each other many times per group of
+    # commits: with the usual 5 ms each of them waits for the other's turn to end.
     sys.setswitchinterval(0.001)
     _check_port(settings)
     parts = open_parts(settings)
@@ -48,26 +40,37 @@ def serve(settings: Settings) -> None:
         log.info("%s", fields(event="stopped"))
 
 
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+        super().__init__(config)
+        self._parts = parts
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _greet(self._parts)
+
+
 def _serve_web(parts: Parts) -> None:
-    app = create_app(parts)
     settings = parts.settings
-    server = _OneProcess(
-        "plumbline",
-        address=settings.host,
+    config = uvicorn.Config(
+        cast("Any", create_asgi(parts)),
+        host=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
-        workers=1,
-        blocking_threads=settings.web_threads,
-        websockets=False,
-        log_level=LogLevels.error,
-        workers_kill_timeout=5,
+        http=BoundedConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_IDLE_CONNECTION_S,
+        timeout_graceful_shutdown=5,
     )
-    server.on_startup(lambda: _greet(parts))
-
-    def load() -> Any:
-        return app
-
-    server.serve(target_loader=load, wrap_loader=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again once it has ended, and then the rest has to be stopped
+        signal.signal(number, lambda *_: None)
+    _Server(config, parts).run()
 
 
 def _greet(parts: Parts) -> None:

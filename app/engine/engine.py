@@ -17,8 +17,9 @@ from app.engine.dispatch_embedded import EmbeddedDispatcher
 from app.engine.holds import release_connection
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
+from app.engine.turns import go_ahead
 from app.log import fields
-from app.storage import progress
+from app.storage import progress, turns
 from app.storage.models import OPEN_STATES, Run
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Engine:
         self.means = means
         self.runs = Runs(means)
         self.dispatcher = EmbeddedDispatcher(self.runs.execute, means.clock, slots=means.settings.concurrency)
+        self.runs.hand_over = self.enqueue
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -64,6 +66,7 @@ class Engine:
         broken_off = self.spawn(self.dispatcher.stop(grace_s)).result(grace_s + 5)
         if broken_off:
             log.warning("%s", fields(event="runs_broken_off", number=broken_off))
+        self.spawn(break_off_the_rest()).result(10)
         self.spawn(self.means.caller.close()).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -117,7 +120,16 @@ class Engine:
             open_runs = progress.under_way(db, after="", limit=_BATCH)
         lost = [run for run in open_runs if not self.dispatcher.knows(run[0])]
         self.enqueue([RunTicket(*run, fresh=False) for run in lost])
-        return len(lost)
+        return len(lost) + self._mend_turns()
+
+    def _mend_turns(self) -> int:
+        """Nobody waits for a run that is gone."""
+        with self.means.database.read() as db:
+            if not turns.anything(db):
+                return 0
+        following = self.means.database.write(lambda db: turns.mend(db, limit=_BATCH))
+        self.runs.pass_on(following)
+        return len(following)
 
     def release_connection(self, connection_id: str) -> int:
         """A person mended it: its pause ends, and the runs that waited for it go on.  How many."""
@@ -140,10 +152,22 @@ class Engine:
             return changed.rowcount > 0
 
         cancelled = self.means.database.write(mark)
-        ctx = self.runs.active.get(run_id)
-        if ctx is not None:
-            ctx.cancelled = True
+        is_under_way = self.runs.cancel(run_id)
+        if cancelled and not is_under_way:
+            self.runs.pass_on([self.means.database.write(lambda db: turns.leave(db, run_id))])
         return cancelled
+
+    def go_ahead(self, run_id: str) -> None:
+        """A run that waits for an earlier one of the same key waits no longer."""
+        self.runs.pass_on([go_ahead(self.means.database, run_id)])
+
+
+async def break_off_the_rest() -> None:
+    """Polls, say: the next start looks again from the cursor on record, so nothing is lost."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from app.calls.client import Caller
 from app.calls.connections import ConnectionBook
@@ -52,30 +52,14 @@ class Intake:
         """Waits for the tick under way, not for polls: those run in the engine's loop."""
         self.ticks.stop()
 
-    def accept(
-        self,
-        token: str,
-        *,
-        method: str,
-        path_url: str,
-        query: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        remote_addr: str,
-        too_large: bool = False,
-    ) -> Accepted:
-        """Returns after the commit.  Raises DeliveryRefused, NotFound (no such address) or
-        Unavailable."""
-        return self.door.accept(
-            token,
-            method=method,
-            path_url=path_url,
-            query=query,
-            headers=headers,
-            body=body,
-            remote_addr=remote_addr,
-            too_large=too_large,
-        )
+    def accept(self, token: str, **request: Any) -> Accepted:
+        """`request`: see `Arriving`.  Returns after the commit.  Raises DeliveryRefused, NotFound (no
+        such address) or Unavailable."""
+        return self.door.accept(token, **request)
+
+    async def accept_soon(self, token: str, **request: Any) -> Accepted:
+        """As `accept`, in an event loop."""
+        return await self.door.accept_soon(token, **request)
 
     def forget(self, flow_id: str) -> None:
         """The flow was switched, held, published or got a new address."""

@@ -6,10 +6,14 @@ commit and shares nothing else with the execution of runs.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as WaitedTooLong
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -24,6 +28,7 @@ from app.intake.inbound import KEPT_OF_REFUSED, Accepted, Inbound, MethodRefused
 from app.intake.needs import Needs
 from app.intake.places import document_of
 from app.intake.repetition import Reading, arrivals_of
+from app.intake.turns import give_places_by
 from app.log import fields
 from app.storage import events, flows
 from app.storage.events import Arrival
@@ -33,6 +38,43 @@ log = logging.getLogger("plumbline.intake")
 
 _DISK_LOOKED_AT_S = 1.0
 _PAYLOADS_HANDED_OVER = 200
+_SMALL_BODY = 64 * 1024
+_LONGEST_WRITE_S = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Arriving:
+    """A request as it came.  `path_url`: the path alone, `/hooks/…`."""
+
+    method: str
+    path_url: str
+    query: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    remote_addr: str
+
+    def inbound(self, now: datetime) -> Inbound:
+        return Inbound(
+            new_id("dlv"),
+            now,
+            self.method.upper(),
+            self.path_url,
+            self.query,
+            self.headers,
+            self.body,
+            self.remote_addr,
+            {name.lower(): value for name, value in self.headers},
+        )
+
+
+@dataclass(slots=True)
+class Keeping:
+    """What is written for a delivery, and what its sender is answered after the commit; `then` runs
+    in the writer's thread."""
+
+    work: Rows | Callable[[Connection], Any]
+    answer: Callable[[Any], Accepted]
+    then: Callable[[], None] | None = None
 
 
 class Door:
@@ -44,40 +86,50 @@ class Door:
         self._free_until = 0.0
         self._is_low = False
 
-    def accept(
-        self,
-        token: str,
-        *,
-        method: str,
-        path_url: str,
-        query: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        remote_addr: str,
-        too_large: bool = False,
-    ) -> Accepted:
-        """`path_url`: the path alone, `/hooks/…`.  `too_large`: the body was not read to its end."""
+    def accept(self, token: str, *, too_large: bool = False, **request: Any) -> Accepted:
+        """`request`: what `Arriving` names.  `too_large`: the body was not read to its end."""
+        keeping = self._look_at(token, Arriving(**request), too_large=too_large)
+        writer = self._needs.database.writer
+        try:
+            if callable(keeping.work):
+                return keeping.answer(writer.write(keeping.work))
+            writer.write_rows(keeping.work, then=keeping.then)
+            return keeping.answer(None)
+        except WaitedTooLong as reason:
+            raise _too_slow() from reason
+
+    async def accept_soon(self, token: str, *, too_large: bool = False, **request: Any) -> Accepted:
+        """As `accept`, in an event loop.  What may take long to look at is looked at on a thread."""
+        arriving = Arriving(**request)
+        if len(arriving.body) <= _SMALL_BODY and self.addresses.remembers(token):
+            keeping = self._look_at(token, arriving, too_large=too_large)
+        else:
+            keeping = await asyncio.to_thread(self._look_at, token, arriving, too_large=too_large)
+        try:
+            async with asyncio.timeout(_LONGEST_WRITE_S):
+                kept = await self._needs.database.writer.awrite(keeping.work, then=keeping.then)
+        except TimeoutError as reason:
+            raise _too_slow() from reason
+        return keeping.answer(kept)
+
+    def _look_at(self, token: str, arriving: Arriving, *, too_large: bool) -> Keeping:
+        """What is to be written and then answered.  Raises NotFound or Unavailable."""
         address = self.addresses.find(token)
         if address is None:
             self.unknown += 1
             raise NotFound("Nothing listens at this address.")
         self._check_disk()
-        now = self._needs.clock.now()
-        inbound = Inbound(new_id("dlv"), now, method.upper(), path_url, query, headers, body, remote_addr)
-        inbound.by_name = {name.lower(): value for name, value in headers}
+        inbound = arriving.inbound(self._needs.clock.now())
         try:
-            if too_large or len(body) > self._most_bytes:
+            if too_large or len(inbound.body) > self._most_bytes:
                 raise self._too_large()
             return self._admit(address, inbound)
         except DeliveryRefused as reason:
-            self._record_refusal(address, inbound, reason, keep_body=not too_large)
-            raise
-        except WaitedTooLong as reason:
-            raise Unavailable("The database is too slow now; send this again.") from reason
+            return self._refusal(address, inbound, reason, keep_body=not too_large)
 
     # -------------------------------------------------------------------------- may it come in
 
-    def _admit(self, address: Address, inbound: Inbound) -> Accepted:
+    def _admit(self, address: Address, inbound: Inbound) -> Keeping:
         trigger = _listening(address, inbound)
         handshake = verification.check(self._needs, trigger, inbound)
         if handshake is not None:
@@ -87,8 +139,7 @@ class Door:
                 body=inbound.body[:KEPT_OF_REFUSED],
                 reason="The service asked whether somebody is here, and got its answer.",
             )
-            self._needs.database.writer.write_rows([(events.DELIVERY, row)])
-            return handshake
+            return Keeping([(events.DELIVERY, row)], lambda _: handshake)
         document = document_of(inbound)
         reading = self._reading(trigger)
         if address.facts.version_id is None:
@@ -96,6 +147,8 @@ class Door:
         if not address.facts.is_on:
             raise DeliveryRefused("This flow is switched off.", status=409)
         found = arrivals_of(reading, inbound, document)
+        if address.facts.one_by_one.value:
+            give_places_by(address.facts.one_by_one, trigger.id, found)
         as_it_came = len(found) == 1 and found[0].payload is inbound.body
         row = inbound.row(
             address.facts.flow_id,
@@ -104,8 +157,8 @@ class Door:
             reason="" if found else "It holds no record that this flow is for.",
         )
         if address.facts.is_held or any(new.dedupe_key is not None for new in found):
-            return self._write_checked(address, trigger, inbound, row, found)
-        return self._write_straight(address, trigger, inbound, row, found)
+            return self._keep_checked(address, trigger, inbound, row, found)
+        return self._keep_straight(address, trigger, inbound, row, found)
 
     def _reading(self, trigger: WebhookTrigger | ConnectorTrigger) -> Reading:
         if isinstance(trigger, WebhookTrigger):
@@ -132,27 +185,27 @@ class Door:
 
     # --------------------------------------------------------------------------------- keeping
 
-    def _write_straight(
+    def _keep_straight(
         self,
         address: Address,
         trigger: WebhookTrigger | ConnectorTrigger,
         inbound: Inbound,
         row: dict[str, object],
         found: list[Arrival],
-    ) -> Accepted:
+    ) -> Keeping:
         rows: Rows = [(events.DELIVERY, row), *self._rows(address, inbound, found, held=False)]
         tickets = _tickets(address, inbound, found)
-        self._needs.database.writer.write_rows(rows, then=lambda: self._hand_over(tickets))
-        return Accepted(_status(trigger), inbound.delivery_id, [new.event_id for new in found])
+        accepted = Accepted(_status(trigger), inbound.delivery_id, [new.event_id for new in found])
+        return Keeping(rows, lambda _: accepted, then=lambda: self._hand_over(tickets))
 
-    def _write_checked(
+    def _keep_checked(
         self,
         address: Address,
         trigger: WebhookTrigger | ConnectorTrigger,
         inbound: Inbound,
         row: dict[str, object],
         found: list[Arrival],
-    ) -> Accepted:
+    ) -> Keeping:
         """Where the transaction has to look first: is it a repetition, is the flow still held."""
         flow_id = address.facts.flow_id
 
@@ -166,13 +219,16 @@ class Door:
             events.write_all(connection, [(events.DELIVERY, row), *arrivals])
             return fresh, repeated, held
 
-        fresh, repeated, held = self._needs.database.write(work)
-        if not held:
-            self._hand_over(_tickets(address, inbound, fresh))
-        ids = [new.event_id for new in fresh] + repeated
-        if repeated and not fresh:
-            return Accepted(200, inbound.delivery_id, ids, duplicate=True, state="duplicate")
-        return Accepted(_status(trigger), inbound.delivery_id, ids)
+        def answer(kept: tuple[list[Arrival], list[str], bool]) -> Accepted:
+            fresh, repeated, held = kept
+            if not held:
+                self._hand_over(_tickets(address, inbound, fresh))
+            ids = [new.event_id for new in fresh] + repeated
+            if repeated and not fresh:
+                return Accepted(200, inbound.delivery_id, ids, duplicate=True, state="duplicate")
+            return Accepted(_status(trigger), inbound.delivery_id, ids)
+
+        return Keeping(work, answer)
 
     def _rows(self, address: Address, inbound: Inbound, found: list[Arrival], *, held: bool) -> Rows:
         return events.arrival_rows(
@@ -198,7 +254,7 @@ class Door:
         reading: Reading,
         inbound: Inbound,
         document: Document,
-    ) -> Accepted:
+    ) -> Keeping:
         """A flow that was never published shows in the builder what its sender sends."""
         found = arrivals_of(reading, inbound, document)
         sample = found[0].document if found else document.value
@@ -213,17 +269,20 @@ class Door:
             flows.set_sample(connection, address.facts.flow_id, sample)
             events.write_all(connection, [(events.DELIVERY, row)])
 
-        self._needs.database.write(work)
-        return Accepted(202, inbound.delivery_id, state="sample")
+        return Keeping(work, lambda _: Accepted(202, inbound.delivery_id, state="sample"))
 
-    def _record_refusal(
+    def _refusal(
         self, address: Address, inbound: Inbound, reason: DeliveryRefused, *, keep_body: bool
-    ) -> None:
+    ) -> Keeping:
         small = keep_body and len(inbound.body) <= self._most_bytes
         body = inbound.body[:KEPT_OF_REFUSED] if small else None
         row = inbound.row(address.facts.flow_id, outcome="refused", body=body, reason=reason.sentence)
-        self._needs.database.writer.write_rows([(events.DELIVERY, row)])
-        log.info("%s", fields(event="delivery_refused", delivery=inbound.delivery_id, status=reason.status))
+
+        def answer(_: Any) -> Accepted:
+            log.info("%s", fields(event="delivery_refused", delivery=row["id"], status=reason.status))
+            raise reason
+
+        return Keeping([(events.DELIVERY, row)], answer)
 
 
 def _listening(address: Address, inbound: Inbound) -> WebhookTrigger | ConnectorTrigger:
@@ -251,6 +310,10 @@ def _tickets(address: Address, inbound: Inbound, found: list[Arrival]) -> list[R
         RunTicket(new.run_id, flow_id, version_id, new.event_id, new.payload if few else None, delivery)
         for new in found
     ]
+
+
+def _too_slow() -> Unavailable:
+    return Unavailable("The database is too slow now; send this again.")
 
 
 def _status(trigger: WebhookTrigger | ConnectorTrigger) -> int:

@@ -12,7 +12,6 @@ from flask import Blueprint, Flask
 from app.storage.db import init_sessions
 from app.web.context import init_context
 from app.web.errors import init_errors
-from app.web.hooks import HookDoor
 from app.web.hx import init_hx
 from app.web.security import init_security
 from app.web.static_files import init_static
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def create_app(parts: Parts) -> Flask:
-    """The web application over parts that somebody else starts and stops."""
+    """The pages over parts that somebody else starts and stops; deliveries do not come here."""
     app = Flask("app", static_folder=None)
     app.extensions["plumbline"] = parts
     app.config["MAX_CONTENT_LENGTH"] = (parts.settings.max_body_mb + 1) * 1024 * 1024
@@ -38,8 +37,6 @@ def create_app(parts: Parts) -> Flask:
     init_errors(app)
     for blueprint in _blueprints():
         app.register_blueprint(blueprint)
-    most_bytes = parts.settings.max_body_mb * 1024 * 1024
-    app.wsgi_app = HookDoor(app.wsgi_app, parts.intake, most_bytes=most_bytes)  # type: ignore[method-assign]
     return app
 
 

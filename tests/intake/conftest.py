@@ -17,6 +17,7 @@ from app.calls.client import Caller
 from app.calls.connections import ConnectionBook
 from app.catalog.registry import Registry
 from app.engine.dispatch import RunTicket
+from app.engine.engine import break_off_the_rest
 from app.flows.model import FlowDefinition
 from app.intake import activation
 from app.intake.inbound import Accepted
@@ -54,6 +55,7 @@ class NotingEngine:
         pass
 
     def close(self) -> None:
+        self.spawn(break_off_the_rest()).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

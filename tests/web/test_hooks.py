@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from app.flows.model import FlowDefinition
 from app.intake import activation
 from app.parts import Parts
 from app.storage import flows
+from app.web.asgi import create_asgi
 
 Hook = Callable[..., str]
 
 
+class Sender:
+    """Asks the server's application, each time in an event loop of its own."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._asgi: Any = create_asgi(parts)
+
+    def __call__(self, method: str, path: str, **request: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._asgi)
+            async with httpx.AsyncClient(transport=transport, base_url="http://p.example") as client:
+                return await client.request(method, path, **request)
+
+        return asyncio.run(ask())
+
+    def post(self, path: str, **request: Any) -> httpx.Response:
+        return self("POST", path, **request)
+
+
 @pytest.fixture
-def sender(app: Flask) -> FlaskClient:
-    return app.test_client()
+def sender(parts: Parts) -> Sender:
+    return Sender(parts)
 
 
 @pytest.fixture
@@ -46,66 +64,88 @@ def hook(parts: Parts) -> Hook:
     return make
 
 
-def test_a_delivery_needs_no_login_and_is_answered_with_its_ids(sender: FlaskClient, hook: Hook) -> None:
+def test_a_delivery_needs_no_login_and_is_answered_with_its_ids(sender: Sender, hook: Hook) -> None:
     answer = sender.post(hook(), json={"email": "a@b.c"})
     assert answer.status_code == 202
-    document = answer.get_json()
+    document = answer.json()
     assert document["status"] == "accepted"
     assert document["delivery"].startswith("dlv_")
     assert [event[:4] for event in document["events"]] == ["evt_"]
     assert "Set-Cookie" not in answer.headers
 
 
-def test_a_repetition_is_answered_200_with_the_first_id(sender: FlaskClient, hook: Hook) -> None:
+def test_a_repetition_is_answered_200_with_the_first_id(sender: Sender, hook: Hook) -> None:
     path, headers = hook(), {"Idempotency-Key": "k1"}
     first = sender.post(path, json={}, headers=headers)
     second = sender.post(path, json={}, headers=headers)
-    assert (second.status_code, second.get_json()["status"]) == (200, "duplicate")
-    assert second.get_json()["events"] == first.get_json()["events"]
+    assert (second.status_code, second.json()["status"]) == (200, "duplicate")
+    assert second.json()["events"] == first.json()["events"]
 
 
-def error_of(answer: TestResponse) -> tuple[int, str]:
-    assert answer.content_type == "application/json"
-    return answer.status_code, answer.get_json()["error"]
+def error_of(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["Content-Type"] == "application/json"
+    return answer.status_code, answer.json()["error"]
 
 
-def test_refusals_are_a_status_and_a_sentence(sender: FlaskClient, hook: Hook) -> None:
+def test_refusals_are_a_status_and_a_sentence(sender: Sender, hook: Hook) -> None:
     path = hook()
     assert error_of(sender.post("/hooks/no-such-address-at-all", json={})) == (
         404,
         "Nothing listens at this address.",
     )
-    assert error_of(sender.get(path))[0] == 405
-    assert sender.get(path).headers["Allow"] == "POST"
-    assert error_of(sender.delete(path))[0] == 405
-    status, sentence = error_of(sender.post(path, data=b"{nope", content_type="application/json"))
+    assert error_of(sender("GET", path))[0] == 405
+    assert sender("GET", path).headers["Allow"] == "POST"
+    assert error_of(sender("DELETE", path))[0] == 405
+    status, sentence = error_of(
+        sender.post(path, content=b"{nope", headers={"Content-Type": "application/json"})
+    )
     assert status == 400
     assert sentence.startswith("The body is not valid JSON")
 
 
 @pytest.mark.parametrize("method", ["HEAD", "PATCH", "TRACE", "PROPFIND"])
-def test_strange_methods_are_refused_too(sender: FlaskClient, hook: Hook, method: str) -> None:
-    assert sender.open(hook(), method=method).status_code == 405
+def test_strange_methods_are_refused_too(sender: Sender, hook: Hook, method: str) -> None:
+    assert sender(method, hook()).status_code == 405
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(
-    sender: FlaskClient, hook: Hook, parts: Parts
+    sender: Sender, hook: Hook, parts: Parts
 ) -> None:
     path = hook()
     most = parts.settings.max_body_mb * 1024 * 1024
-    assert error_of(sender.post(path, data=b"x" * (most + 1))) == (413, "The body is larger than 10 MB.")
-    claimed = sender.post(path, data=b"{}", environ_overrides={"CONTENT_LENGTH": str(10**12)})
+    assert error_of(sender.post(path, content=b"x" * (most + 1))) == (413, "The body is larger than 10 MB.")
+    claimed = sender.post(path, content=b"{}", headers={"Content-Length": str(10**12)})
     assert error_of(claimed)[0] == 413
 
 
-def test_a_body_that_was_cut_off_is_refused(sender: FlaskClient, hook: Hook) -> None:
-    answer = sender.post(hook(), data=b'{"email"', environ_overrides={"CONTENT_LENGTH": "100"})
+def test_a_body_that_was_cut_off_is_refused(sender: Sender, hook: Hook) -> None:
+    answer = sender.post(hook(), content=b'{"email"', headers={"Content-Length": "100"})
     assert error_of(answer) == (400, "The body was cut off on its way.")
 
 
-def test_a_form_on_any_page_may_post(sender: FlaskClient, hook: Hook) -> None:
+def test_a_body_whose_length_is_not_said_is_read_to_its_end(sender: Sender, hook: Hook, parts: Parts) -> None:
+    async def pieces(number: int) -> AsyncIterator[bytes]:
+        yield b'{"email": "'
+        for _ in range(number):
+            yield b"a" * 64 * 1024
+        yield b'"}'
+
     path = hook()
-    preflight = sender.options(path, headers={"Origin": "https://blog.example"})
+    assert (
+        sender.post(path, content=pieces(3), headers={"Content-Type": "application/json"}).status_code == 202
+    )
+    assert error_of(sender.post(path, content=pieces(200)))[0] == 413
+
+
+def test_pages_are_served_behind_the_same_door(sender: Sender) -> None:
+    answer = sender("GET", "/login")
+    assert answer.status_code in (200, 302, 303)
+    assert "Content-Security-Policy" in answer.headers
+
+
+def test_a_form_on_any_page_may_post(sender: Sender, hook: Hook) -> None:
+    path = hook()
+    preflight = sender("OPTIONS", path, headers={"Origin": "https://blog.example"})
     assert preflight.status_code == 204
     assert preflight.headers["Access-Control-Allow-Origin"] == "*"
     answer = sender.post(path, data={"email": "a@b.c"}, headers={"Origin": "https://blog.example"})
@@ -113,7 +153,7 @@ def test_a_form_on_any_page_may_post(sender: FlaskClient, hook: Hook) -> None:
 
 
 def test_when_nothing_can_be_accepted_senders_are_told_when_to_come_again(
-    sender: FlaskClient, hook: Hook, parts: Parts
+    sender: Sender, hook: Hook, parts: Parts
 ) -> None:
     path = hook()
     parts.database.writer.close()
@@ -123,7 +163,7 @@ def test_when_nothing_can_be_accepted_senders_are_told_when_to_come_again(
 
 
 def test_a_mistake_of_ours_asks_the_sender_to_come_again(
-    sender: FlaskClient, hook: Hook, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    sender: Sender, hook: Hook, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = hook()
     monkeypatch.setattr(parts.intake.door, "_admit", lambda *_: 1 / 0)
