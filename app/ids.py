@@ -6,7 +6,8 @@ look-alikes.  Within one process ids rise strictly, so that inserts append and p
 
 from __future__ import annotations
 
-import secrets
+import os
+import random
 import threading
 import time
 
@@ -16,15 +17,17 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 _lock = threading.Lock()
 _last = 0
+# Ids are no secrets, and a system call for each costs more than the rest of it.
+_random = random.Random(os.urandom(32))  # noqa: S311
 
 
 def new_id(prefix: str) -> str:
     """A fresh id such as `run_0mj3kq…`; larger than every id this process made before."""
     global _last
-    value = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
     with _lock:
+        value = (time.time_ns() // 1_000_000) << _RANDOM_BITS | _random.getrandbits(_RANDOM_BITS)
         if value <= _last:
-            value = _last + 1 + secrets.randbits(16)
+            value = _last + 1 + _random.getrandbits(16)
         _last = value
     return f"{prefix}_{_encode(value)}"
 
@@ -35,4 +38,4 @@ def id_floor(prefix: str, timestamp_ms: int) -> str:
 
 
 def _encode(value: int) -> str:
-    return "".join(_PAIRS[(value >> shift) & 1023] for shift in range(90, -1, -10))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(90, -1, -10)])
