@@ -51,6 +51,8 @@ class RunContext:
         calls: int = 0,
         findings: int = 0,
         started_at: datetime | None = None,
+        crashes: int = 0,
+        position: str | None = None,
     ) -> None:
         self.means = means
         self.run_id = run_id
@@ -60,6 +62,8 @@ class RunContext:
         self.calls = calls
         self.findings = findings
         self.cancelled = False
+        self.crashes = crashes
+        self._position = position
         self._started_at = started_at
         self._began = False
         self._own: set[str] = set()  # steps begun since this process took the run up
@@ -68,6 +72,10 @@ class RunContext:
 
     def now(self) -> datetime:
         return self.means.clock.now()
+
+    @property
+    def is_one_by_one(self) -> bool:
+        return bool(self.version.definition.one_by_one.value)
 
     # ------------------------------------------------------------------------------ committing
 
@@ -119,6 +127,10 @@ class RunContext:
                 position=position,
             )
             self._rows.append((progress.RUN_BEGIN, row))
+
+    async def mark_under_way(self) -> None:
+        self.begin_run(self._position or "")
+        await self.commit()
 
     def begin_step(self, key: str, *, attempt: int = 1, output: Any = None) -> None:
         """`output`: what a container decided (the paths taken), to be kept over a stop."""

@@ -19,6 +19,7 @@ class RunTicket:
     payload: bytes | None = None
     delivery: dict[str, Any] | None = None
     fresh: bool = True  # just accepted: nothing of it can have happened yet
+    after_stop: bool = False  # left open by a process that ended: this run may be why
 
 
 class Dispatcher(Protocol):

@@ -51,6 +51,7 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
     waited = await _wait_for_budget(ctx, outgoing, request)
     ctx.check_cancelled(outgoing.key)
     await _put_on_record(ctx, outgoing, request, attempt)
+    _stop_if_cancelled(ctx, outgoing)
     if via is not None:
         outcome = await via(request)
     else:
@@ -62,6 +63,15 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
         raise AssertionError("a call has an answer or a failure")
     await _judge(ctx, outgoing, request, outcome.failure, attempt)
     raise AssertionError("judging a failure always raises")
+
+
+def _stop_if_cancelled(ctx: RunContext, outgoing: Outgoing) -> None:
+    """Cancelled while the start was put on record: nothing went out."""
+    if ctx.cancelled:
+        ctx.end_step(
+            outgoing.key, "skipped", mapped=outgoing.mapped, sentence="Cancelled before it was sent."
+        )
+    ctx.check_cancelled(outgoing.key)
 
 
 def _is_fine(answer: Answer, failure: CallFailed | None, outgoing: Outgoing) -> bool:

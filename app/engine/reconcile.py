@@ -24,7 +24,7 @@ def take_up_after_start(database: Database, dispatcher: Dispatcher) -> int:
             runs = progress.under_way(db, after=last, limit=_BATCH)
         if not runs:
             break
-        dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
+        dispatcher.enqueue([RunTicket(*run, fresh=False, after_stop=True) for run in runs])
         taken, last = taken + len(runs), runs[-1][0]
     if taken:
         log.info("%s", fields(event="runs_taken_up", number=taken, under_way=crashed))

@@ -6,14 +6,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+import orjson
 from sqlalchemy import Connection, insert, literal, select, update
 
 from app.clock import Clock
 from app.engine.dispatch import Dispatcher, RunTicket
+from app.engine.turns import key_of
 from app.errors import FlowInvalid, NotFound
+from app.flows.model import read_mapping
 from app.ids import new_id
+from app.storage import progress, turns
 from app.storage.db import Database
-from app.storage.models import OPEN_STATES, Flow, Run, StepRecord
+from app.storage.models import OPEN_STATES, Flow, FlowVersion, Run, StepRecord
 
 _KEPT_COLUMNS = [one.name for one in StepRecord.__table__.columns if one.name != "run_id"]
 
@@ -39,6 +43,7 @@ def replay(
         db.execute(insert(Run), _new_run(ticket, old, now))
         if mode == "failed":
             _take_over_steps(db, old.id, ticket.run_id)
+        _stand_in_line(db, ticket)
         return ticket
 
     ticket = database.write(queue_new)
@@ -78,6 +83,18 @@ def _new_run(ticket: RunTicket, old: Any, now: datetime) -> dict[str, Any]:
         "replay_of": old.id,
         "sentence": "",
     }
+
+
+def _stand_in_line(db: Connection, ticket: RunTicket) -> None:
+    """Behind the runs of the same key that are open, where the flow takes those one at a time."""
+    definition = db.scalar(select(FlowVersion.definition).where(FlowVersion.id == ticket.version_id)) or {}
+    one_by_one = read_mapping(definition.get("one_by_one", ""))
+    if not one_by_one.value:
+        return
+    document = orjson.loads(progress.event_payload(db, ticket.event_id))
+    key = key_of(one_by_one, definition["trigger"].get("id", "trigger"), document)
+    if key is not None:
+        turns.TURN.execute(db, [turns.turn_row(ticket.run_id, ticket.flow_id, key)])
 
 
 def _take_over_steps(db: Connection, old_run: str, new_run: str) -> None:

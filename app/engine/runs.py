@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,27 +16,34 @@ from app.engine.context import Means, RunContext
 from app.engine.dispatch import RunTicket
 from app.engine.interpret import run_steps
 from app.engine.signals import BranchEnds, RunEnds, RunWaits
+from app.engine.turns import is_first, lie_down
 from app.engine.versions import Version, VersionBook
 from app.errors import AppError
 from app.log import fields
-from app.storage import progress
+from app.storage import progress, turns
 from app.storage.events import delivery_scope
-from app.storage.progress import RunFacts
+from app.storage.progress import OpenRun, RunFacts
 
 T = TypeVar("T")
 log = logging.getLogger("plumbline.engine")
 
 _MOST_CRASHES = 3
+_MOST_CANCELLED = 10_000
+_SUSPECT = 2  # after so many crashes a run is performed with no other suspect beside it
 
 
 class Runs:
-    """Executes tickets; `active` holds the runs under way in this process."""
+    """Executes tickets; `active` holds the runs under way in this process.  `hand_over`: takes the
+    tickets of runs whose turn came because another one ended."""
 
     def __init__(self, means: Means) -> None:
         self.means = means
         self.versions = VersionBook(means.database)
         self.active: dict[str, RunContext | None] = {}
+        self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-read")
+        self._one_suspect = asyncio.Lock()
+        self._cancelled: OrderedDict[str, None] = OrderedDict()  # perhaps in line here, not to be performed
 
     def close(self) -> None:
         self._readers.shutdown(wait=False)
@@ -45,9 +53,13 @@ class Runs:
         self.active[ticket.run_id] = None
         try:
             ctx = await self._take_up(ticket)
-            if ctx is None:
+            if ctx is None or (ctx.is_one_by_one and not await self._is_its_turn(ctx)):
+                return None
+            if ticket.run_id in self._cancelled:
                 return None
             self.active[ticket.run_id] = ctx
+            if ticket.after_stop:
+                return await self._perform_after_stop(ctx)
             return await self._perform(ctx)
         except asyncio.CancelledError:
             raise
@@ -56,6 +68,19 @@ class Runs:
             raise
         finally:
             self.active.pop(ticket.run_id, None)
+            self._cancelled.pop(ticket.run_id, None)
+
+    def cancel(self, run_id: str) -> bool:
+        """What this process has of it, in line or under way, makes no further call.  True = it is under
+        way, and will itself leave the line of its key."""
+        ctx = self.active.get(run_id)
+        if ctx is not None:
+            ctx.cancelled = True
+            return True
+        self._cancelled[run_id] = None
+        while len(self._cancelled) > _MOST_CANCELLED:
+            self._cancelled.popitem(last=False)
+        return False
 
     # ------------------------------------------------------------------------------ taking up
 
@@ -90,6 +115,8 @@ class Runs:
                 calls=progress.count_calls(db, facts.id),
                 findings=facts.findings,
                 started_at=facts.started_at,
+                crashes=facts.crashes,
+                position=facts.position,
             )
         return self._unless_poison(ctx, facts)
 
@@ -102,6 +129,8 @@ class Runs:
         )
         ctx.end(RunEnds("dead", sentence, step_key=facts.position, error_kind="unavailable"))
         self.means.database.writer.write_rows(ctx.take_rows())
+        if ctx.is_one_by_one:
+            self.pass_on([self.means.database.write(lambda db: turns.leave(db, ctx.run_id))])
         return None
 
     async def _read(self, work: Callable[[], T]) -> T:
@@ -109,8 +138,44 @@ class Runs:
 
     # ------------------------------------------------------------------------------ performing
 
+    async def _is_its_turn(self, ctx: RunContext) -> bool:
+        """Where a flow takes records of one key one at a time: else the run lies down as a row."""
+        database = self.means.database
+
+        def look() -> bool:
+            with database.read() as db:
+                return is_first(db, ctx.run_id)
+
+        if await self._read(look):
+            return True
+        return not await database.writer.awrite(lambda db: lie_down(db, ctx.run_id), patient=True)
+
+    def pass_on(self, following: Sequence[OpenRun | None]) -> None:
+        self.hand_over([RunTicket(*run, fresh=False) for run in following if run is not None])
+
+    async def _perform_after_stop(self, ctx: RunContext) -> datetime | None:
+        """It may be why the server ended.  So it is on disk as under way before anything is done, and
+        counts if it happens again; one that is suspected is performed apart from the others, so that
+        those do not count with it."""
+        if ctx.crashes < _SUSPECT:
+            await ctx.mark_under_way()
+            return await self._perform(ctx)
+        async with self._one_suspect:
+            await ctx.mark_under_way()
+            return await self._perform(ctx)
+
     async def _perform(self, ctx: RunContext) -> datetime | None:
-        wake_at = None
+        try:
+            waits = await self._perform_steps(ctx)
+        finally:
+            await ctx.commit()
+        if (waits is None or ctx.cancelled) and ctx.is_one_by_one:
+            leave = self.means.database.writer.awrite(lambda db: turns.leave(db, ctx.run_id), patient=True)
+            self.pass_on([await leave])
+        return waits.wake_at if waits is not None else None
+
+    async def _perform_steps(self, ctx: RunContext) -> RunWaits | None:
+        """None = the run has ended."""
         try:
             await run_steps(ctx, ctx.version.definition.steps, ctx.scope)
             ctx.end(RunEnds("succeeded"))
@@ -119,16 +184,15 @@ class Runs:
         except RunEnds as ends:
             ctx.end(ends)
         except RunWaits as waits:
-            wake_at = waits.wake_at
             ctx.wait(waits)
+            return waits
         except AppError as reason:
             ctx.end(RunEnds("dead", reason.sentence, error_kind=reason.kind))
         except Exception as reason:
             log.exception("%s", fields(event="step_broke", run=ctx.run_id))
             sentence = f"Plumbline itself made a mistake ({type(reason).__name__}). Nothing more was sent."
             ctx.end(RunEnds("dead", sentence, error_kind="unavailable"))
-        await ctx.commit()
-        return wake_at
+        return None
 
 
 def _scope(version: Version, run_id: str, payload: bytes, started_at: datetime) -> dict[str, Any]:

@@ -40,6 +40,11 @@ def _mapping(value: Any) -> Any:
 MappingField = Annotated[Mapping, BeforeValidator(_mapping)]
 
 
+def read_mapping(value: Any) -> Mapping:
+    """A mapping as it stands in a flow file or a stored version."""
+    return Mapping.model_validate(_mapping(value))
+
+
 class NamedMapping(Model):
     """One row of a list: a query parameter, a header, a body field, a variable."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from app.engine.dispatch import RunTicket
 from app.flows.model import ScheduleTrigger
 from app.intake import schedule
+from app.intake.turns import give_places_by
 from app.storage import events, polls, triggers
 from app.storage.triggers import DueTrigger
 
@@ -49,6 +50,8 @@ def write_fire(connection: Connection, due: DueTrigger, fire: Fire, now: datetim
     document = schedule.payload(fire.moment, due.time_zone)
     label = f"{document['weekday'][:3]} {document['local_date']} {document['local_time']}"
     new = events.arrival(document, orjson.dumps(document), label, fire.key)
+    if due.one_by_one.value:
+        give_places_by(due.one_by_one, due.trigger.get("id", "trigger"), [new])
     fresh, _ = events.take_keys(connection, due.flow_id, [new], now=now)
     held = events.is_held(connection, due.flow_id)
     rows = events.arrival_rows(

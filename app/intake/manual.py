@@ -11,6 +11,7 @@ from app.engine.dispatch import RunTicket
 from app.errors import FlowInvalid
 from app.intake.labels import label_of
 from app.intake.needs import Needs
+from app.intake.turns import give_places
 from app.storage import events, flows
 
 
@@ -23,8 +24,9 @@ def start_run(
     document = _document(payload)
 
     def work(connection: Connection) -> tuple[events.Arrival, str, bool]:
-        version_id = flows.get_flow(connection, flow_id).live_version_id
-        if version_id is None:
+        flows.get_flow(connection, flow_id)  # or there is no such flow
+        live = flows.live_version(connection, flow_id)
+        if live is None:
             raise FlowInvalid(
                 "This flow was never published, so there is nothing to run.",
                 remedy="Publish it first.",
@@ -32,17 +34,18 @@ def start_run(
             )
         held = events.is_held(connection, flow_id)
         new = events.arrival(payload, document, label_of(payload))
+        give_places(live.definition, [new])
         rows = events.arrival_rows(
             [new],
             flow_id=flow_id,
-            version_id=version_id,
+            version_id=live.id,
             delivery_id=None,
             source=source,
             now=now,
             held=held,
         )
         events.write_all(connection, rows)
-        return new, version_id, held
+        return new, live.id, held
 
     new, version_id, held = parts.database.write(work)
     if not held:

@@ -23,6 +23,7 @@ from app.intake.labels import label_of
 from app.intake.needs import Needs
 from app.intake.poll_source import Look, RequestSource, Source, look_back
 from app.intake.records import oldest_first
+from app.intake.turns import give_places
 from app.log import fields
 from app.storage import events, flows, polls, triggers
 from app.storage.flows import VersionRow
@@ -175,6 +176,7 @@ def _write(
         return Looked(poll_id, "succeeded", found, 0, seeded, sentence), []
     fresh = events.take_new(connection, flow_id, arrivals, now=now)
     events.tidy_keys(connection, flow_id, keys, now=now)
+    give_places(before.version.definition, fresh)
     held = events.is_held(connection, flow_id)
     rows = events.arrival_rows(
         fresh,

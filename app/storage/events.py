@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, text, update
 from app.ids import new_id
 from app.storage.executor import Executor
 from app.storage.models import Delivery, Event, Flow, Run
+from app.storage.turns import TURN, turn_row
 from app.storage.types import to_ms
 from app.storage.writer import Row, Rows, Statement
 
@@ -51,6 +52,7 @@ class Arrival:
     payload: bytes  # the document as JSON
     label: str
     dedupe_key: str | None = None
+    turn: str | None = None  # the line it stands in, where its flow takes records one at a time
 
 
 def arrival(document: Any, payload: bytes, label: str, dedupe_key: str | None = None) -> Arrival:
@@ -112,6 +114,8 @@ def arrival_rows(
     for new in arrivals:
         rows.append((EVENT, _event(new, flow_id, delivery_id, source, now)))
         rows.append((RUN, _run(new, flow_id, version_id, source, now, held)))
+        if new.turn is not None:
+            rows.append((TURN, turn_row(new.run_id, flow_id, new.turn)))
     return rows
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from app.flows.model import Mapping, read_mapping
 from app.ids import new_id
 from app.storage.executor import Executor
 from app.storage.models import Flow, FlowVersion, Hook
@@ -31,6 +32,7 @@ class HookFacts:
     is_held: bool
     version_id: str | None
     trigger: dict[str, Any]
+    one_by_one: Mapping
 
 
 def digest(token: str) -> bytes:
@@ -67,6 +69,7 @@ def find_hook(db: Executor, token_digest: bytes) -> HookFacts | None:
         is_held=row.is_held,
         version_id=row.live_version_id,
         trigger=definition["trigger"],
+        one_by_one=read_mapping(definition.get("one_by_one", "")),
     )
 
 

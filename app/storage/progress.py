@@ -208,8 +208,11 @@ def waiting_for_flow(db: Executor, flow_id: str, *, limit: int) -> list[OpenRun]
 
 
 def count_crash(connection: Connection) -> int:
-    """After a start: every run that was under way has lived through one more stop.  How many."""
-    changed = connection.execute(update(Run).where(Run.state == "running").values(crashes=Run.crashes + 1))
+    """After a start: every run that was under way has lived through one more stop.  How many.  They
+    are queued again: only what is begun anew counts at the next stop."""
+    changed = connection.execute(
+        update(Run).where(Run.state == "running").values(state="queued", crashes=Run.crashes + 1)
+    )
     return changed.rowcount
 
 

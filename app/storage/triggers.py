@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
+from app.flows.model import Mapping
 from app.storage.executor import Executor
 from app.storage.models import Flow, FlowVersion, Trigger
 
@@ -40,6 +41,7 @@ class DueTrigger:
     version_id: str
     time_zone: str
     trigger: dict[str, Any]
+    one_by_one: Mapping
 
 
 def get_trigger(db: Executor, flow_id: str) -> TriggerRow | None:
@@ -102,7 +104,14 @@ def due(db: Executor, now: datetime, *, limit: int) -> list[DueTrigger]:
         values = dict(row._mapping)
         definition = values.pop("definition")
         zone = definition.get("time_zone", "UTC")
-        found.append(DueTrigger(**values, time_zone=zone, trigger=definition["trigger"]))
+        found.append(
+            DueTrigger(
+                **values,
+                time_zone=zone,
+                trigger=definition["trigger"],
+                one_by_one=definition.get("one_by_one", ""),
+            )
+        )
     return found
 
 

@@ -161,29 +161,3 @@ def test_no_secret_of_a_connection_reaches_the_database(world: World) -> None:
     file = world.parts.settings.data_dir
     kept = b"".join(path.read_bytes() for path in file.glob("plumbline.db*"))
     assert b"s3cr3t-token-value" not in kept
-
-
-def test_a_run_that_brings_the_server_down_three_times_is_given_up(world: World) -> None:
-    from app.storage import progress
-
-    ticket = _stop_in_mid_call(world, http("s1", "/x", repeat="safe"))
-    for _ in range(3):
-        world.parts.database.write(progress.count_crash)
-    world.again(ticket)
-    run = world.state(ticket)
-    assert (run.state, world.service.requests) == ("dead", [])
-    assert "3 times" in run.sentence
-
-
-def test_a_cancelled_run_makes_no_further_call(world: World) -> None:
-    ticket = world.event(world.live(http("s1", "/one"), http("s2", "/two")), {"email": "a@example.com"})
-
-    def cancel(_got: Received) -> dict[str, bool]:
-        world.parts.engine.runs.active[ticket.run_id].cancelled = True  # type: ignore[union-attr]
-        return {}
-
-    world.service.answers("POST", "/one", cancel)
-    world.perform(ticket)
-    assert [request.path for request in world.service.requests] == ["/one"]
-    assert world.state(ticket).state == "cancelled"
-    assert world.steps(ticket)["s1"].state == "succeeded", "what was done stays on record"

@@ -1,0 +1,64 @@
+"""One at a time: runs of a flow whose key has the same value are performed in the order they came."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.errors import FlowInvalid, MappingFailed
+from app.flows.mapping import MISSING, fill
+from app.flows.model import Mapping
+from app.flows.values import as_text
+from app.storage import turns
+from app.storage.db import Database
+from app.storage.executor import Executor
+from app.storage.progress import OpenRun
+
+_LONGEST = 120
+
+
+def key_of(one_by_one: Mapping, trigger_id: str, document: Any) -> str | None:
+    """What tells the lines of a flow apart, capitals aside; None = this event stands in no line."""
+    if not one_by_one.value:
+        return None
+    try:
+        value = fill("One at a time", one_by_one, {"trigger": document, trigger_id: document}, [])
+    except MappingFailed:
+        return None
+    text = "" if value is MISSING else as_text(value).strip().casefold()
+    if not text:
+        return None
+    printable = len(text) <= _LONGEST and text.isprintable()
+    return text if printable else "sha256:" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def is_first(db: Executor, run_id: str) -> bool:
+    place = turns.place_of(db, run_id)
+    return place is None or place.first == run_id
+
+
+def lie_down(connection: Connection, run_id: str) -> bool:
+    """False = its turn has come."""
+    place = turns.place_of(connection, run_id)
+    if place is None:
+        return False
+    sentence = (
+        f"Waits for an earlier run for “{place.key}”: this flow takes them one at a time, "
+        "in the order they came. It goes on by itself when that run has ended."
+    )
+    return turns.wait_behind(connection, run_id, sentence)
+
+
+def go_ahead(database: Database, run_id: str) -> OpenRun:
+    """A person does not want this run to wait for the ones before it: it leaves the line.  Raises
+    FlowInvalid when it does not wait any more."""
+
+    def work(connection: Connection) -> OpenRun:
+        run = turns.step_out(connection, run_id)
+        if run is None:
+            raise FlowInvalid("This run no longer waits for another one.")
+        return run
+
+    return database.write(work)
