@@ -25,7 +25,10 @@ CHROMIUM_FLAGS = [
 
 
 # Taken out of the environment, where the product would refuse them as settings it does not know.
-GIVEN = {name: os.environ.pop(f"PLUMBLINE_{name}", "") for name in ("REQUIRE_ALL", "CHROMIUM", "KILL_ROUNDS")}
+GIVEN = {
+    name: os.environ.pop(f"PLUMBLINE_{name}", "")
+    for name in ("REQUIRE_ALL", "CHROMIUM", "KILL_ROUNDS", "LONG")
+}
 
 
 def missing(what: str) -> NoReturn:

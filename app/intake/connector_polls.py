@@ -21,6 +21,7 @@ from app.intake.needs import Needs
 from app.intake.poll_source import Look, ready_connection, wait_turn
 from app.intake.records import records_in
 
+_MOST_PAGES = 1000
 _BEGINNING: dict[str, Any] = {"datetime": "1970-01-01T00:00:00Z", "number": 0, "string": None}
 
 
@@ -64,10 +65,13 @@ class ConnectorSource:
             }
             return request_of(plan(self._connector, self._poll.request, scope=scope), connection)
 
+        # More pages than the connector thinks usual are read while they bring anything: where the
+        # newest comes first, the oldest would else be passed over for ever.
+        usual = self._poll.paginate
         read = pages(
             self._needs.caller,
             build,
-            self._poll.paginate,
+            usual and usual.model_copy(update={"max_pages": _MOST_PAGES}),
             count=lambda document: len(self._records(document)),
             rules=self._poll.request.errors + self._connector.errors,
             success=self._poll.success or self._connector.success,
@@ -77,7 +81,12 @@ class ConnectorSource:
             look.calls.append(page.outcome.row)
             if page.failure is not None:
                 raise page.failure
+            before = len(look.records)
             yield self._records(page.document)
+            if usual is not None and page.number >= usual.max_pages and len(look.records) == before:
+                return
+            if page.number == _MOST_PAGES:
+                raise _too_many_pages()
 
     def _records(self, document: Any) -> list[Any]:
         return records_in(document, self._poll.items)
@@ -100,6 +109,14 @@ class ConnectorSource:
                 remedy="Mend the trigger's input.",
             )
         return ready_input(self._poll, values)
+
+
+def _too_many_pages() -> CallFailed:
+    return CallFailed(
+        "invalid_payload",
+        f"One look found more than {_MOST_PAGES} pages of records; nothing of it was taken.",
+        remedy="Narrow the trigger's input, or ask whoever keeps this connector for larger pages.",
+    )
 
 
 def _find(needs: Needs, trigger: ConnectorTrigger) -> tuple[Connector, ServicePoll]:
