@@ -1,7 +1,8 @@
 """Statements compiled once, for rows that are written by the thousand.
 
 SQLAlchemy writes the SQL and converts the values; what is left out is the work it does anew for each
-execution, which cost more than the database itself.
+execution, which cost more than the database itself.  On SQLite many rows are sent as one statement: each
+statement lets go of the interpreter and has to wait for it again, among threads that all want it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = dict[str, Any]
 _Convert = Callable[[Any], Any] | None
+
+_AT_ONCE = (64, 16, 4)  # few sizes, for each is a statement of its own that SQLite keeps prepared
 
 
 class Statement:
@@ -54,6 +57,11 @@ class _Compiled:
             (name, self._convert(compiled, name, dialect)) for name in (self._positions or compiled.binds)
         ]
         self._defaults = _defaults(compiled)
+        self._together: dict[int, str] = {}
+        if dialect.name == "sqlite":
+            self._together = {size: _for_many(self._text, size) for size in _AT_ONCE}
+        # rows of an update are told apart by what their condition compares
+        self._keys = [] if compiled.isinsert else [name for name in names if name.startswith("of_")]
 
     @staticmethod
     def _convert(compiled: SQLCompiler, name: str, dialect: Dialect) -> _Convert:
@@ -63,10 +71,28 @@ class _Compiled:
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
         if self._defaults:
             rows = [{**self._defaults, **row} for row in rows]
-        if self._positions is not None:
-            connection.exec_driver_sql(self._text, [self._tuple(row) for row in rows])
-        else:
+        if self._positions is None:
             connection.exec_driver_sql(self._text, [self._named(row) for row in rows])
+        elif self._together and len(rows) >= _AT_ONCE[-1] and self._all_differ(rows):
+            self._execute_together(connection, [self._tuple(row) for row in rows])
+        else:
+            connection.exec_driver_sql(self._text, [self._tuple(row) for row in rows])
+
+    def _execute_together(self, connection: Connection, values: list[tuple[Any, ...]]) -> None:
+        start = 0
+        for size in _AT_ONCE:
+            while len(values) - start >= size:
+                flat = tuple([value for one in values[start : start + size] for value in one])
+                connection.exec_driver_sql(self._together[size], flat)
+                start += size
+        if start < len(values):
+            connection.exec_driver_sql(self._text, values[start:])
+
+    def _all_differ(self, rows: Sequence[Row]) -> bool:
+        """Of two values for one row, a joint update would take either; one after the other, the last."""
+        if not self._keys:
+            return True
+        return len({tuple([row[name] for name in self._keys]) for row in rows}) == len(rows)
 
     def _tuple(self, row: Row) -> tuple[Any, ...]:
         return tuple(
@@ -77,6 +103,20 @@ class _Compiled:
         return {
             name: row[name] if convert is None else convert(row[name]) for name, convert in self._converts
         }
+
+
+def _for_many(text: str, size: int) -> str:
+    """`INSERT … VALUES (?, ?)` for more rows at once, or `UPDATE … SET a=? WHERE b = ?` as one that
+    takes its values from a list of rows."""
+    if text.startswith("INSERT"):
+        head, _, row = text.rpartition(" VALUES ")
+        return f"{head} VALUES {', '.join([row] * size)}"
+    count = text.count("?")
+    pieces = text.split("?")
+    named = "".join(f"{piece}given.column{number}" for number, piece in enumerate(pieces[:-1], 1)) + pieces[-1]
+    head, _, condition = named.partition(" WHERE ")
+    row = f"({', '.join('?' * count)})"
+    return f"{head} FROM (VALUES {', '.join([row] * size)}) AS given WHERE {condition}"
 
 
 def _defaults(compiled: SQLCompiler) -> Row:
