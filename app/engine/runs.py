@@ -22,7 +22,7 @@ from app.errors import AppError
 from app.log import fields
 from app.storage import progress, turns
 from app.storage.events import delivery_scope
-from app.storage.progress import OpenRun, RunFacts
+from app.storage.progress import OpenRun, RunFacts, StepFacts
 
 T = TypeVar("T")
 log = logging.getLogger("plumbline.engine")
@@ -135,6 +135,10 @@ class Runs:
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        for key in [key for key, record in ctx.records.items() if _is_call_under_way(record)]:
+            ctx.end_step(
+                key, "unknown", sentence="Plumbline stopped while this was sent: it may have arrived."
+            )
 
     # ------------------------------------------------------------------------------ performing
 
@@ -205,6 +209,11 @@ def _scope(version: Version, run_id: str, payload: bytes, started_at: datetime) 
     }
     data = orjson.loads(payload)
     return {
+def _is_call_under_way(record: StepFacts) -> bool:
+    """What paths and loops decided is kept with their beginning; a call has nothing yet."""
+    return record.state == "started" and record.output is None
+
+
         "trigger": data,
         definition.trigger.id: data,
         "run": run,
