@@ -59,6 +59,10 @@ class Product:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def command(self, *arguments: str, expect: int = 0, **settings: str) -> str:
         """What `plumbline …` prints, run on this product's data; with `expect`, what it complains of."""
         other = {f"PLUMBLINE_{name.upper()}": value for name, value in settings.items()}

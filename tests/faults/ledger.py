@@ -15,6 +15,9 @@ from tests.faults.flows import body_of, places_of
 from tests.faults.target import Target
 from tests.product import Product
 
+# The last call of a run that was given up is on record as a step of which nobody knows the outcome.
+_GIVEN_UP = """SELECT s.run_id || ':' || s.step_key FROM steps s JOIN runs r ON r.id = s.run_id
+               WHERE s.state = 'unknown' AND r.state = 'dead'"""
 OPEN = "('queued','running','waiting')"
 
 
@@ -88,6 +91,8 @@ def history_against(product: Product, target: Target) -> dict[str, tuple[int, in
     for key, status in rows(product, "SELECT idempotency_key, status FROM calls"):
         recorded[str(key)] += 1
         answered[str(key)] += status is not None
+    for (key,) in rows(product, _GIVEN_UP):
+        recorded[str(key)] += 1
     seen = {key: target.got[place] for place, keys in target.keys.items() for key in keys}
     facts = {key: (answered[key], seen.get(key, 0), recorded[key]) for key in recorded.keys() | seen.keys()}
     return {key: fact for key, fact in facts.items() if not fact[0] <= fact[1] <= fact[2]}
