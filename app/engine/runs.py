@@ -127,6 +127,10 @@ class Runs:
             f"Plumbline stopped {facts.crashes} times while this run was under way, "
             "so it is not tried again by itself."
         )
+        for key in [key for key, record in ctx.records.items() if _is_call_under_way(record)]:
+            ctx.end_step(
+                key, "unknown", sentence="Plumbline stopped while this was sent: it may have arrived."
+            )
         ctx.end(RunEnds("dead", sentence, step_key=facts.position, error_kind="unavailable"))
         self.means.database.writer.write_rows(ctx.take_rows())
         if ctx.is_one_by_one:
@@ -135,10 +139,6 @@ class Runs:
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
-        for key in [key for key, record in ctx.records.items() if _is_call_under_way(record)]:
-            ctx.end_step(
-                key, "unknown", sentence="Plumbline stopped while this was sent: it may have arrived."
-            )
 
     # ------------------------------------------------------------------------------ performing
 
@@ -199,6 +199,11 @@ class Runs:
         return None
 
 
+def _is_call_under_way(record: StepFacts) -> bool:
+    """What paths and loops decided is kept with their beginning; a call has nothing yet."""
+    return record.state == "started" and record.output is None
+
+
 def _scope(version: Version, run_id: str, payload: bytes, started_at: datetime) -> dict[str, Any]:
     definition = version.definition
     run = {
@@ -209,11 +214,6 @@ def _scope(version: Version, run_id: str, payload: bytes, started_at: datetime) 
     }
     data = orjson.loads(payload)
     return {
-def _is_call_under_way(record: StepFacts) -> bool:
-    """What paths and loops decided is kept with their beginning; a call has nothing yet."""
-    return record.state == "started" and record.output is None
-
-
         "trigger": data,
         definition.trigger.id: data,
         "run": run,
