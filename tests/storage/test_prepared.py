@@ -66,7 +66,7 @@ def written(database: Database, rows: list[Row], changes: list[Row], *, at_once:
     return database.write(work)
 
 
-TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=8) | st.none()
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.none()
 STATE = st.sampled_from(["new", "kept", "done", "what?"])
 
 
