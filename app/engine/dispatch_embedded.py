@@ -17,6 +17,9 @@ from app.log import fields
 log = logging.getLogger("plumbline.dispatch")
 
 Execute = Callable[[RunTicket], Awaitable[datetime | None]]
+# How many runs of a flow version may be under way; 0 = as many as there is room for, None = not known
+# before the first of them has been taken up.
+MostAtOnce = Callable[[str], int | None]
 
 _TIMER_HORIZON_S = 60.0
 _MOST_PAYLOADS = 4000
@@ -27,8 +30,11 @@ class EmbeddedDispatcher:
     """Tickets may come from any thread.  A run is never under way twice: a ticket for one that is
     queued or under way here is dropped, for the row is the truth and will be looked at again."""
 
-    def __init__(self, execute: Execute, clock: Clock, *, slots: int) -> None:
+    def __init__(
+        self, execute: Execute, clock: Clock, *, slots: int, most_at_once: MostAtOnce = lambda version_id: 0
+    ) -> None:
         self._execute = execute
+        self._most_at_once = most_at_once
         self._clock = clock
         self._slots = slots
         self._slots_of_one_flow = max(1, int(slots * _SHARE_OF_ONE_FLOW))
@@ -124,6 +130,8 @@ class EmbeddedDispatcher:
                 del self._lines[flow_id]
             return ticket
         return None
+            if (under_way := self._under_way.get(flow_id, 0)) and self._is_full(line[0], under_way):
+                continue
 
     async def _run(self, ticket: RunTicket) -> None:
         wake_at = None
@@ -133,6 +141,17 @@ class EmbeddedDispatcher:
             pass
         except Exception as reason:
             log.error("%s", fields(event="run_left_open", run=ticket.run_id, reason=type(reason).__name__))
+    def _is_full(self, ticket: RunTicket, under_way: int) -> bool:
+        """The flow has as many runs under way as its setting, or fairness, allows."""
+        most = self._most_at_once(ticket.version_id)
+        if most != 0 and under_way >= (most or 1):
+            return True
+        return under_way >= self._slots_of_one_flow and len(self._lines) > 1
+
+    def look_again(self) -> None:
+        """Something is known now that was not, in the loop's thread."""
+        self._fill()
+
         finally:
             task = asyncio.current_task()
             if task is not None:

@@ -34,7 +34,13 @@ class Engine:
     def __init__(self, means: Means) -> None:
         self.means = means
         self.runs = Runs(means)
-        self.dispatcher = EmbeddedDispatcher(self.runs.execute, means.clock, slots=means.settings.concurrency)
+        self.dispatcher = EmbeddedDispatcher(
+            self.runs.execute,
+            means.clock,
+            slots=means.settings.concurrency,
+            most_at_once=self.runs.most_at_once,
+        )
+        self.runs.version_known = self.dispatcher.look_again
         self.runs.hand_over = self.enqueue
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from app.errors import CallFailed
@@ -13,6 +14,7 @@ from app.flows.model import RetryPolicy
 _FAST_BASE_S = 1.0
 _FAST_CAP_S = 60.0
 _FAST_ATTEMPTS = 4
+_QUICK_ATTEMPTS = 3
 _SLOW_S = (300, 1800, 7200, 18000, 36000, 36000)
 _SLOW_JITTER = 0.2
 _MOST_500 = 5
@@ -55,11 +57,25 @@ def judge(
 def _most_attempts(failure: CallFailed, policy: RetryPolicy) -> int:
     if policy.preset == "none":
         return 1
-    if policy.preset == "custom":
-        return policy.attempts
-    if failure.status == 500:
-        return _MOST_500
-    return _FAST_ATTEMPTS + len(_SLOW_S)
+    most = _MOST_500 if failure.status == 500 else _FAST_ATTEMPTS + len(_SLOW_S)
+    if policy.preset == "quick":
+        return min(_QUICK_ATTEMPTS, most)
+    return min(_own_attempts(policy), most) if policy.preset == "custom" else most
+
+
+def spans(policy: RetryPolicy) -> list[float]:
+    """The longest waits between the attempts of a policy of one's own."""
+    return [_own_wait(attempt, policy) for attempt in range(1, _own_attempts(policy))]
+
+
+def _own_attempts(policy: RetryPolicy) -> int:
+    """As many as the flow says, and no longer than the standard policy goes on."""
+    waits = accumulate(_own_wait(attempt, policy) for attempt in range(1, policy.attempts))
+    return 1 + sum(1 for until_then in waits if until_then <= sum(_SLOW_S))
+
+
+def _own_wait(attempt: int, policy: RetryPolicy) -> float:
+    return min(float(_SLOW_S[-1]), policy.first_wait_s * 2.0 ** (attempt - 1))
 
 
 def _wait(failure: CallFailed, attempt: int, policy: RetryPolicy, uniform: Uniform) -> float:
@@ -73,6 +89,6 @@ def _backoff(attempt: int, policy: RetryPolicy, uniform: Uniform) -> float:
     if policy.preset == "standard" and slow >= 0:
         planned = _SLOW_S[min(slow, len(_SLOW_S) - 1)]
         return planned * uniform(1 - _SLOW_JITTER, 1 + _SLOW_JITTER)
-    base = _FAST_BASE_S if policy.preset == "standard" else float(policy.first_wait_s)
-    cap = _FAST_CAP_S if policy.preset == "standard" else float(_LONGEST_WAIT_S)
-    return uniform(0, min(cap, base * 2 ** (attempt - 1)))
+    own = policy.preset == "custom"
+    longest = _own_wait(attempt, policy) if own else min(_FAST_CAP_S, _FAST_BASE_S * 2 ** (attempt - 1))
+    return uniform(0, longest)

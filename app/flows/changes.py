@@ -27,6 +27,16 @@ def _flow(old: FlowDefinition, new: FlowDefinition) -> Iterator[str]:
         yield "The description was changed."
     if old.time_zone != new.time_zone:
         yield f"The time zone was changed from {old.time_zone} to {new.time_zone}."
+    if old.one_by_one != new.one_by_one:
+        by = f"by {_shown(new.one_by_one.value)}" if new.one_by_one.value else "side by side"
+        yield f"Runs now go {'one at a time ' if new.one_by_one.value else ''}{by}."
+    if old.most_at_once != new.most_at_once:
+        most = new.most_at_once
+        yield (
+            f"At most {most} runs go at once."
+            if most
+            else "The number of runs at once is not limited any more."
+        )
 
 
 def _trigger(old: FlowDefinition, new: FlowDefinition) -> Iterator[str]:

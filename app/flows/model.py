@@ -198,7 +198,7 @@ class RetryPolicy(Model):
     `custom`: `attempts` in all.  None ever tries more often or longer than `standard`."""
 
     preset: Literal["standard", "quick", "none", "custom"] = "standard"
-    attempts: int = Field(default=4, ge=1, le=20)
+    attempts: int = Field(default=4, ge=1, le=10)
     first_wait_s: int = Field(default=1, ge=1, le=86400)
 
 

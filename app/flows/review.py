@@ -39,6 +39,7 @@ def _check_flow(notes: Notes) -> None:
             "time_zone",
             f"There is no time zone '{definition.time_zone[:60]}'. Write it like Europe/Berlin.",
         )
+    _check_order(notes)
     if not definition.steps:
         notes.add("", "steps", "The flow has no steps: it would take in events and do nothing with them.")
     for id_, count in Counter(_all_ids(definition)).items():
@@ -48,6 +49,14 @@ def _check_flow(notes: Notes) -> None:
             notes.add(
                 id_, "id", f"The id '{id_}' has a meaning of its own. Give the step another id, such as s1."
             )
+
+
+def _check_order(notes: Notes) -> None:
+    """The place in line is taken when the event comes in: nothing but its own data is there then."""
+    definition = notes.definition
+    trigger_id = definition.trigger.id
+    own = frozenset({"trigger", trigger_id})
+    notes.mapping(trigger_id, "flow.one_by_one", "One at a time", definition.one_by_one, own)
 
 
 def _all_ids(definition: FlowDefinition) -> list[str]:

@@ -47,10 +47,11 @@ def _webhook(notes: Notes, trigger: WebhookTrigger) -> None:
 
 
 def _dedupe(notes: Notes, trigger_id: str, text: str) -> None:
-    if text.startswith("header:"):
-        if not text.removeprefix("header:").strip():
-            notes.add(trigger_id, "dedupe", "Tell apart by: the name of the header is missing.")
-    elif text:
+    kind, _, name = text.partition(":")
+    if kind in ("header", "query"):
+        if not name.strip():
+            notes.add(trigger_id, "dedupe", f"Tell apart by: the name of the {kind} is missing.")
+    elif text and text != "none":
         notes.path(trigger_id, "dedupe", "Tell apart by", text)
 
 

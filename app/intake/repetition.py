@@ -19,6 +19,7 @@ from app.intake.places import value_at
 from app.storage.events import Arrival, arrival
 
 MOST_ITEMS = 10_000
+NEVER = "none"
 _LONGEST_KEY = 200
 
 # What senders name one delivery by, the same on each of their attempts.
@@ -43,16 +44,19 @@ _DELIVERY_IDS = (
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a trigger reads a body: where its records are, which it takes, what tells them apart."""
+    """How a trigger reads a body: where its records are, which it takes, what tells them apart.
+    `dedupe`: a path, `header:Name`, `query:name`, `none`, or '' = by what senders usually name a
+    delivery by, `id_header` first."""
 
     items: str = ""
     dedupe: str = ""
     where: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    id_header: str = ""
 
 
 def arrivals_of(reading: Reading, inbound: Inbound, document: Document) -> list[Arrival]:
-    by_path = "" if reading.dedupe.startswith(("header:", "query:")) else reading.dedupe
-    sender_key = _sender_key(reading.dedupe, inbound)
+    by_path = "" if reading.dedupe.startswith(("header:", "query:", NEVER)) else reading.dedupe
+    sender_key = _sender_key(reading, inbound)
     if not reading.items:
         if not _is_wanted(reading, inbound, document.value):
             return []
@@ -94,12 +98,14 @@ def _items(path: str, document: Any) -> list[Any]:
     return items
 
 
-def _sender_key(dedupe: str, inbound: Inbound) -> str | None:
+def _sender_key(reading: Reading, inbound: Inbound) -> str | None:
     """What the flow says names a delivery, else what senders usually name it by."""
-    if dedupe.startswith(("header:", "query:")):
-        value = value_at(dedupe, inbound)
+    if reading.dedupe == NEVER:
+        return None
+    if reading.dedupe.startswith(("header:", "query:")):
+        value = value_at(reading.dedupe, inbound)
         return bounded_key(value) if value else None
-    for name in _DELIVERY_IDS:
+    for name in (reading.id_header.lower(), *_DELIVERY_IDS):
         if value := inbound.by_name.get(name):
             return bounded_key(value)
     return None

@@ -162,9 +162,10 @@ class Door:
 
     def _reading(self, trigger: WebhookTrigger | ConnectorTrigger) -> Reading:
         if isinstance(trigger, WebhookTrigger):
-            return Reading(trigger.items, trigger.dedupe)
+            id_header = trigger.signature.id_header if trigger.signature else ""
+            return Reading(trigger.items, trigger.dedupe, id_header=id_header)
         service = verification.service_trigger(self._needs, trigger)
-        return Reading(service.items, service.dedupe, service.where)
+        return Reading(service.items, service.dedupe, service.where, service.verify.id_header)
 
     def _too_large(self) -> DeliveryRefused:
         most = self._needs.settings.max_body_mb
@@ -204,6 +205,8 @@ class Door:
         trigger: WebhookTrigger | ConnectorTrigger,
         inbound: Inbound,
         row: dict[str, object],
+            elif repeated:
+                row["reason"] = f"{len(repeated)} of its {len(found)} records had come before."
         found: list[Arrival],
     ) -> Keeping:
         """Where the transaction has to look first: is it a repetition, is the flow still held."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from app.storage.types import to_ms
 
 OUTCOMES = ("accepted", "duplicate", "refused")
 _NOT_ACCEPTED = text("deliveries.outcome <> 'accepted'")  # written out: a partial index asks for it
+_EVENT_ID = re.compile(r"evt_[0-9a-z]{20}", re.ASCII)
 _EVENTS_FOLLOW = timedelta(seconds=10)  # the ids of a delivery and its events are made together
 
 
@@ -84,6 +86,11 @@ def find_delivery(db: Executor, delivery_id: str) -> DeliveryRow:
     if row is None:
         raise NotFound("This delivery is not in the history.", delivery=delivery_id)
     return row
+
+
+def repeats_of(delivery: DeliveryRow) -> list[str]:
+    """The ids of the events that a duplicate repeats, as its reason names them."""
+    return _EVENT_ID.findall(delivery.reason) if delivery.outcome == "duplicate" else []
 
 
 def events_of(db: Executor, delivery: DeliveryRow, *, limit: int = 50) -> list[tuple[str, str]]:

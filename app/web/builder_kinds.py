@@ -14,6 +14,7 @@ Errors = dict[str, str]
 INTERVALS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 
 _MOST_DEFAULT_TEXT = 100_000
+_USUAL_REPEAT = {"data": "$.id", "header": "X-Delivery-Id", "query": "id"}
 
 
 def read_step(step: Step, typed: Data) -> Typed[Any]:
@@ -39,6 +40,8 @@ def shown_data(part: Step | Trigger) -> Data:
     data = part.model_dump(mode="json")
     if "every_s" in data:
         data["every"] = _interval_parts(data["every_s"])
+    if data["kind"] == "webhook":
+        data["repeat_by"], data["repeat_value"] = _repeat_parts(data["dedupe"])
     if isinstance(part, BaseStep):
         default = data["default_output"]
         data["default_text"] = "" if default is None else json.dumps(default, ensure_ascii=False, indent=2)
@@ -61,7 +64,7 @@ def shape(part: Step | Trigger) -> tuple[Any, ...]:
         "signature.connection_id",
     )
     switches = [*(at(data, key) for key in keys), bool(data.get("success")), _else_paths(data)]
-    return (part.kind, *switches, *_right_sides(data))
+    return (part.kind, *switches, _repeat_parts(str(data.get("dedupe") or ""))[0], *_right_sides(data))
 
 
 def interval_words(seconds: int) -> str:
@@ -77,6 +80,28 @@ def _interval_parts(seconds: int | None) -> dict[str, str]:
         if seconds % size == 0:
             return {"amount": str(seconds // size), "unit": unit}
     return {"amount": str(seconds), "unit": "seconds"}
+
+
+def _repeat_parts(dedupe: str) -> tuple[str, str]:
+    """How a repeat is known: by the sender's own id, a header, a value in the data, or not at all."""
+    if dedupe in ("", "none"):
+        return dedupe or "sender", ""
+    kind, _, name = dedupe.partition(":")
+    return (kind, name) if kind in ("header", "query") else ("data", dedupe)
+
+
+def _repeat(data: Data, errors: Errors) -> None:
+    by = data.get("repeat_by")
+    usual = _USUAL_REPEAT.get(str(by), "")  # the field for it was not in the form yet
+    value = str(data.get("repeat_value", usual) or "").strip()[:500]
+    if by in ("sender", "none"):
+        data["dedupe"] = "" if by == "sender" else "none"
+    elif by in ("header", "query"):
+        data["dedupe"] = f"{by}:{value}"
+    elif by == "data":
+        data["dedupe"] = value
+    if by in ("header", "query", "data") and not value:
+        errors["repeat_value"] = "Say which one, for example X-Delivery-Id for a header or $.id for the data."
 
 
 def _else_paths(data: Data) -> tuple[bool, ...]:
@@ -157,6 +182,7 @@ def _webhook(data: Data, errors: Errors) -> None:
     signature = data.get("signature")
     if isinstance(signature, dict) and not signature.get("connection_id"):
         data["signature"] = None
+    _repeat(data, errors)
     if not data.get("methods"):
         errors["methods"] = "Choose at least one method; senders nearly always use POST."
 

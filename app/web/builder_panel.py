@@ -15,6 +15,7 @@ from app.web.builder_forms import Data, at, field_key
 from app.web.builder_inputs import ShownInput, extra_of, facts_of, shown_inputs
 from app.web.builder_kinds import shown_data
 from app.web.builder_lookups import Loaded, ask, known
+from app.web.builder_pace import line_options, retry_sentence, shown_pace
 from app.web.builder_scope import Scope, Source, lists_in, scope_for, sources
 from app.web.builder_times import Times, upcoming
 from app.web.builder_view import Card, Editor
@@ -144,6 +145,14 @@ class Panel:
             return Loaded()
         return (ask if self.asks else known)(self.part, lookup, self.scope)
 
+    @property
+    def line_options(self) -> list[tuple[str, str]]:
+        return line_options(self.editor.definition, self.editor.all_samples.get("trigger"))
+
+    @property
+    def retry_sentence(self) -> str:
+        return retry_sentence(self.at("retry"))
+
     def preview(self, path: str, label: str, required: bool) -> Preview:
         return preview(label, self.mapping(path), self.scope, required=required)
 
@@ -173,7 +182,10 @@ def open_panel(editor: Editor, part_id: str, tab: str = "") -> Panel:
     part = part_of(editor, part_id)
     known = [key for key, _ in tabs_of(part)]
     chosen = tab if tab in known else _first_tab(part, known)
-    return Panel(editor, part, chosen, shown_data(part))
+    data = shown_data(part)
+    if part is editor.definition.trigger:
+        data["flow"] = shown_pace(editor.definition)
+    return Panel(editor, part, chosen, data)
 
 
 def _first_tab(part: Step | Trigger, known: list[str]) -> str:

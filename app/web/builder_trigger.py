@@ -25,6 +25,7 @@ from app.storage.flows import get_samples, set_sample
 from app.web.builder_answer import change_draft, say_refusals, show_parts
 from app.web.builder_inputs import usual_input
 from app.web.builder_kinds import read_trigger, shape
+from app.web.builder_pace import read_pace
 from app.web.builder_panel import open_panel
 from app.web.builder_steps import change_typed, only_connection, typed_data, wants_data
 from app.web.builder_times import upcoming
@@ -77,13 +78,15 @@ def save(flow_id: str) -> Response:
     before = editor.definition.trigger
     data = typed_data()
     zone = str(data.pop("time_zone", editor.definition.time_zone))
+    pace = data.pop("flow", None)
     focus = change_typed(data, request.form.get("do", ""))
     typed = read_trigger(before, data)
+    facts = {"time_zone": zone, **read_pace(editor.definition, pace, typed.errors)}
     if zone not in available_timezones():
         typed.errors["time_zone"] = f"“{zone[:60]}” is not a time zone. Examples: Europe/Paris, UTC."
     if typed.model is None or typed.errors:
-        return _with_errors(flow_id, typed.data, typed.errors)
-    return _saved(flow_id, before, typed.model, zone, typed.data if focus else None, focus)
+        return _with_errors(flow_id, typed.data | {"flow": pace}, typed.errors)
+    return _saved(flow_id, before, typed.model, facts, typed.data if focus else None, focus)
 
 
 def _with_errors(flow_id: str, data: dict[str, Any], errors: dict[str, str]) -> Response:
@@ -94,15 +97,22 @@ def _with_errors(flow_id: str, data: dict[str, Any], errors: dict[str, str]) -> 
 
 
 def _saved(
-    flow_id: str, before: Trigger, trigger: Trigger, zone: str, data: dict[str, Any] | None, focus: str
+    flow_id: str,
+    before: Trigger,
+    trigger: Trigger,
+    facts: dict[str, Any],
+    data: dict[str, Any] | None,
+    focus: str,
 ) -> Response:
+    """`facts`: what the form says of the flow as a whole."""
+
     def change(definition: FlowDefinition) -> FlowDefinition:
-        return replace_trigger(definition, trigger).model_copy(update={"time_zone": zone})
+        return replace_trigger(definition, trigger).model_copy(update=facts)
 
     editor = change_draft(flow_id, change)
     panel = open_panel(editor, "trigger", request.args.get("tab", ""))
     if data is not None:
-        panel.data, panel.focus = data, focus
+        panel.data, panel.focus = panel.data | data, focus
     panel.as_data = wants_data(request.form.get("do", ""))
     redraw = bool(request.form.get("do")) or shape(before) != shape(trigger)
     return show_parts(editor, panel, draw_panel=redraw, announce="" if redraw else "Saved")

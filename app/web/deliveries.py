@@ -16,6 +16,7 @@ from app.storage.deliveries import (
     events_of,
     find_delivery,
     outcome_counts,
+    repeats_of,
 )
 from app.storage.flows import get_flow
 from app.storage.run_detail import get_event
@@ -51,6 +52,7 @@ def of_flow(flow_id: str) -> Response:
         found=deliveries_page(db.session, flow_id, outcome=outcome, before=before, limit=_PAGE),
         counts=outcome_counts(db.session, flow_id, since=since),
         before=before,
+        repeats_of=repeats_of,
     )
 
 
@@ -62,11 +64,13 @@ def show_delivery(delivery_id: str) -> Response:
         for event_id, label in events_of(db.session, delivery)
     ]
     body = _body(delivery, events)
+    first = [run for event_id in repeats_of(delivery) for run in runs_of_event(db.session, event_id, limit=1)]
     return page(
         "deliveries/show.html",
         delivery=delivery,
         flow=_flow(delivery.flow_id),
         events=events,
+        first=with_facts(db.session, first),
         body=show(body, delivery.content_type, size=delivery.body_size, most=ALL_CHARS),
         is_from_event=delivery.body is None and body is not None,
     )

@@ -67,6 +67,16 @@ def cancel(run_id: str) -> Response:
     return redirect(f"/runs/{run.id}")
 
 
+@blueprint.post("/runs/<run_id>/go-ahead")
+def go_ahead(run_id: str) -> Response:
+    """It waits no longer for the earlier run of the same key."""
+    run = get_row(db.session, run_id)
+    parts().engine.go_ahead(run.id)
+    _record("let go ahead", run.id)
+    flash("This run goes ahead; the earlier one goes on as before.", "success")
+    return redirect(f"/runs/{run.id}")
+
+
 @blueprint.post("/runs/<run_id>/decide")
 def decide(run_id: str) -> Response:
     answer = request.form.get("sent", "")

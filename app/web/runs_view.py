@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 from app.errors import NotFound
 from app.flows.model import ActionStep
 from app.flows.order import label
+from app.storage import turns
 from app.storage.connections import ConnectionRow, get_connection
 from app.storage.db import db
 from app.storage.executor import Executor
@@ -74,6 +75,7 @@ class RunView:
     payload: Node | None
     called: str
     calls: int
+    behind: int  # runs of the same key that wait until this one has ended
     trigger_title: str
     trigger_brand: str
     sentence: str
@@ -109,6 +111,7 @@ def read_view(run_id: str, args: MultiDict[str, str]) -> RunView:
         payload=tree(detail.event.payload) if detail.event else None,
         called=runs_words.called(calls),
         calls=_count_calls(db.session, run_id),
+        behind=turns.behind(db.session, run_id) if run.is_open else 0,
         trigger_title=label(detail.definition.trigger) if detail.definition else "Trigger",
         trigger_brand=_trigger_brand(detail),
         sentence=runs_words.sentence(run),
@@ -247,8 +250,10 @@ def _output(card: Card) -> Shown | None:
 
 
 def _connection(run: RunRow) -> ConnectionRow | None:
+    if run.waits_for is None or run.reason != "held_connection":
+        return None
     try:
-        return get_connection(db.session, run.waits_for) if run.waits_for else None
+        return get_connection(db.session, run.waits_for)
     except NotFound:
         return None
 

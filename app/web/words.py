@@ -19,9 +19,14 @@ _WAITING_WORDS = {
     "held_connection": "Held",
     "held_flow": "Held",
     "unknown": "Held",
+    "turn": "Waiting",
+    "batch": "Waiting",
+    "status": "Waiting",
+    "callback": "Waiting",
 }
 _OTHER_WORDS = {
     "started": "Running",
+    "gathered": "Waiting",
     "retry": "Retrying",
     "skipped": "Skipped",
     "unknown": "Unknown",

@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from app.engine.dispatch import RunTicket
-from app.engine.dispatch_embedded import EmbeddedDispatcher
+from app.engine.dispatch_embedded import EmbeddedDispatcher, MostAtOnce
 from tests.fakes.clock import FakeClock
 
 
@@ -69,6 +69,43 @@ def test_a_short_wait_is_timed_to_its_moment() -> None:
 
     asyncio.run(main())
     assert len(times) == 2
+
+
+def _most_seen(most_at_once: MostAtOnce, tickets: int = 30) -> int:
+    under_way, seen, left = 0, 0, tickets
+
+    async def execute(ticket: RunTicket) -> datetime | None:
+        nonlocal under_way, seen, left
+        under_way += 1
+        seen = max(seen, under_way)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        under_way -= 1
+        left -= 1
+        return None
+
+    async def main() -> None:
+        dispatcher = EmbeddedDispatcher(execute, FakeClock(), slots=20, most_at_once=most_at_once)
+        dispatcher.start(asyncio.get_running_loop())
+        dispatcher.enqueue([_ticket("one", number) for number in range(tickets)])
+        while left:
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    return seen
+
+
+def test_a_flow_has_no_more_runs_under_way_than_its_setting_says() -> None:
+    assert _most_seen(lambda version_id: 3) == 3
+    assert _most_seen(lambda version_id: 1) == 1
+
+
+def test_a_flow_without_the_setting_takes_all_the_room_there_is() -> None:
+    assert _most_seen(lambda version_id: 0) == 20
+
+
+def test_a_flow_that_nobody_has_read_yet_begins_with_one_run() -> None:
+    assert _most_seen(lambda version_id: None) == 1
 
 
 def test_stopping_waits_for_those_under_way_and_begins_no_more() -> None:

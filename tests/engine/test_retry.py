@@ -54,6 +54,22 @@ def test_a_policy_of_ones_own_counts_all_attempts() -> None:
     assert _judge(failure, 2, policy=policy).wait_s == 120
 
 
+def test_trying_three_times_quickly_is_over_within_seconds() -> None:
+    policy, failure = RetryPolicy(preset="quick"), CallFailed("unavailable", "later")
+    verdicts = [_judge(failure, n, policy=policy) for n in (1, 2, 3)]
+    assert [one.what for one in verdicts] == ["again", "again", "give_up"]
+    assert sum(one.wait_s for one in verdicts) <= 3
+
+
+def test_no_policy_tries_more_often_or_longer_than_the_standard_one() -> None:
+    long = RetryPolicy(preset="custom", attempts=10, first_wait_s=86400)
+    often = RetryPolicy(preset="custom", attempts=10, first_wait_s=1)
+    broken, away = CallFailed("unavailable", "x", status=500), CallFailed("unavailable", "x")
+    assert _judge(broken, 5, policy=often).what == "give_up"
+    waits = [one.wait_s for n in range(1, 11) if (one := _judge(away, n, policy=long)).what == "again"]
+    assert 0 < sum(waits) <= 28 * 3600
+
+
 @given(
     st.sampled_from(ERROR_KINDS),
     st.integers(1, 30),
