@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from app.flows.model import Mapping
+from app.flows.model import Mapping, read_mapping
 from app.storage.executor import Executor
 from app.storage.models import Flow, FlowVersion, Trigger
 
@@ -109,7 +109,7 @@ def due(db: Executor, now: datetime, *, limit: int) -> list[DueTrigger]:
                 **values,
                 time_zone=zone,
                 trigger=definition["trigger"],
-                one_by_one=definition.get("one_by_one", ""),
+                one_by_one=read_mapping(definition.get("one_by_one", "")),
             )
         )
     return found
