@@ -119,9 +119,9 @@ class EmbeddedDispatcher:
     def _next(self) -> RunTicket | None:
         """The oldest ticket of the flow whose turn it is."""
         for flow_id in list(self._lines):
-            if self._under_way.get(flow_id, 0) >= self._slots_of_one_flow and len(self._lines) > 1:
-                continue
             line = self._lines[flow_id]
+            if (under_way := self._under_way.get(flow_id, 0)) and self._is_full(line[0], under_way):
+                continue
             ticket = line.popleft()
             self._queued -= 1
             if line:
@@ -130,17 +130,7 @@ class EmbeddedDispatcher:
                 del self._lines[flow_id]
             return ticket
         return None
-            if (under_way := self._under_way.get(flow_id, 0)) and self._is_full(line[0], under_way):
-                continue
 
-    async def _run(self, ticket: RunTicket) -> None:
-        wake_at = None
-        try:
-            wake_at = await self._execute(ticket)
-        except asyncio.CancelledError:
-            pass
-        except Exception as reason:
-            log.error("%s", fields(event="run_left_open", run=ticket.run_id, reason=type(reason).__name__))
     def _is_full(self, ticket: RunTicket, under_way: int) -> bool:
         """The flow has as many runs under way as its setting, or fairness, allows."""
         most = self._most_at_once(ticket.version_id)
@@ -152,6 +142,14 @@ class EmbeddedDispatcher:
         """Something is known now that was not, in the loop's thread."""
         self._fill()
 
+    async def _run(self, ticket: RunTicket) -> None:
+        wake_at = None
+        try:
+            wake_at = await self._execute(ticket)
+        except asyncio.CancelledError:
+            pass
+        except Exception as reason:
+            log.error("%s", fields(event="run_left_open", run=ticket.run_id, reason=type(reason).__name__))
         finally:
             task = asyncio.current_task()
             if task is not None:
