@@ -41,8 +41,8 @@ class Runs:
         self.versions = VersionBook(means.database)
         self.active: dict[str, RunContext | None] = {}
         self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-read")
         self.version_known: Callable[[], None] = lambda: None
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-read")
         self._one_suspect = asyncio.Lock()
         self._cancelled: OrderedDict[str, None] = OrderedDict()  # perhaps in line here, not to be performed
 
@@ -83,19 +83,19 @@ class Runs:
             self._cancelled.popitem(last=False)
         return False
 
-    # ------------------------------------------------------------------------------ taking up
     def most_at_once(self, version_id: str) -> int | None:
         """The flow's own setting; 0 = it has none, None = nobody here has read it yet."""
         version = self.versions.kept(version_id)
         return None if version is None else version.definition.most_at_once or 0
 
+    # ------------------------------------------------------------------------------ taking up
 
     async def _take_up(self, ticket: RunTicket) -> RunContext | None:
         version = self.versions.kept(ticket.version_id)
         if version is None:
             version = await self._read(lambda: self.versions.get(ticket.version_id))
-        known = version
             self.version_known()
+        known = version
         if ticket.fresh and ticket.payload is not None:
             scope = _scope(version, ticket.run_id, ticket.payload, self.means.clock.now())
             if version.wants_delivery:

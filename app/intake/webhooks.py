@@ -205,8 +205,6 @@ class Door:
         trigger: WebhookTrigger | ConnectorTrigger,
         inbound: Inbound,
         row: dict[str, object],
-            elif repeated:
-                row["reason"] = f"{len(repeated)} of its {len(found)} records had come before."
         found: list[Arrival],
     ) -> Keeping:
         """Where the transaction has to look first: is it a repetition, is the flow still held."""
@@ -218,6 +216,8 @@ class Door:
             if repeated and not fresh:
                 row.update(outcome="duplicate", reason=f"A repetition of {', '.join(repeated[:5])}.")
                 row["body"] = inbound.body[:KEPT_OF_REFUSED]
+            elif repeated:
+                row["reason"] = f"{len(repeated)} of its {len(found)} records had come before."
             arrivals = self._rows(address, inbound, fresh, held=held)
             events.write_all(connection, [(events.DELIVERY, row), *arrivals])
             return fresh, repeated, held
