@@ -24,6 +24,7 @@ from app.settings import Settings
 from app.storage.db import Database
 from app.storage.migrate import migrate
 from app.storage.secrets import Vault, check_key, has_key, load_key
+from app.storage.space import Space
 
 
 @dataclass
@@ -38,6 +39,10 @@ class Parts:
     engine: Engine
     intake: Intake
     _lock: IO[str] | None = None
+
+    @property
+    def space(self) -> Space:
+        return self.intake.space
 
     def start(self) -> None:
         """Take up open runs, then let the ticks begin.  Only one process may do so per data folder."""

@@ -87,7 +87,7 @@ class RunContext:
 
     def commit_soon(self) -> None:
         if self._rows:
-            self._committing = self.means.database.writer.awrite(self.take_rows())
+            self._committing = self.means.database.writer.awrite(self.take_rows(), patient=True)
 
     def take_rows(self) -> Rows:
         rows, self._rows = self._rows, []

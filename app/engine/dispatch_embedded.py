@@ -49,6 +49,7 @@ class EmbeddedDispatcher:
         self._under_way: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._paused = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -69,6 +70,15 @@ class EmbeddedDispatcher:
 
     def knows(self, run_id: str) -> bool:
         return run_id in self._known
+
+    def pause(self) -> None:
+        """Start nothing more until `resume`; those under way go on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._fill)
 
     async def stop(self, grace_s: float) -> int:
         """Start nothing more; let those under way finish for `grace_s`.  How many were broken off
@@ -108,7 +118,7 @@ class EmbeddedDispatcher:
         self._queued += 1
 
     def _fill(self) -> None:
-        while not self._stopping and len(self._tasks) < self._slots:
+        while not self._stopping and not self._paused and len(self._tasks) < self._slots:
             ticket = self._next()
             if ticket is None:
                 return

@@ -42,6 +42,7 @@ class Engine:
         )
         self.runs.version_known = self.dispatcher.look_again
         self.runs.hand_over = self.enqueue
+        self.is_paused = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -102,8 +103,23 @@ class Engine:
     def backlog(self) -> int:
         return self.dispatcher.backlog()
 
+    def pause(self) -> None:
+        """Begin no run until `resume`: there would be no room for what it brings back."""
+        if not self.is_paused:
+            self.is_paused = True
+            self.dispatcher.pause()
+            log.warning("%s", fields(event="engine_paused"))
+
+    def resume(self) -> None:
+        if self.is_paused:
+            self.is_paused = False
+            self.dispatcher.resume()
+            log.warning("%s", fields(event="engine_goes_on"))
+
     def wake_due(self) -> int:
         """Queue the waiting runs whose moment has come; called every second.  How many."""
+        if self.is_paused:
+            return 0
         now = self.means.clock.now()
 
         def queue_batch(db: Connection) -> list[progress.OpenRun]:

@@ -32,7 +32,7 @@ async def hold_connection(means: Means, connection: ConnectionFacts, sentence: s
             .values(state="broken", state_sentence=sentence)
         )
 
-    await means.database.writer.awrite(mark)
+    await means.database.writer.awrite(mark, patient=True)
     means.connections.forget(connection.id)
 
 

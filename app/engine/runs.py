@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
+from sqlalchemy.exc import OperationalError
 
 from app.engine.context import Means, RunContext
 from app.engine.dispatch import RunTicket
@@ -18,7 +19,7 @@ from app.engine.interpret import run_steps
 from app.engine.signals import BranchEnds, RunEnds, RunWaits
 from app.engine.turns import is_first, lie_down
 from app.engine.versions import Version, VersionBook
-from app.errors import AppError
+from app.errors import AppError, Unavailable
 from app.log import fields
 from app.storage import progress, turns
 from app.storage.events import delivery_scope
@@ -197,6 +198,8 @@ class Runs:
         except RunWaits as waits:
             ctx.wait(waits)
             return waits
+        except (Unavailable, OperationalError):  # the database's trouble, not the run's: it is swept up
+            raise
         except AppError as reason:
             ctx.end(RunEnds("dead", reason.sentence, error_kind=reason.kind))
         except Exception as reason:

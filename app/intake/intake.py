@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.storage import triggers
 from app.storage.db import Database
 from app.storage.secrets import Vault
+from app.storage.space import Space
 
 
 class Intake:
@@ -41,6 +42,7 @@ class Intake:
         self.connections = connections
         self.caller = caller
         self.engine = engine
+        self.space = Space(settings.data_dir, settings.min_free_mb, clock)
         self.door = Door(self)
         self.ticks = Ticks(self)
 

@@ -14,6 +14,7 @@ from app.engine.dispatch import RunTicket
 from app.settings import Settings
 from app.storage.db import Database
 from app.storage.secrets import Vault
+from app.storage.space import Space
 
 
 class RunEngine(Protocol):
@@ -31,6 +32,12 @@ class RunEngine(Protocol):
         """Take up runs whose process went away."""
         ...
 
+    def pause(self) -> None:
+        """Begin no run: the disk is almost full."""
+        ...
+
+    def resume(self) -> None: ...
+
 
 class Needs(Protocol):
     @property
@@ -39,6 +46,8 @@ class Needs(Protocol):
     def clock(self) -> Clock: ...
     @property
     def database(self) -> Database: ...
+    @property
+    def space(self) -> Space: ...
     @property
     def vault(self) -> Vault: ...
     @property

@@ -160,7 +160,7 @@ async def _keep(needs: Needs, look: Look, before: _Before) -> Looked:
         _record(connection, looked, look, before, now)
         return looked, tickets
 
-    looked, tickets = await needs.database.writer.awrite(work)
+    looked, tickets = await needs.database.writer.awrite(work, patient=True)
     needs.engine.enqueue(tickets)
     return looked
 
@@ -261,7 +261,7 @@ async def _fail(needs: Needs, look: Look, before: _Before, reason: AppError) -> 
 
     log.warning("%s", fields(event="poll_failed", flow=flow_id, poll=looked.poll_id, kind=reason.kind))
     try:
-        await needs.database.writer.awrite(work)
+        await needs.database.writer.awrite(work, patient=True)
     except AppError:
         log.error("%s", fields(event="poll_not_recorded", flow=flow_id))
     return looked

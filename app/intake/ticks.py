@@ -16,17 +16,20 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
 from app.engine.dispatch import RunTicket
+from app.errors import Unavailable
 from app.intake import firing
 from app.intake.needs import Needs
 from app.intake.polling import LEASE, poll_once
 from app.log import fields
 from app.storage import triggers
 from app.storage.retention import prune
+from app.storage.server_values import put_value
 from app.storage.triggers import DueTrigger
 
 log = logging.getLogger("plumbline.ticks")
 
 _AT_ONCE = 200
+_PROBE = "last written after trouble"
 _JITTER = (0.95, 1.05)
 
 
@@ -50,7 +53,8 @@ class Ticks:
         jobs: list[tuple[str, Callable[[], object], int]] = [
             ("poll_tick", self.start_due, 1),
             ("timer_tick", self._needs.engine.wake_due, 1),
-            ("lease_sweep", self._needs.engine.sweep, 5),
+            ("lease_sweep", self._needs.engine.sweep, 2),
+            ("disk", self.look_at_disk, 1),
             ("retention", self.prune, 3600),
         ]
         for name, work, every_s in jobs:
@@ -70,6 +74,8 @@ class Ticks:
         def tick() -> None:
             try:
                 work()
+            except Unavailable as reason:
+                log.warning("%s", fields(event="tick_put_off", tick=name, reason=reason.sentence))
             except Exception:
                 log.exception("%s", fields(event="tick_failed", tick=name))
 
@@ -78,7 +84,10 @@ class Ticks:
     # ------------------------------------------------------------------------------ what is due
 
     def start_due(self) -> int:
-        """Polls are begun and schedules fire; how many."""
+        """Polls are begun and schedules fire; how many.  What is due while the disk is almost full
+        stays due, and is caught up with."""
+        if self._is_in_need():
+            return 0
         now = self._needs.clock.now()
         with self._needs.database.read() as db:
             due = triggers.due(db, now, limit=_AT_ONCE)
@@ -118,6 +127,24 @@ class Ticks:
 
         if self._needs.database.write(work):
             self._needs.engine.spawn(poll_once(self._needs, one.flow_id))
+
+    # ------------------------------------------------------------------------ room on the disk
+
+    def look_at_disk(self) -> None:
+        """Without room for what runs bring back none is begun; with it they go on by themselves."""
+        space = self._needs.space
+        if self._is_in_need():
+            self._needs.engine.pause()
+        else:
+            self._needs.engine.resume()
+        space.keep_reserve()
+        if self._needs.database.writer.trouble is not None:
+            space.give_up_reserve()
+            now = self._needs.clock.now().isoformat()
+            self._needs.database.write(lambda c: put_value(c, _PROBE, now))  # is it over?
+
+    def _is_in_need(self) -> bool:
+        return self._needs.space.is_low or self._needs.database.writer.trouble is not None
 
     # ------------------------------------------------------------------------------- retention
 

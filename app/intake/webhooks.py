@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as WaitedTooLong
 from dataclasses import dataclass
@@ -36,7 +35,6 @@ from app.storage.writer import Rows
 
 log = logging.getLogger("plumbline.intake")
 
-_DISK_LOOKED_AT_S = 1.0
 _PAYLOADS_HANDED_OVER = 200
 _SMALL_BODY = 64 * 1024
 _LONGEST_WRITE_S = 30.0
@@ -83,8 +81,6 @@ class Door:
         self.addresses = AddressBook(needs.database, needs.clock)
         self.unknown = 0  # requests to addresses that do not exist, since the start
         self._most_bytes = needs.settings.max_body_mb * 1024 * 1024
-        self._free_until = 0.0
-        self._is_low = False
 
     def accept(self, token: str, *, too_large: bool = False, **request: Any) -> Accepted:
         """`request`: what `Arriving` names.  `too_large`: the body was not read to its end."""
@@ -172,17 +168,10 @@ class Door:
         return DeliveryRefused(f"The body is larger than {most} MB.", status=413)
 
     def _check_disk(self) -> None:
-        """Looked at once a second: a full disk answers 503 before it answers with broken writes."""
-        now = self._needs.clock.monotonic()
-        if now >= self._free_until:
-            try:
-                free = shutil.disk_usage(self._needs.settings.data_dir).free
-            except OSError:
-                free = 0
-            self._is_low = free < self._needs.settings.min_free_mb * 1024 * 1024
-            self._free_until = now + _DISK_LOOKED_AT_S
-        if self._is_low:
+        """A disk that is almost full answers 503 before it answers with broken writes."""
+        if self._needs.space.is_low:
             raise Unavailable("The server's disk is almost full; nothing was accepted.", retry_after_s=60)
+        self._needs.database.writer.refuse_if_away()
 
     # --------------------------------------------------------------------------------- keeping
 

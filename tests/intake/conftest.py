@@ -38,6 +38,7 @@ class NotingEngine:
     def __init__(self) -> None:
         self.tickets: list[RunTicket] = []
         self.woken = 0
+        self.is_paused = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -53,6 +54,12 @@ class NotingEngine:
 
     def sweep(self) -> None:
         pass
+
+    def pause(self) -> None:
+        self.is_paused = True
+
+    def resume(self) -> None:
+        self.is_paused = False
 
     def close(self) -> None:
         self.spawn(break_off_the_rest()).result(10)
