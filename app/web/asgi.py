@@ -8,6 +8,7 @@ from a2wsgi import WSGIMiddleware
 
 from app.web import create_app
 from app.web.hooks import Application, HookDoor
+from app.web.reader import WatchReader
 
 if TYPE_CHECKING:
     from app.parts import Parts
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 def create_asgi(parts: Parts) -> HookDoor:
     pages = WSGIMiddleware(create_app(parts), workers=parts.settings.web_threads)  # type: ignore[arg-type]
     most_bytes = parts.settings.max_body_mb * 1024 * 1024
-    return HookDoor(cast("Application", pages), parts.intake, most_bytes=most_bytes)
+    return HookDoor(WatchReader(cast("Application", pages)), parts.intake, most_bytes=most_bytes)

@@ -21,6 +21,7 @@ from app.storage.runs import RunsPage, runs_page
 from app.web import runs_words
 from app.web.context import parts, zone_name
 from app.web.hx import hx, page
+from app.web.reader import pause_while_there
 from app.web.runs_bodies import header_pairs, one_line, visible
 from app.web.runs_calls import attachment, body_download, call_page
 from app.web.runs_filter import STATE_CHOICES, TIME_CHOICES, RunFilter
@@ -201,7 +202,8 @@ def live(run_id: str) -> Response:
         is_open = get_row(db.session, run_id).is_open
         return Change(seen, is_open, lambda: _live_part(run_id, args))
 
-    answer = stream(current_app, lambda: stream_with_context(follow(changed, parts().clock, last_seen)))
+    following = follow(changed, parts().clock, last_seen, pause=pause_while_there(request.environ))
+    answer = stream(current_app, lambda: stream_with_context(following))
     return answer or Response(status=204)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -76,10 +75,10 @@ def follow(
     clock: Clock,
     last_seen: str = "",
     *,
-    sleep: Callable[[float], None] = time.sleep,
+    pause: Callable[[float], bool],
 ) -> Iterator[str]:
     """A message whenever what is seen changes; `done` after the last one.  `last_seen`: what the
-    browser had when its connection broke."""
+    browser had when its connection broke.  `pause` waits, and says whether the browser is gone."""
     begun = spoke = clock.monotonic()
     seen = last_seen
     yield "retry: 2000\n\n"
@@ -95,7 +94,8 @@ def follow(
         if clock.monotonic() - spoke >= HEARTBEAT_S:
             yield ": still here\n\n"
             spoke = clock.monotonic()
-        sleep(max(LOOK_EVERY_S, _REST * (clock.monotonic() - looked)))
+        if pause(max(LOOK_EVERY_S, _REST * (clock.monotonic() - looked))):
+            return
 
 
 def _message(name: str, html: str) -> str:

@@ -22,11 +22,11 @@ def watch(clock: FakeClock, states: list[tuple[str, bool]], last_seen: str = "")
         seen, is_open = states.pop(0) if len(states) > 1 else states[0]
         return Change(seen, is_open, lambda: f"<p>\n{seen}\n\n</p>")
 
-    return follow(look, clock, last_seen, sleep=lambda seconds: void(clock.advance(seconds)))
+    def pause(seconds: float) -> bool:
+        clock.advance(seconds)
+        return False
 
-
-def void(_: object) -> None:
-    return None
+    return follow(look, clock, last_seen, pause=pause)
 
 
 def test_each_change_is_one_message_and_the_end_closes_the_stream() -> None:
@@ -59,12 +59,18 @@ def test_a_page_that_takes_long_to_make_is_made_less_often() -> None:
         clock.advance(2)
         return Change("a", len(slept) < 3, lambda: "")
 
-    def sleep(seconds: float) -> None:
+    def pause(seconds: float) -> bool:
         slept.append(seconds)
         clock.advance(seconds)
+        return False
 
-    assert list(follow(look, clock, "a", sleep=sleep))
+    assert list(follow(look, clock, "a", pause=pause))
     assert slept == [10, 10, 10]
+
+
+def test_a_browser_that_has_gone_ends_the_stream_at_once() -> None:
+    said = list(follow(lambda: Change("a", True, lambda: ""), FakeClock(), "a", pause=lambda seconds: True))
+    assert said == ["retry: 2000\n\n"]
 
 
 def test_only_a_few_streams_are_open_at_once_and_closing_gives_the_place_back(app: Flask) -> None:
