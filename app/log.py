@@ -23,7 +23,7 @@ def set_up_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [stream]
     root.setLevel(level.upper())
-    for noisy in ("apscheduler", "httpx", "httpcore", "asyncio", "alembic"):
+    for noisy in ("apscheduler", "httpx", "httpcore", "asyncio", "alembic", "procrastinate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -21,7 +21,7 @@ class Database:
     """Reads see the last commit; every write goes through `writer` (group commit)."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = url = with_driver(url)
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self.engine = _sqlite(url, writes=False) if self.is_sqlite else _postgres(url, 40)
         self._write_engine = _sqlite(url, writes=True) if self.is_sqlite else _postgres(url, 1)
@@ -47,6 +47,17 @@ class Database:
 
     def write(self, work: Callable[[Connection], T]) -> T:
         return self.writer.write(work)
+
+
+def with_driver(url: str) -> str:
+    """`postgres://…` and `postgresql://…`, as hosts hand them out, mean the driver that is installed."""
+    scheme, found, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if found and scheme in ("postgres", "postgresql") else url
+
+
+def libpq_address(url: str) -> str:
+    """The same database for what speaks to PostgreSQL without SQLAlchemy."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _sqlite(url: str, *, writes: bool) -> Engine:

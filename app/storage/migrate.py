@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection, inspect, text
 
 from app.errors import SettingInvalid
 from app.storage.db import Database
+from app.storage.server_values import get_value, put_value
 
 _LOCK = 7_205_759_403
+_JOBS = "job_queue_schema"
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -21,16 +25,54 @@ def migrate(database: Database) -> bool:
     return database.write(lambda connection: _migrate(connection, is_sqlite=database.is_sqlite))
 
 
+@cache
+def schema_head() -> str:
+    """The schema this code works with."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def schema_of(connection: Connection) -> str | None:
+    """The schema the database has; None while it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    schema: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return schema
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return config
+
+
 def _migrate(connection: Connection, *, is_sqlite: bool) -> bool:
     if not is_sqlite:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
+    config = _config()
     config.attributes["connection"] = connection
     was_empty = not inspect(connection).has_table("flows")
     _refuse_newer(connection, config)
     command.upgrade(config, "head")
+    if not is_sqlite:
+        _migrate_jobs(connection)
     return was_empty
+
+
+def _migrate_jobs(connection: Connection) -> None:
+    """The job queue's own tables: made by its package, and brought on by the files it ships."""
+    files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    known = get_value(connection, _JOBS)
+    if known is None:
+        _run_script(connection, SchemaManager.get_schema())
+    for file in files if known is not None else ():
+        if file.name > known:
+            _run_script(connection, file.read_text())
+    if files and known != files[-1].name:
+        put_value(connection, _JOBS, files[-1].name)
+
+
+def _run_script(connection: Connection, script: str) -> None:
+    connection.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 
 def _refuse_newer(connection: Connection, config: Config) -> None:
