@@ -20,11 +20,16 @@ from app.engine.context import Means
 from app.engine.engine import Engine
 from app.errors import SettingInvalid
 from app.intake.intake import Intake
+from app.intake.leading import Leader
 from app.settings import Settings
 from app.storage.db import Database
 from app.storage.migrate import migrate
+from app.storage.presence import Presence
+from app.storage.processes import declare
 from app.storage.secrets import Vault, check_key, has_key, load_key
-from app.storage.space import Space
+
+ALL_ROLES = frozenset(("web", "worker", "scheduler"))
+_LONGEST_S = 30.0
 
 
 @dataclass
@@ -38,22 +43,33 @@ class Parts:
     caller: Caller
     engine: Engine
     intake: Intake
+    presence: Presence | None = None
+    leader: Leader | None = None
     _lock: IO[str] | None = None
 
-    @property
-    def space(self) -> Space:
-        return self.intake.space
-
     def start(self) -> None:
-        """Take up open runs, then let the ticks begin.  Only one process may do so per data folder."""
-        self._lock = _hold_lock(self.settings.data_dir)
+        """Take up open runs, then let the ticks begin.  Only one process may do so per data folder;
+        where the database is shared, each process does its roles and one scheduler ticks."""
+        if self.presence is None:
+            self._lock = _hold_lock(self.settings.data_dir)
+            self.engine.start()
+            self.intake.start()
+            return
+        self.presence.start()
+        if not self.presence.wait(_LONGEST_S):
+            raise SettingInvalid("The database does not answer.", remedy="Look at PLUMBLINE_DATABASE_URL.")
         self.engine.start()
-        self.intake.start()
+        if self.leader is not None:
+            self.leader.start()
 
     def stop(self, grace_s: float = 20) -> None:
         """Stop the ticks, let runs under way finish, commit, fold the log into the file."""
+        if self.leader is not None:
+            self.leader.stop()
         self.intake.stop()
         self.engine.stop(grace_s)
+        if self.presence is not None:
+            self.presence.stop()
         self.database.close()
         if self._lock is not None:
             self._lock.close()
@@ -65,27 +81,55 @@ def open_parts(
     *,
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    roles: frozenset[str] = ALL_ROLES,
 ) -> Parts:
-    """Opens (and where needed migrates) the database and builds all parts; starts nothing but the
+    """Opens (and where it serves, migrates) the database and builds all parts; starts nothing but the
     writer.  Raises SettingInvalid when the key or the schema does not fit."""
     clock = clock or SystemClock()
     database = Database(settings.database)
     database.start()
     try:
-        migrate(database)
-        with database.read() as connection:
-            is_new = not has_key(connection)
-        vault = Vault(load_key(settings.secret_key, settings.data_dir, database_is_new=is_new))
-        database.write(lambda connection: check_key(connection, vault))
+        vault = _prepare(database, settings, roles)
     except Exception:
         database.close()
         raise
     registry = Registry(connector_folders(settings))
     connections = ConnectionBook(database, vault, registry)
     caller = Caller(settings, clock, transport=transport)
-    engine = Engine(Means(settings, clock, database, registry, connections, caller))
+    presence = None if database.is_sqlite else Presence(database.url, ",".join(sorted(roles)))
+    means = Means(settings, clock, database, registry, connections, caller)
+    engine = Engine(means, presence, performs="worker" in roles)
     intake = Intake(settings, clock, database, vault, registry, connections, caller, engine)
-    return Parts(settings, clock, database, vault, registry, connections, caller, engine, intake)
+    parts = Parts(settings, clock, database, vault, registry, connections, caller, engine, intake, presence)
+    if presence is not None and "scheduler" in roles:
+        parts.leader = _leader(parts, presence)
+    return parts
+
+
+def _prepare(database: Database, settings: Settings, roles: frozenset[str]) -> Vault:
+    """Only what serves brings the schema up to date: a worker of another release refuses to work."""
+    if "web" in roles:
+        migrate(database)
+        if not database.is_sqlite:
+            database.write(declare)
+    with database.read() as connection:
+        is_new = not has_key(connection)
+    vault = Vault(load_key(settings.secret_key, settings.data_dir, database_is_new=is_new))
+    database.write(lambda connection: check_key(connection, vault))
+    return vault
+
+
+def _leader(parts: Parts, presence: Presence) -> Leader:
+    def gained() -> None:
+        parts.engine.lead()
+        parts.intake.start()
+
+    return Leader(
+        parts.database.url,
+        gained=gained,
+        lost=parts.intake.stop,
+        may_lead=lambda: not presence.misfit and parts.engine.is_started,
+    )
 
 
 def connector_folders(settings: Settings) -> list[tuple[str, Path]]:

@@ -14,13 +14,17 @@ from sqlalchemy import Connection, update
 from app.engine.context import Means
 from app.engine.dispatch import RunTicket
 from app.engine.dispatch_embedded import EmbeddedDispatcher
+from app.engine.dispatch_procrastinate import SharedDispatcher
 from app.engine.holds import release_connection
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
+from app.engine.takeover import Takeover
 from app.engine.turns import go_ahead
 from app.log import fields
 from app.storage import progress, turns
+from app.storage.messages import tell
 from app.storage.models import OPEN_STATES, Run
+from app.storage.presence import Presence
 
 T = TypeVar("T")
 log = logging.getLogger("plumbline.engine")
@@ -31,20 +35,38 @@ _BATCH = 500
 class Engine:
     """Thread-safe from outside.  `loop` exists from `start` on."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, presence: Presence | None = None, *, performs: bool = True) -> None:
+        """`presence`: where others share the database.  `performs`: this process performs runs."""
         self.means = means
         self.runs = Runs(means)
-        self.dispatcher = EmbeddedDispatcher(
-            self.runs.execute,
-            means.clock,
-            slots=means.settings.concurrency,
-            most_at_once=self.runs.most_at_once,
-        )
+        self.dispatcher: EmbeddedDispatcher | SharedDispatcher = self._embedded()
+        self._takeover: Takeover | None = None
+        if presence is not None:
+            self.dispatcher = self._shared(presence, performs)
+            self._takeover = Takeover(means.database)
+            presence.on_message = self._hear
         self.runs.version_known = self.dispatcher.look_again
         self.runs.hand_over = self.enqueue
         self.is_paused = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+
+    def _embedded(self) -> EmbeddedDispatcher:
+        means, runs = self.means, self.runs
+        slots = means.settings.concurrency
+        return EmbeddedDispatcher(runs.execute, means.clock, slots=slots, most_at_once=runs.most_at_once)
+
+    def _shared(self, presence: Presence, performs: bool) -> SharedDispatcher:
+        means, runs = self.means, self.runs
+        return SharedDispatcher(
+            means.database,
+            presence,
+            runs.execute,
+            means.clock,
+            slots=means.settings.concurrency,
+            performs=performs,
+            most_at_once=runs.most_at_once,
+        )
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -63,7 +85,7 @@ class Engine:
         self._thread.start()
         ready.wait()
         self.spawn(self.means.caller.start()).result(30)
-        if take_up:
+        if take_up and self._takeover is None:
             take_up_after_start(self.means.database, self.dispatcher)
         self.dispatcher.start(self.loop)
 
@@ -137,12 +159,19 @@ class Engine:
 
     def sweep(self) -> int:
         """Queue what the database calls queued and nobody here knows: runs made by another process
-        (a command, an import).  How many."""
+        (a command, an import), or where several perform runs, those of one that is gone.  How many."""
+        if self._takeover is not None:
+            return self._takeover.sweep() + self._mend_turns()
         with self.means.database.read() as db:
             open_runs = progress.under_way(db, after="", limit=_BATCH)
         lost = [run for run in open_runs if not self.dispatcher.knows(run[0])]
         self.enqueue([RunTicket(*run, fresh=False) for run in lost])
         return len(lost) + self._mend_turns()
+
+    def lead(self) -> None:
+        """From now on this process looks after what others leave."""
+        if self._takeover is not None:
+            self._takeover.begin()
 
     def _mend_turns(self) -> int:
         """Nobody waits for a run that is gone."""
@@ -158,6 +187,7 @@ class Engine:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.means.caller.limits.lift, connection_id)
         means = self.means
+        means.database.write(lambda db: tell(db, "mended", connection_id))
         return release_connection(means.database, means.connections, self.dispatcher, connection_id)
 
     def cancel(self, run_id: str, sentence: str) -> bool:
@@ -171,6 +201,7 @@ class Engine:
                 .where(Run.id == run_id, Run.state.in_(OPEN_STATES))
                 .values(state="cancelled", reason="", wake_at=None, finished_at=now, sentence=sentence)
             )
+            tell(db, "cancel", run_id)
             return changed.rowcount > 0
 
         cancelled = self.means.database.write(mark)
@@ -178,6 +209,16 @@ class Engine:
         if cancelled and not is_under_way:
             self.runs.pass_on([self.means.database.write(lambda db: turns.leave(db, run_id))])
         return cancelled
+
+    def _hear(self, word: str, value: str) -> None:
+        """Another process tells what it did."""
+        if self._loop is None:
+            return
+        if word == "cancel":
+            self._loop.call_soon_threadsafe(self.runs.cancel, value)
+        elif word == "mended":
+            self.means.connections.forget(value)
+            self._loop.call_soon_threadsafe(self.means.caller.limits.lift, value)
 
     def go_ahead(self, run_id: str) -> None:
         """A run that waits for an earlier one of the same key waits no longer."""

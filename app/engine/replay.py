@@ -18,6 +18,7 @@ from app.ids import new_id
 from app.storage import progress, turns
 from app.storage.db import Database
 from app.storage.models import OPEN_STATES, Flow, FlowVersion, Run, StepRecord
+from app.storage.queued import note_queued
 
 _KEPT_COLUMNS = [one.name for one in StepRecord.__table__.columns if one.name != "run_id"]
 
@@ -41,6 +42,7 @@ def replay(
         version_id = old.version_id if version == "same" else _live_version(db, old.flow_id)
         ticket = RunTicket(new_id("run"), old.flow_id, version_id, old.event_id, fresh=False)
         db.execute(insert(Run), _new_run(ticket, old, now))
+        note_queued(db, [ticket.run_id])
         if mode == "failed":
             _take_over_steps(db, old.id, ticket.run_id)
         _stand_in_line(db, ticket)
@@ -117,6 +119,7 @@ def decide_unknown(database: Database, dispatcher: Dispatcher, run_id: str, *, w
         db.execute(
             update(Run).where(Run.id == run_id).values(state="queued", reason="", wake_at=None, sentence="")
         )
+        note_queued(db, [run_id])
         return RunTicket(run.id, run.flow_id, run.version_id, run.event_id, fresh=False)
 
     dispatcher.enqueue([database.write(mark)])

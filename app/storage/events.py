@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, text, update
 from app.ids import new_id
 from app.storage.executor import Executor
 from app.storage.models import Delivery, Event, Flow, Run
+from app.storage.queued import Noted, note_new_runs
 from app.storage.turns import TURN, turn_row
 from app.storage.types import to_ms
 from app.storage.writer import Row, Rows, Statement
@@ -23,7 +24,7 @@ _SEEN_AGAIN_AFTER = timedelta(days=1)
 
 DELIVERY = Statement(insert(Delivery), 0)
 EVENT = Statement(insert(Event), 1)
-RUN = Statement(insert(Run), 2)
+RUN = Noted(insert(Run), 2, note_new_runs)
 REPEATED = Statement(
     update(Event)
     .where(Event.id == bindparam("of_event"))

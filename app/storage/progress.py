@@ -11,7 +11,8 @@ from sqlalchemy import Row as SqlRow
 
 from app.storage.executor import Executor
 from app.storage.models import OPEN_STATES, Call, Delivery, Event, Run, StepRecord
-from app.storage.writer import Row, Statement
+from app.storage.queued import Noted, note_moved_runs, note_queued
+from app.storage.writer import Row
 
 _FINISHED_STEP = (
     "state",
@@ -37,28 +38,29 @@ def _run_update(*columns: str) -> Any:
     )
 
 
-STEP_BEGIN = Statement(insert(StepRecord), 10)
-CALL = Statement(insert(Call), 20)
-STEP_AGAIN = Statement(
+STEP_BEGIN = Noted(insert(StepRecord), 10)
+CALL = Noted(insert(Call), 20)
+STEP_AGAIN = Noted(
     update(StepRecord)
     .where(StepRecord.run_id == bindparam("of_run"), StepRecord.step_key == bindparam("of_step"))
     .values({name: bindparam(f"to_{name}") for name in ("state", "attempt", "started_at")}),
     30,
 )
-STEP_END = Statement(
+STEP_END = Noted(
     update(StepRecord)
     .where(StepRecord.run_id == bindparam("of_run"), StepRecord.step_key == bindparam("of_step"))
     .values({name: bindparam(f"to_{name}") for name in _FINISHED_STEP}),
     31,
 )
-RUN_BEGIN = Statement(_run_update("state", "reason", "wake_at", "started_at", "position"), 40)
-RUN_WAIT = Statement(
+RUN_BEGIN = Noted(_run_update("state", "reason", "wake_at", "started_at", "position"), 40)
+RUN_WAIT = Noted(
     _run_update(
         "state", "reason", "wake_at", "position", "waits_for", "sentence", "error_kind", "findings", "calls"
     ),
     41,
+    note_moved_runs,
 )
-RUN_END = Statement(
+RUN_END = Noted(
     _run_update(
         "state",
         "reason",
@@ -71,6 +73,7 @@ RUN_END = Statement(
         "calls",
     ),
     42,
+    note_moved_runs,
 )
 
 
@@ -223,3 +226,4 @@ def queue_again(connection: Connection, run_id: str) -> None:
         .where(Run.id == run_id, Run.state.in_(OPEN_STATES))
         .values(state="queued", reason="", wake_at=None, waits_for=None)
     )
+    note_queued(connection, [run_id])
