@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from app.storage.writer import Writer
 
@@ -34,7 +36,8 @@ class Database:
         """Commit what is waiting, fold the write-ahead log into the file, close all connections."""
         self.writer.close()
         if self.is_sqlite:
-            with self._write_engine.connect() as connection:
+            # With no room for it the log stays beside the file, and the next start reads both.
+            with contextlib.suppress(OperationalError), self._write_engine.connect() as connection:
                 connection.exec_driver_sql("ROLLBACK")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._write_engine.dispose()
@@ -71,6 +74,7 @@ def _sqlite(url: str, *, writes: bool) -> Engine:
         connection.isolation_level = None
         for pragma in (
             "busy_timeout=10000",
+            "auto_vacuum=INCREMENTAL",  # takes effect in a new file only: see `retention`
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
