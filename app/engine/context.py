@@ -17,6 +17,7 @@ from app.engine.versions import Version
 from app.flows.mapping import Finding
 from app.settings import Settings
 from app.storage import progress
+from app.storage.crashes import GOT_FURTHER, got_further
 from app.storage.db import Database
 from app.storage.progress import StepFacts
 from app.storage.writer import Row, Rows
@@ -177,6 +178,8 @@ class RunContext:
         self.findings += len(findings)
         began = record.started_at if record is not None else now
         self.records[key] = StepFacts(state, attempt, began, output, error_kind)
+        if state in DONE and "[" not in key:
+            self._get_further()
 
     def _keep_step(self, key: str, values: Row, new: bool, now: datetime) -> None:
         if new:
@@ -185,6 +188,13 @@ class RunContext:
             self._rows.append((progress.STEP_BEGIN, {**row, **values}))
         else:
             self._rows.append((progress.STEP_END, progress.step_ends(self.run_id, key, values)))
+
+    def _get_further(self) -> None:
+        """Only a step at which the server ends again and again is given up.  (Items of a loop do not
+        count: all others would excuse the one that does it.)"""
+        if self.crashes:
+            self.crashes = 0
+            self._rows.append((GOT_FURTHER, got_further(self.run_id)))
 
     # ----------------------------------------------------------------------------------- calls
 
@@ -235,6 +245,7 @@ class RunContext:
             calls=self.calls,
         )
         self._rows.append((progress.RUN_WAIT, row))
+        self._get_further()
 
     def check_cancelled(self, key: str) -> None:
         if self.cancelled:

@@ -88,3 +88,17 @@ def test_a_run_that_only_stood_beside_it_is_not_given_up(world: World) -> None:
     world.perform(fourth[beside.run_id])
     assert world.state(deadly).state == "dead"
     assert world.state(beside).state == "succeeded"
+
+
+def test_stops_at_different_steps_do_not_add_up(world: World) -> None:
+    """A run that gets further each time is not what ends the server, however often that happens."""
+    steps = [http(f"s{number}", f"/x{number}", repeat="safe") for number in range(5)]
+    for number in range(5):
+        world.service.answers("POST", f"/x{number}", _ends_the_process, _ends_the_process, {})
+    ticket = world.event(world.live(*steps), {"email": "ada@example.com"})
+    for _ in range(10):
+        _perform_until_it_ends(world, ticket)
+        ticket = Start(world).tickets[ticket.run_id]
+    world.perform(ticket)
+    assert world.state(ticket).state == "succeeded"
+    assert len(world.service.requests) == 15

@@ -12,7 +12,8 @@ from tests.product import Product
 
 SIZES = (0, 0, 0, 700, 5_000, 60_000)  # bytes of padding; most events are small
 STEPS = ("one", "two", "three")
-KINDS = ("chain", "loop", "delay")
+KINDS = ("chain", "loop", "delay", "turns")
+PEOPLE = 3
 
 
 def call(port: int, path: str, *, name: str, **body: str) -> dict[str, Any]:
@@ -40,12 +41,19 @@ def steps_of(kind: str, port: int) -> list[dict[str, Any]]:
     if kind == "delay":
         wait = {"kind": "delay", "id": "pause", "mode": "for", "amount": "1", "unit": "seconds"}
         return [call(port, "before", name="before"), wait, call(port, "after", name="after")]
+    if kind == "turns":
+        return [call(port, "first", name="first"), call(port, "last", name="last")]
     return [call(port, name, name=name) for name in STEPS]
 
 
-def flow_file(name: str, steps: list[dict[str, Any]], **trigger: Any) -> bytes:
-    trigger = {"kind": "webhook", **trigger}
-    return orjson.dumps({"format": 1, "name": name, "trigger": trigger, "steps": steps})
+def flow_file(name: str, steps: list[dict[str, Any]], **more: Any) -> bytes:
+    flow = {"format": 1, "name": name, "trigger": {"kind": "webhook"}, "steps": steps, **more}
+    return orjson.dumps(flow)
+
+
+def file_of(kind: str, port: int) -> bytes:
+    more = {"one_by_one": "{{trigger:$['who']}}"} if kind == "turns" else {}
+    return flow_file(kind, steps_of(kind, port), **more)
 
 
 def install(product: Product, content: bytes, folder: Path) -> str:
@@ -63,6 +71,11 @@ def kind_of(order: int) -> str:
     return KINDS[order % len(KINDS)]
 
 
+def who_of(order: int) -> int:
+    """Whose orders are taken one at a time."""
+    return order // len(KINDS) % PEOPLE
+
+
 def body_of(order: int) -> bytes:
     """The same bytes for the same order, whenever it is asked."""
     chance = random.Random(order)
@@ -70,15 +83,20 @@ def body_of(order: int) -> bytes:
     body = {
         "order": order,
         "check": f"{chance.getrandbits(64):x}",
-        "items": [f"i{number}" for number in range(order % 4)],
+        "who": f"person {who_of(order)}",
+        "items": [f"i{number}" for number in range(items_of(order))],
         "pad": f"{chance.getrandbits(64):x}" * (pad // 16),
     }
     return orjson.dumps(body)
+
+
+def items_of(order: int) -> int:
+    return order // len(KINDS) % 4
 
 
 def places_of(order: int) -> list[str]:
     """The calls that an accepted order means."""
     kind = kind_of(order)
     if kind == "loop":
-        return [f"loop/i{number}" for number in range(order % 4)] + ["loop_end"]
-    return ["before", "after"] if kind == "delay" else list(STEPS)
+        return [f"loop/i{number}" for number in range(items_of(order))] + ["loop_end"]
+    return {"delay": ["before", "after"], "turns": ["first", "last"]}.get(kind, list(STEPS))

@@ -6,12 +6,13 @@ import sqlite3
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import orjson
 
 from app.storage.types import unpack
-from tests.faults.flows import body_of, places_of
+from tests.faults.flows import PEOPLE, body_of, kind_of, places_of, who_of
 from tests.faults.target import Target
 from tests.product import Product
 
@@ -96,6 +97,22 @@ def history_against(product: Product, target: Target) -> dict[str, tuple[int, in
     seen = {key: target.got[place] for place, keys in target.keys.items() for key in keys}
     facts = {key: (answered[key], seen.get(key, 0), recorded[key]) for key in recorded.keys() | seen.keys()}
     return {key: fact for key, fact in facts.items() if not fact[0] <= fact[1] <= fact[2]}
+
+
+def out_of_turn(target: Target, times: dict[int, tuple[float, float]]) -> list[tuple[int, int]]:
+    """Pairs of orders of one person whose calls overlap, or that stand in the wrong order although the
+    first was answered before the second was sent."""
+    wrong = []
+    for who in range(PEOPLE):
+        spans = []
+        for order in times:
+            if kind_of(order) == "turns" and who_of(order) == who and target.got[order, "last"]:
+                spans.append((target.moments[order, "first"][0], target.moments[order, "last"][1], order))
+        spans.sort()
+        for (_, end, earlier), (begin, _, later) in pairwise(spans):
+            if begin < end or times[later][1] < times[earlier][0]:
+                wrong.append((earlier, later))
+    return wrong
 
 
 def bodies_against(product: Product, target: Target) -> list[str]:

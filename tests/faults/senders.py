@@ -23,6 +23,7 @@ class Senders:
         self._changed = threading.Condition()
         self._stopped = False
         self.accepted: set[int] = set()
+        self.times: dict[int, tuple[float, float]] = {}  # of accepted orders: sent, answered
         self.unanswered = 0
         self.refused = 0
         self.wrong: list[str] = []
@@ -63,7 +64,7 @@ class Senders:
             return order
 
     def _send(self, client: httpx.Client, order: int) -> None:
-        headers = {"Content-Type": "application/json"}
+        headers, begun = {"Content-Type": "application/json"}, time.monotonic()
         try:
             answer = client.post(self._addresses[kind_of(order)], content=body_of(order), headers=headers)
         except httpx.TransportError:
@@ -75,6 +76,7 @@ class Senders:
         with self._changed:
             if answer.is_success:
                 self.accepted.add(order)
+                self.times[order] = begun, time.monotonic()
             elif answer.status_code == 503:
                 self.refused += 1
                 self._allowed += 1

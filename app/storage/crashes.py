@@ -1,0 +1,17 @@
+"""How often the server ended while a run was under way without getting any further."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, update
+
+from app.storage.models import Run
+from app.storage.writer import Row, Statement
+
+GOT_FURTHER = Statement(
+    update(Run).where(Run.id == bindparam("of_run")).values(crashes=bindparam("to_crashes")), 39
+)
+
+
+def got_further(run_id: str) -> Row:
+    """What ended the server before was not this run: it is past the step at which it stood."""
+    return {"of_run": run_id, "to_crashes": 0}
