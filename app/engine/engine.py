@@ -22,6 +22,7 @@ from app.engine.takeover import Takeover
 from app.engine.turns import go_ahead
 from app.log import fields
 from app.storage import progress, turns
+from app.storage.crashes import put_back
 from app.storage.messages import tell
 from app.storage.models import OPEN_STATES, Run
 from app.storage.presence import Presence
@@ -95,6 +96,8 @@ class Engine:
         broken_off = self.spawn(self.dispatcher.stop(grace_s)).result(grace_s + 5)
         if broken_off:
             log.warning("%s", fields(event="runs_broken_off", number=broken_off))
+            if self._takeover is None:
+                self.means.database.write(put_back)
         self.spawn(break_off_the_rest()).result(10)
         self.spawn(self.means.caller.close()).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)

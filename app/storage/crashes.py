@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import Connection, bindparam, update
 
 from app.storage.models import Run
 from app.storage.writer import Row, Statement
@@ -15,3 +15,9 @@ GOT_FURTHER = Statement(
 def got_further(run_id: str) -> Row:
     """What ended the server before was not this run: it is past the step at which it stood."""
     return {"of_run": run_id, "to_crashes": 0}
+
+
+def put_back(connection: Connection) -> None:
+    """The server stops in good order: what it broke off waits in line again, and counts as no crash.
+    Only for a process that has the database to itself."""
+    connection.execute(update(Run).where(Run.state == "running").values(state="queued"))

@@ -102,3 +102,20 @@ def test_stops_at_different_steps_do_not_add_up(world: World) -> None:
     world.perform(ticket)
     assert world.state(ticket).state == "succeeded"
     assert len(world.service.requests) == 15
+
+
+def test_a_stop_in_good_order_counts_as_no_crash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often somebody restarts the server while a long run is under way."""
+
+    async def break_off(grace_s: float) -> int:
+        return 1
+
+    world.service.answers("POST", "/x", _ends_the_process)
+    ticket = world.event(world.live(http("s1", "/x", repeat="safe")), {"email": "ada@example.com"})
+    _perform_until_it_ends(world, ticket)
+    assert world.state(ticket).state == "running"
+    monkeypatch.setattr(world.parts.engine.dispatcher, "stop", break_off)
+    world.parts.engine.stop()
+    assert (world.state(ticket).state, world.state(ticket).crashes) == ("queued", 0)
+    assert list(Start(world).tickets) == [ticket.run_id]
+    assert world.state(ticket).crashes == 0
