@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from app.calls.connections import ConnectionFacts, hosts_of
+from app.catalog.cassettes import Cassette, cassettes_of
 from app.catalog.definition import Action, Connector, InputField, Trigger
 
 _BY_TYPE: dict[str, Any] = {
@@ -26,15 +29,27 @@ _BY_PATTERN = {
     "[a-z]{2,4}[0-9]{1,3}": "us21",
     "[a-z0-9][a-z0-9-]{0,59}": "casa-silva",
 }
+_FOLDER = Path(__file__).parents[2] / "connectors"
 _PUBLIC = {"site": "https://blog.example.com", "username": "ana", "address": "http://demo.example.com:8090"}
 EXTRA = {"favourite_colour": "green"}
 
 
-def inputs_of(operation: Action | Trigger, *, full: bool) -> dict[str, Any]:
-    """All inputs, or the least that may be sent."""
+@cache
+def tapes_of(key: str) -> tuple[Cassette, ...]:
+    return tuple(tape for _, tape in cassettes_of(_FOLDER / key))
+
+
+def taped_input(key: str, operation: str) -> dict[str, Any]:
+    """The fullest input of the operation's cassettes that were no failure."""
+    found = [tape.input for tape in tapes_of(key) if tape.operation == operation and not tape.is_failure]
+    return max(found, key=len, default={})
+
+
+def inputs_of(operation: Action | Trigger, taped: dict[str, Any], *, full: bool) -> dict[str, Any]:
+    """All inputs, or the least that may be sent: as in its cassettes, else by their types."""
     chosen = operation.one_of[:1] if isinstance(operation, Action) else ()
     return {
-        field.key: sample_of(field)
+        field.key: taped.get(field.key) or sample_of(field)
         for field in operation.input
         if field.type != "fields" and (full or field.required or field.key in chosen)
     }
@@ -50,13 +65,15 @@ def sample_of(field: InputField) -> Any:
 
 def connection_for(connector: Connector, auth: int = 0) -> ConnectionFacts:
     block = connector.auth[auth]
+    taped = {name: text for tape in tapes_of(connector.key) for name, text in tape.connection.items()}
     public: dict[str, str] = {}
     secrets: dict[str, str] = {}
     for field in (*connector.connection_fields, *block.fields):
         if field.secret:
             secrets[field.key] = f"secret-of-{field.key}"
         else:
-            public[field.key] = _PUBLIC.get(field.key) or _BY_PATTERN[field.pattern or ""]
+            known = taped.get(field.key) or _PUBLIC.get(field.key) or field.default
+            public[field.key] = known or _BY_PATTERN[field.pattern or ""]
     return ConnectionFacts(
         id="con_1",
         connector=connector.key,

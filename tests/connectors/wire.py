@@ -12,7 +12,7 @@ from app.catalog.definition import Action, Connector, PollTrigger, Request
 from app.catalog.fields import action_fields
 from app.catalog.pages import first_page
 from app.catalog.render import plan
-from tests.connectors.samples import EXTRA, connection_for, inputs_of
+from tests.connectors.samples import EXTRA, connection_for, inputs_of, taped_input
 
 CURSOR = "2026-11-20T08:00:00Z"
 
@@ -48,14 +48,15 @@ def requests_of(connector: Connector) -> Iterator[tuple[str, Ready]]:
             yield from _poll(connector, trigger, connection)
     for lookup in connector.lookups.values():
         page = first_page(lookup.paginate).value
-        scope = {"input": dict.fromkeys(lookup.needs, "abc123"), "page": page}
+        taped = taped_input(connector.key, f"lookups/{lookup.key}")
+        scope = {"input": {**dict.fromkeys(lookup.needs, "abc123"), **taped}, "page": page}
         yield f"lookups/{lookup.key}", on_the_wire(connector, lookup.request, scope, connection)
 
 
 def _action(
     connector: Connector, action: Action, connection: ConnectionFacts, *, full: bool
 ) -> Iterator[tuple[str, Ready]]:
-    values = inputs_of(action, full=full)
+    values = inputs_of(action, taped_input(connector.key, f"actions/{action.key}"), full=full)
     takes_extra = any(field.type == "fields" for field in action.input)
     fields = action_fields(action, values, EXTRA if full and takes_extra else {})
     for request in action.requests:
@@ -66,7 +67,8 @@ def _action(
 def _poll(
     connector: Connector, trigger: PollTrigger, connection: ConnectionFacts
 ) -> Iterator[tuple[str, Ready]]:
-    scope = {"input": inputs_of(trigger, full=True), "cursor": CURSOR}
+    taped = taped_input(connector.key, f"triggers/{trigger.key}")
+    scope = {"input": inputs_of(trigger, taped, full=True), "cursor": CURSOR}
     first = first_page(trigger.paginate).value
     pages = {"first": first, "next": "100" if isinstance(first, str | None) else 100}
     if trigger.paginate is None or trigger.paginate.type == "link":

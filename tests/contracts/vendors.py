@@ -30,6 +30,7 @@ CONTRACTS = {
             "lookups/deal_stages": _NO_PIPELINES,
         },
     ),
+    "klaviyo": Contract(("klaviyo.json",)),
     "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
     "shopify": Contract(("shopify.json",), base="/admin/api/2026-10"),
     # Since 2020 Slack takes the token in the Authorization header alone.
