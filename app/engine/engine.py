@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Coroutine, Sequence
@@ -20,6 +21,7 @@ from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
 from app.engine.takeover import Takeover
 from app.engine.turns import go_ahead
+from app.errors import AppError
 from app.log import fields
 from app.storage import progress, turns
 from app.storage.crashes import put_back
@@ -97,7 +99,8 @@ class Engine:
         if broken_off:
             log.warning("%s", fields(event="runs_broken_off", number=broken_off))
             if self._takeover is None:
-                self.means.database.write(put_back)
+                with contextlib.suppress(AppError):  # the next start counts one stop too many
+                    self.means.database.write(put_back)
         self.spawn(break_off_the_rest()).result(10)
         self.spawn(self.means.caller.close()).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
