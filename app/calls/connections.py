@@ -68,6 +68,10 @@ class ConnectionBook:
         self._changes = 0
         self._lock = threading.Lock()
 
+    def derive(self, purpose: str) -> bytes:
+        """A key of its own for one purpose of the calls."""
+        return self._vault.derive(purpose)
+
     def get(self, connection_id: str) -> ConnectionFacts:
         """Raises NotFound, or ConnectionBroken when its secrets or its connector are gone."""
         kept = self._kept.get(connection_id)

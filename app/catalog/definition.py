@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from app.catalog.auth import Auth, AuthField
+from app.catalog.later import Batch, Later
 from app.catalog.request import BodyKind, Check, ErrorRule, Limit, Request, Success
 from app.catalog.templates import Filler, TemplateText, filler, references_in
 from app.catalog.values import Day, Duration, HeaderName, JsonPath, Key, Model, Pattern, Place, Url, Words
@@ -126,6 +127,8 @@ class Action(Operation):
     identity: tuple[Key, ...] = ()
     one_of: tuple[Key, ...] = ()
     requests: tuple[Request, ...] = Field(min_length=1, max_length=3)
+    later: Later | None = None
+    batch: Batch | None = None
 
     @model_validator(mode="after")
     def _holds_together(self) -> Action:
@@ -140,6 +143,8 @@ class Action(Operation):
         ids = [request.id for request in self.requests]
         if len(set(ids)) < len(ids):
             raise ValueError("two requests have the same id")
+        if self.later is not None and self.batch is not None:
+            raise ValueError("an action that is done later cannot go out in batches as well")
         return self
 
 
@@ -217,7 +222,7 @@ class Verify(Model):
     message: str = "{body}"
     encoding: Literal["hex", "base64"] = "hex"
     timestamp_header: HeaderName | Literal[""] = ""
-    timestamp_unit: Literal["s", "ms"] = "s"
+    timestamp_unit: Literal["s", "ms", "iso"] = "s"
     id_header: HeaderName | Literal[""] = ""
     max_age: Duration = 300.0
     reason: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,14 +103,51 @@ def _twice(keys: list[str], file: str, field: str, noun: str) -> Iterator[Fault]
 def _action(connector: Connector, action: Action) -> Iterator[Fault]:
     file = f"actions/{action.key}.yaml"
     inputs = frozenset(field.key for field in action.input if field.type != "fields")
+    roots = frozenset({"api", "connection", "input", "fields"})
+    if action.later is not None and action.later.callback is not None:
+        roots |= {"callback"}
     for request in action.requests:
-        roots = frozenset({"api", "connection", "input", "fields"})
         yield from _request(connector, request, Place(file, f"requests.{request.id}", roots, inputs))
+    yield from _later(connector, action, Place(file, "later", roots, inputs))
+    yield from _batch(connector, action, Place(file, "batch", roots, inputs))
     yield from _lookups_of(connector, action.input, file)
     if any(field.type == "fields" for field in action.input):
         used = any(one.root == "fields" for one in references_in([r.body for r in action.requests]))
         if not used:
             yield Fault(file, "requests", "an input has the type fields, but no body uses ${fields}.")
+
+
+def _later(connector: Connector, action: Action, place: Place) -> Iterator[Fault]:
+    later = action.later
+    if later is None:
+        return
+    if later.check is not None and later.check.request is not None:
+        roots = place.roots | {"accepted"}
+        inner = Place(place.file, "later.check.request", roots, place.inputs)
+        yield from _request(connector, later.check.request, inner)
+    if later.callback is not None and not _uses(action.requests, "callback"):
+        yield Fault(place.file, "later.callback", "no request sends ${callback}, so nobody can call it.")
+
+
+def _batch(connector: Connector, action: Action, place: Place) -> Iterator[Fault]:
+    batch = action.batch
+    if batch is None:
+        return
+    roots = place.roots | {"records"}
+    inner = Place(place.file, "batch.request", roots, place.inputs)
+    yield from _request(connector, batch.request, inner)
+    for name, part in (("record", batch.record), ("match", batch.match)):
+        yield from _templates(connector, part, Place(place.file, f"batch.{name}", place.roots, place.inputs))
+    if not any(one.root == "records" for one in references_in(batch.request.body)):
+        yield Fault(place.file, "batch.request", "its body does not use ${records}.")
+    for request in (batch.request.path, batch.request.query, batch.request.headers):
+        if any(one.root in ("fields", "records") for one in references_in(request)):
+            yield Fault(place.file, "batch.request", "only its body can hold ${fields} or ${records}.")
+
+
+def _uses(requests: Iterable[Request], root: str) -> bool:
+    parts = [part for one in requests for part in (one.path, one.query, one.headers, one.body)]
+    return any(one.root == root for one in references_in(parts))
 
 
 def _poll(connector: Connector, trigger: PollTrigger) -> Iterator[Fault]:
@@ -213,9 +250,9 @@ def _wrong(connector: Connector, reference: Reference, place: Place) -> str:
     root, path = reference.root, reference.path
     if root not in place.roots:
         return f"'{root}' is not known in this place. There is {', '.join(sorted(place.roots))}."
-    if root in ("fields", "cursor", "page"):
+    if root in ("fields", "cursor", "page", "callback", "records"):
         return f"'{root}' has no parts." if path else ""
-    if root == "item":
+    if root in ("item", "accepted"):
         return ""
     if not path:
         return f"'{root}' alone says nothing; write ${{{root}.name}}."

@@ -19,7 +19,8 @@ from app.flows.jsonpath import MISSING
 from app.flows.near import nearest_hint
 from app.flows.values import as_flag, as_json, as_moment, as_number, as_text, is_empty, json_number
 
-ROOTS: Final = frozenset({"api", "input", "fields", "connection", "cursor", "page", "item", "response"})
+_DATA = ("api", "input", "fields", "connection", "cursor", "page", "item", "response")
+ROOTS: Final = frozenset((*_DATA, "callback", "accepted", "records"))
 WHEN: Final = "$when"
 EACH: Final = "$each"
 _ONE = re.compile(r"\$\{([^{}]*)\}")

@@ -48,7 +48,7 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
     await _wait_for_connection(ctx, outgoing, request)
     _settle_lost_call(ctx, outgoing, request)
     attempt = ctx.attempt(outgoing.key)
-    waited = await _wait_for_budget(ctx, outgoing, request)
+    waited = await wait_for_budget(ctx, outgoing, request)
     ctx.check_cancelled(outgoing.key)
     await _put_on_record(ctx, outgoing, request, attempt)
     _stop_if_cancelled(ctx, outgoing)
@@ -93,10 +93,10 @@ async def _put_on_record(ctx: RunContext, outgoing: Outgoing, request: CallReque
 async def _wait_for_connection(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> None:
     connection = request.connection
     if connection is not None and connection.state == "broken":
-        raise _held(outgoing, connection, "")
+        raise held(outgoing, connection, "")
 
 
-def _held(outgoing: Outgoing, connection: ConnectionFacts, reason: str) -> RunWaits:
+def held(outgoing: Outgoing, connection: ConnectionFacts, reason: str) -> RunWaits:
     why = reason or "It no longer accepts its credentials."
     return RunWaits(
         "held_connection",
@@ -131,7 +131,7 @@ def _ask(outgoing: Outgoing, reason: str) -> RunWaits:
     )
 
 
-async def _wait_for_budget(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> float:
+async def wait_for_budget(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> float:
     """Seconds waited.  A longer wait becomes a row, so that it holds no place in the line."""
     if request.connection is None:
         return 0.0
@@ -169,7 +169,7 @@ async def _judge(
     _record_failure(ctx, outgoing, failure, verdict)
     if verdict.what == "hold" and request.connection is not None:
         await hold_connection(ctx.means, request.connection, failure.sentence)
-        raise _held(outgoing, request.connection, failure.sentence)
+        raise held(outgoing, request.connection, failure.sentence)
     if verdict.what == "ask":
         raise _ask(outgoing, failure.sentence)
     if verdict.what == "again":

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -21,7 +22,7 @@ from app.engine.turns import is_first, lie_down
 from app.engine.versions import Version, VersionBook
 from app.errors import AppError, Unavailable
 from app.log import fields
-from app.storage import progress, turns
+from app.storage import callbacks, progress, turns
 from app.storage.events import delivery_scope
 from app.storage.progress import OpenRun, RunFacts, StepFacts
 
@@ -184,6 +185,9 @@ class Runs:
         if (waits is None or ctx.cancelled) and ctx.is_one_by_one:
             leave = self.means.database.writer.awrite(lambda db: turns.leave(db, ctx.run_id), patient=True)
             self.pass_on([await leave])
+        if waits is not None and waits.reason == callbacks.REASON:
+            called = partial(callbacks.called_meanwhile, run_id=ctx.run_id, step_key=waits.step_key)
+            self.pass_on([await self.means.database.writer.awrite(called)])
         return waits.wake_at if waits is not None else None
 
     async def _perform_steps(self, ctx: RunContext) -> RunWaits | None:

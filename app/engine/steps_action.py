@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from app.calls.client import Answer, CallRequest
 from app.calls.connections import ConnectionFacts
 from app.calls.encode import encode_body
-from app.catalog.definition import Action, Connector
+from app.catalog.definition import Action, Connector, Request
 from app.catalog.fields import action_fields, check_input, ready_input
 from app.catalog.render import Plan, plan
+from app.engine import later
+from app.engine.callbacks import PURPOSE, token_for
 from app.engine.context import RunContext
 from app.engine.outgoing import Outgoing, send
 from app.engine.signals import StepFails
@@ -19,6 +22,15 @@ from app.flows.mapping import MISSING, Finding, fill, fill_rows, first
 from app.flows.model import ActionStep
 
 Scope = dict[str, Any]
+What = tuple[Connector, Action, ConnectionFacts | None]
+Given = tuple[dict[str, Any], dict[str, Any]]  # the mapped inputs, and the account's own fields
+
+
+@dataclass(frozen=True)
+class Sent:
+    answer: Answer
+    outgoing: Outgoing
+    request: CallRequest
 
 
 async def perform_action(ctx: RunContext, step: ActionStep, scope: Scope, key: str) -> Any:
@@ -28,17 +40,52 @@ async def perform_action(ctx: RunContext, step: ActionStep, scope: Scope, key: s
     mapped = {**values, **extra}
     check(action, values, mapped, findings)
     connection = ctx.means.connections.get(step.connection_id) if step.connection_id else None
-    answer = None
-    for outgoing, request in requests_of(
-        ctx, step, key, connector, action, connection, (values, extra), findings
-    ):
-        outgoing.mapped = mapped
-        answer = await send(ctx, outgoing, request)
-        if answer.status not in outgoing.moves_on:
-            break
-    output = _output(action, answer, mapped, findings)
+    given = (values, extra)
+    if action.later is not None:
+        document = await _perform_later(ctx, step, key, (connector, action, connection), given, findings)
+    else:
+        document = _document(await _send(ctx, step, key, (connector, action, connection), given, findings))
+    output = first(action.output.select, document)
     ctx.end_step(key, "succeeded", mapped=mapped, output=output, findings=findings)
     return output
+
+
+async def _send(
+    ctx: RunContext,
+    step: ActionStep,
+    key: str,
+    what: What,
+    given: Given,
+    findings: list[Finding],
+) -> Sent:
+    """The first of the action's requests whose answer does not mean "try the next"."""
+    for outgoing, request in requests_of(ctx, step, key, *what, given, findings):
+        outgoing.mapped = {**given[0], **given[1]}
+        answer = await send(ctx, outgoing, request)
+        if answer.status not in outgoing.moves_on:
+            return Sent(answer, outgoing, request)
+    raise NotFound("This action describes no request that could be made.")
+
+
+async def _perform_later(
+    ctx: RunContext, step: ActionStep, key: str, what: What, given: Given, findings: list[Finding]
+) -> Any:
+    """An action of which the service may say only that it will do it."""
+    connector, action, connection = what
+    assert action.later is not None
+
+    def question(described: Request, accepted: Any) -> CallRequest:
+        scope = {**scope_of(ctx, key, action, connection, given), "accepted": accepted}
+        return request_of(plan(connector, described, scope=scope), connection)
+
+    outgoing = Outgoing(step, key, {**given[0], **given[1]}, findings, repeatable=False)
+    pending = later.Pending(connector, action.later, outgoing, question, connection)
+    if later.is_under_way(ctx, key):
+        return await later.go_on(ctx, pending)
+    sent = await _send(ctx, step, key, what, given, findings)
+    if not later.is_accepted(action.later, sent.answer):
+        return _document(sent)
+    return await later.begin(ctx, pending, sent.answer, sent.request)
 
 
 def find_action(ctx: RunContext, step: ActionStep) -> tuple[Connector, Action]:
@@ -89,13 +136,10 @@ def requests_of(
     connector: Connector,
     action: Action,
     connection: ConnectionFacts | None,
-    given: tuple[dict[str, Any], dict[str, Any]],
+    given: Given,
     findings: list[Finding],
 ) -> Iterator[tuple[Outgoing, CallRequest]]:
-    values, extra = given
-    facts = connection.as_scope() if connection is not None else {}
-    fields = action_fields(action, values, extra)
-    scope = {"input": ready_input(action, values), "fields": fields, "connection": facts}
+    scope = scope_of(ctx, key, action, connection, given)
     for described in action.requests:
         planned = plan(connector, described, scope=scope)
         outgoing = Outgoing(
@@ -116,6 +160,20 @@ def requests_of(
         yield outgoing, request
 
 
+def scope_of(
+    ctx: RunContext, key: str, action: Action, connection: ConnectionFacts | None, given: Given
+) -> dict[str, Any]:
+    """What the templates of the action's requests see."""
+    values, extra = given
+    facts = connection.as_scope() if connection is not None else {}
+    fields = action_fields(action, values, extra)
+    scope: dict[str, Any] = {"input": ready_input(action, values), "fields": fields, "connection": facts}
+    if action.later is not None and action.later.callback is not None:
+        token = token_for(ctx.means.connections.derive(PURPOSE), ctx.run_id, key)
+        scope["callback"] = f"{ctx.means.settings.base_url}/hooks/{token}"
+    return scope
+
+
 def request_of(planned: Plan, connection: ConnectionFacts | None) -> CallRequest:
     body, content_type = encode_body(planned.body_kind, planned.body)
     return CallRequest(
@@ -130,13 +188,14 @@ def request_of(planned: Plan, connection: ConnectionFacts | None) -> CallRequest
     )
 
 
-def _output(action: Action, answer: Answer | None, mapped: Any, findings: list[Finding]) -> Any:
-    if answer is None:
-        raise NotFound("This action describes no request.")
+def _document(sent: Sent) -> Any:
     try:
-        document = answer.document()
+        return sent.answer.document()
     except CallFailed as failure:
         raise StepFails(
-            failure.kind, failure.sentence, remedy=failure.remedy, mapped=mapped, findings=findings
+            failure.kind,
+            failure.sentence,
+            remedy=failure.remedy,
+            mapped=sent.outgoing.mapped,
+            findings=sent.outgoing.findings,
         ) from failure
-    return first(action.output.select, document)

@@ -23,6 +23,7 @@ from app.ids import new_id
 from app.intake import verification
 from app.intake.addresses import Address, AddressBook
 from app.intake.bodies import Document
+from app.intake.callbacks import Called, find_called, take_call
 from app.intake.inbound import KEPT_OF_REFUSED, Accepted, Inbound, MethodRefused
 from app.intake.needs import Needs
 from app.intake.places import document_of
@@ -110,6 +111,8 @@ class Door:
 
     def _look_at(self, token: str, arriving: Arriving, *, too_large: bool) -> Keeping:
         """What is to be written and then answered.  Raises NotFound or Unavailable."""
+        if token.startswith("cb_") and (called := find_called(self._needs, token)) is not None:
+            return self._take_call(called, arriving, too_large=too_large)
         address = self.addresses.find(token)
         if address is None:
             self.unknown += 1
@@ -122,6 +125,13 @@ class Door:
             return self._admit(address, inbound)
         except DeliveryRefused as reason:
             return self._refusal(address, inbound, reason, keep_body=not too_large)
+
+    def _take_call(self, called: Called, arriving: Arriving, *, too_large: bool) -> Keeping:
+        """A service says how a call ended that it had accepted."""
+        self._check_disk()
+        if too_large or len(arriving.body) > self._most_bytes:
+            raise self._too_large()
+        return Keeping(*take_call(self._needs, called, arriving.inbound(self._needs.clock.now())))
 
     # -------------------------------------------------------------------------- may it come in
 

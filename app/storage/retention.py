@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, select, tuple_
 from app.ids import id_floor
 from app.storage.db import Database
 from app.storage.events import KEYS_KEPT
-from app.storage.models import Call, DedupeKey, Delivery, Event, Poll, Run, StepRecord, Trigger
+from app.storage.models import Call, Callback, DedupeKey, Delivery, Event, Poll, Run, StepRecord, Trigger
 from app.storage.types import to_ms
 
 BATCH = 500
@@ -71,6 +71,7 @@ def _runs(connection: Connection, states: tuple[str, ...], before: datetime) -> 
     if ids:
         connection.execute(delete(Call).where(Call.made_for.in_(ids)))
         connection.execute(delete(StepRecord).where(StepRecord.run_id.in_(ids)))
+        connection.execute(delete(Callback).where(Callback.run_id.in_(ids)))
         connection.execute(delete(Run).where(Run.id.in_(ids)))
         connection.execute(delete(Event).where(Event.id.in_(_unneeded_events(connection, old))))
     return len(ids)

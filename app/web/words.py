@@ -41,6 +41,7 @@ _OTHER_WORDS = {
     "refused": "Refused",
     "sample": "Sample",
     "handshake": "Handshake",
+    "callback": "Callback",
 }
 # Icons of Plumbline's own triggers, steps and connections; every other key is a connector's.
 OWN_KINDS = {
@@ -63,6 +64,7 @@ STATE_LOOKS = {
     "Accepted": "ok",
     "Sample": "quiet",
     "Handshake": "quiet",
+    "Callback": "quiet",
     "Ready": "ok",
     "On": "ok",
     "Filtered": "quiet",
