@@ -22,8 +22,10 @@ from app.intake.needs import Needs
 from app.intake.polling import LEASE, poll_once
 from app.log import fields
 from app.storage import triggers
+from app.storage.keeping import read_rules
 from app.storage.retention import prune
 from app.storage.server_values import put_value
+from app.storage.shrink import give_back
 from app.storage.triggers import DueTrigger
 
 log = logging.getLogger("plumbline.ticks")
@@ -91,19 +93,18 @@ class Ticks:
         now = self._needs.clock.now()
         with self._needs.database.read() as db:
             due = triggers.due(db, now, limit=_AT_ONCE)
+        self._begin_polls([one for one in due if one.kind != "schedule"], now)
         for one in due:
             if self._stopping.is_set():
                 break
-            self._start_one(one, now)
+            if one.kind == "schedule":
+                self._try_to_fire(one, now)
         return len(due)
 
-    def _start_one(self, one: DueTrigger, now: datetime) -> None:
+    def _try_to_fire(self, one: DueTrigger, now: datetime) -> None:
         """A flow that cannot be started must not keep the others from it."""
         try:
-            if one.kind == "schedule":
-                self._fire(one, now)
-            else:
-                self._begin_poll(one, now)
+            self._fire(one, now)
         except Exception:
             log.exception("%s", fields(event="trigger_failed", flow=one.flow_id))
 
@@ -113,20 +114,17 @@ class Ticks:
         if ticket is not None:
             self._needs.engine.enqueue([ticket])
 
-    def _begin_poll(self, one: DueTrigger, now: datetime) -> None:
-        """The next moment and the lease are on disk before the poll begins."""
-        wait = timedelta(seconds=one.interval_s * random.uniform(*_JITTER))  # noqa: S311
-        busy = one.lease_until is not None and one.lease_until > now
+    def _begin_polls(self, due: list[DueTrigger], now: datetime) -> None:
+        """The next moment and the lease of each are on disk before any of them begins: one commit for
+        all that one second brings."""
+        if not due or self._stopping.is_set():
+            return
 
-        def work(connection: Connection) -> bool:
-            lease = None if busy else now + LEASE
-            taken = triggers.advance(
-                connection, one.flow_id, due_at=one.due_at, next_due_at=now + wait, lease_until=lease
-            )
-            return taken and not busy
+        def work(connection: Connection) -> list[str]:
+            return [one.flow_id for one in due if _take_poll(connection, one, now)]
 
-        if self._needs.database.write(work):
-            self._needs.engine.spawn(poll_once(self._needs, one.flow_id))
+        for flow_id in self._needs.database.write(work):
+            self._needs.engine.spawn(poll_once(self._needs, flow_id))
 
     # ------------------------------------------------------------------------ room on the disk
 
@@ -149,12 +147,22 @@ class Ticks:
     # ------------------------------------------------------------------------------- retention
 
     def prune(self) -> None:
-        settings = self._needs.settings
-        gone = prune(
-            self._needs.database,
-            now=self._needs.clock.now(),
-            history_days=settings.history_days,
-            stopped=self._stopping.is_set,
-        )
-        if gone.runs or gone.deliveries:
-            log.info("%s", fields(event="pruned", runs=gone.runs, deliveries=gone.deliveries))
+        """What is old goes, and the room it took goes back to the disk."""
+        database = self._needs.database
+        with database.read() as db:
+            rules = read_rules(db, self._needs.settings.history_days)
+        gone = prune(database, now=self._needs.clock.now(), rules=rules, wait=self._stopping.wait)
+        pages = give_back(database, self._stopping.wait)
+        if gone.runs or gone.deliveries or pages:
+            log.info("%s", fields(event="pruned", runs=gone.runs, deliveries=gone.deliveries, pages=pages))
+
+
+def _take_poll(connection: Connection, one: DueTrigger, now: datetime) -> bool:
+    """False = another tick has it, or the look before is not over."""
+    wait = timedelta(seconds=one.interval_s * random.uniform(*_JITTER))  # noqa: S311
+    busy = one.lease_until is not None and one.lease_until > now
+    lease = None if busy else now + LEASE
+    taken = triggers.advance(
+        connection, one.flow_id, due_at=one.due_at, next_due_at=now + wait, lease_until=lease
+    )
+    return taken and not busy

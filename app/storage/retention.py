@@ -1,29 +1,48 @@
-"""What history is deleted when, in small batches, so that nobody waits for it.
+"""What history is deleted when, in small batches beside everything else.
 
-Runs that have not ended are never touched; dead ones are kept longer, for a replay.
+What may go is looked up without the writer; a batch is then deleted by its ids, and after each the
+writer is left alone for longer than the batch took.  Runs that have not ended are never touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, Select, delete, func, or_, select, tuple_
 
 from app.ids import id_floor
 from app.storage.db import Database
 from app.storage.events import KEYS_KEPT
-from app.storage.models import Call, Callback, DedupeKey, Delivery, Event, Poll, Run, StepRecord, Trigger
+from app.storage.executor import Executor
+from app.storage.keeping import FAILURES_KEPT, Rule, Rules
+from app.storage.models import (
+    Call,
+    Callback,
+    DedupeKey,
+    Delivery,
+    Event,
+    Gathered,
+    Poll,
+    Run,
+    StepRecord,
+    Trigger,
+)
 from app.storage.types import to_ms
 
-BATCH = 500
-DEAD_KEPT = timedelta(days=90)
+BATCH = 100
+WELL = ("succeeded", "filtered", "cancelled")
+FAILED = ("failed", "dead")
 
 _TOGETHER = timedelta(seconds=10)
-_ENDED = ("succeeded", "filtered", "failed", "cancelled")
+_PAUSE = 3  # times what a batch took
+
+Wait = Callable[[float], bool]
+BeforePruning = Callable[[Connection, Sequence[str]], None]
 
 
 @dataclass(slots=True)
@@ -36,59 +55,120 @@ class Pruned:
     keys: int = 0
 
 
+class _Pace:
+    """`wait`: pauses for so many seconds; true = stop."""
+
+    def __init__(self, database: Database, wait: Wait) -> None:
+        self._database = database
+        self._wait = wait
+        self.stopped = False
+
+    def write(self, work: Callable[[Connection], Any]) -> Any:
+        began = time.monotonic()
+        result = self._database.write(work)
+        self.stopped = self._wait((time.monotonic() - began) * _PAUSE)
+        return result
+
+
 def prune(
     database: Database,
     *,
     now: datetime,
-    history_days: int,
-    stopped: Callable[[], bool] = lambda: False,
+    rules: Rules,
+    wait: Wait = lambda _seconds: False,
+    before_pruning: BeforePruning | None = None,
 ) -> Pruned:
-    """`stopped`: asked between batches, so that a shut-down does not wait for it."""
-    before = now - timedelta(days=history_days)
+    """`wait`: called between batches, see `_Pace`.  `before_pruning`: called inside the transaction
+    that deletes runs, with their ids, while all of them are still there."""
+    pace = _Pace(database, wait)
+    gone = Pruned()
+    for flow_id in _flows_with_runs(database):
+        for ids in _old_batches(database, flow_id, rules.of(flow_id), now):
+            if pace.stopped:
+                return gone
+            gone.runs += pace.write(partial(_delete_runs, ids=ids, before_pruning=before_pruning))
+    before = now - timedelta(days=rules.everywhere.well_days)
+    gone.deliveries = _deliveries(pace, before)
+    gone.polls = _all_of(pace, partial(_polls, before=before))
+    gone.keys = _all_of(pace, partial(_keys, before=now - KEYS_KEPT))
+    return gone
 
-    def all_of(work: Callable[[Connection], int]) -> int:
-        total = 0
-        while not stopped() and (done := database.write(work)) > 0:
-            total += done
-        return total
 
-    ended = all_of(lambda c: _runs(c, _ENDED, before))
-    dead = all_of(lambda c: _runs(c, ("dead",), min(before, now - DEAD_KEPT)))
-    return Pruned(
-        runs=ended + dead,
-        deliveries=_deliveries(database, before, stopped),
-        polls=all_of(lambda c: _polls(c, before)),
-        keys=all_of(lambda c: _keys(c, now - KEYS_KEPT)),
-    )
+def _all_of(pace: _Pace, work: Callable[[Connection], int]) -> int:
+    total = 0
+    while not pace.stopped and (done := pace.write(work)) > 0:
+        total += done
+    return total
 
 
 # ---------------------------------------------------------------------------------------- runs
 
 
-def _runs(connection: Connection, states: tuple[str, ...], before: datetime) -> int:
-    old = _old_runs(connection, states, before)
-    ids = [row.id for row in old]
-    if ids:
-        connection.execute(delete(Call).where(Call.made_for.in_(ids)))
-        connection.execute(delete(StepRecord).where(StepRecord.run_id.in_(ids)))
-        connection.execute(delete(Callback).where(Callback.run_id.in_(ids)))
-        connection.execute(delete(Run).where(Run.id.in_(ids)))
-        connection.execute(delete(Event).where(Event.id.in_(_unneeded_events(connection, old))))
+def _flows_with_runs(database: Database) -> list[str]:
+    """Flows that are long deleted too: from one to the next along the index."""
+    with database.read() as db:
+        return flows_with_runs(db)
+
+
+def flows_with_runs(db: Executor) -> list[str]:
+    found = [""]
+    while (following := _flow_after(db, found[-1])) is not None:
+        found.append(following)
+    return found[1:]
+
+
+def _flow_after(db: Executor, flow_id: str) -> str | None:
+    found: str | None = db.execute(select(func.min(Run.flow_id)).where(Run.flow_id > flow_id)).scalar()
+    return found
+
+
+def old_runs(db: Executor, flow_id: str, rule: Rule, now: datetime) -> Select[Any]:
+    """The ids of those that may go.  Old is what ended long ago: a run that waited may have begun a
+    year before."""
+    well = now - timedelta(days=rule.well_days)
+    failed = now - max(timedelta(days=rule.failed_days), FAILURES_KEPT)
+    old = [
+        Run.state.in_(WELL) & (Run.id < _floor("run", well)) & (Run.finished_at < well),
+        Run.state.in_(FAILED) & (Run.id < _floor("run", failed)) & (Run.finished_at < failed),
+    ]
+    if rule.most_runs is not None and (cut := _newest_too_many(db, flow_id, rule.most_runs)) is not None:
+        old.append(Run.state.in_(WELL) & (Run.id <= cut))
+    return select(Run.id).where(Run.flow_id == flow_id, or_(*old))
+
+
+def _newest_too_many(db: Executor, flow_id: str, most: int) -> str | None:
+    newest = select(Run.id).where(Run.flow_id == flow_id).order_by(Run.id.desc())
+    found: str | None = db.execute(newest.offset(most).limit(1)).scalar_one_or_none()
+    return found
+
+
+def _old_batches(database: Database, flow_id: str, rule: Rule, now: datetime) -> Iterator[list[str]]:
+    after = ""
+    with database.read() as db:
+        query = old_runs(db, flow_id, rule, now)
+    while True:
+        with database.read() as db:
+            ids = list(db.scalars(query.where(Run.id > after).order_by(Run.id).limit(BATCH)))
+        if not ids:
+            return
+        yield ids
+        after = ids[-1]
+
+
+def _delete_runs(connection: Connection, ids: list[str], before_pruning: BeforePruning | None) -> int:
+    ended = Run.state.in_((*WELL, *FAILED))  # nothing goes back from there, but a page may be slow
+    gone = connection.execute(select(Run.id, Run.event_id, Run.replay_of).where(Run.id.in_(ids), ended)).all()
+    ids = [row.id for row in gone]
+    if not ids:
+        return 0
+    if before_pruning is not None:
+        before_pruning(connection, ids)
+    connection.execute(delete(Call).where(Call.made_for.in_(ids)))
+    for table in (StepRecord, Callback, Gathered):
+        connection.execute(delete(table).where(table.run_id.in_(ids)))
+    connection.execute(delete(Run).where(Run.id.in_(ids)))
+    _delete_events(connection, _unneeded_events(connection, gone))
     return len(ids)
-
-
-def _old_runs(connection: Connection, states: tuple[str, ...], before: datetime) -> Sequence[Any]:
-    """Old is what ended long ago; a run that waited may have begun a year before."""
-    for state in states:
-        found = connection.execute(
-            select(Run.id, Run.event_id, Run.replay_of)
-            .where(Run.state == state, Run.id < _floor("run", before), Run.finished_at < before)
-            .order_by(Run.id)
-            .limit(BATCH)
-        ).all()
-        if found:
-            return found
-    return []
 
 
 def _unneeded_events(connection: Connection, gone: Sequence[Any]) -> set[str]:
@@ -98,13 +178,34 @@ def _unneeded_events(connection: Connection, gone: Sequence[Any]) -> set[str]:
     return {row.event_id for row in gone} - set(connection.scalars(living))
 
 
+def _delete_events(connection: Connection, ids: set[str]) -> None:
+    """With the deliveries that brought them, where those brought nothing else that is kept."""
+    brought = select(Event.delivery_id, Event.received_at).where(
+        Event.id.in_(ids), Event.delivery_id.is_not(None)
+    )
+    found = connection.execute(brought).all()
+    connection.execute(delete(Event).where(Event.id.in_(ids)))
+    if found:
+        deliveries = {row.delivery_id for row in found}
+        needed = _needed_deliveries(connection, [row.received_at for row in found])
+        connection.execute(delete(Delivery).where(Delivery.id.in_(deliveries - needed)))
+
+
 # ---------------------------------------------------------------------------------- deliveries
 
 
-def _deliveries(database: Database, before: datetime, stopped: Callable[[], bool]) -> int:
+def _needed_deliveries(connection: Connection, moments: list[datetime]) -> set[str]:
+    """The ids of an event and its delivery are made together, which bounds the search."""
+    low, high = _floor("evt", min(moments) - _TOGETHER), _floor("evt", max(moments) + _TOGETHER)
+    query = select(Event.delivery_id).where(Event.id.between(low, high), Event.delivery_id.is_not(None))
+    return {delivery_id for delivery_id in connection.scalars(query) if delivery_id is not None}
+
+
+def _deliveries(pace: _Pace, before: datetime) -> int:
+    """Those that brought no event: refused ones, samples, repetitions."""
     total, after = 0, ""
-    while not stopped():
-        batch = database.write(partial(_delete_batch, after=after, before=before))
+    while not pace.stopped:
+        batch = pace.write(partial(_delete_batch, after=after, before=before))
         if not batch.seen:
             break
         total, after = total + batch.deleted, batch.last
@@ -119,7 +220,6 @@ class _Batch:
 
 
 def _delete_batch(connection: Connection, after: str, before: datetime) -> _Batch:
-    """Those whose events are gone; the ids of both are made together, which bounds the search."""
     query = (
         select(Delivery.id, Delivery.received_at)
         .where(Delivery.id > after, Delivery.id < _floor("dlv", before))
@@ -129,13 +229,7 @@ def _delete_batch(connection: Connection, after: str, before: datetime) -> _Batc
     found = connection.execute(query).all()
     if not found:
         return _Batch(0, 0, after)
-    moments = [row.received_at for row in found]
-    low, high = _floor("evt", min(moments) - _TOGETHER), _floor("evt", max(moments) + _TOGETHER)
-    needed = set(
-        connection.scalars(
-            select(Event.delivery_id).where(Event.id.between(low, high), Event.delivery_id.is_not(None))
-        )
-    )
+    needed = _needed_deliveries(connection, [row.received_at for row in found])
     ids = [row.id for row in found if row.id not in needed]
     connection.execute(delete(Delivery).where(Delivery.id.in_(ids)))
     return _Batch(len(found), len(ids), found[-1].id)
@@ -169,3 +263,25 @@ def _keys(connection: Connection, before: datetime) -> int:
 
 def _floor(prefix: str, moment: datetime) -> str:
     return id_floor(prefix, to_ms(moment))
+
+
+# ------------------------------------------------------------------------------ what would go
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """`size`: bytes, guessed from what a run takes up on the average."""
+
+    runs: int
+    size: int
+
+
+def prunable(
+    db: Executor, rules: Rules, now: datetime, *, flow_ids: Sequence[str], bytes_per_run: int
+) -> Prunable:
+    """What would go now by these rules."""
+    total = 0
+    for flow_id in flow_ids:
+        query = old_runs(db, flow_id, rules.of(flow_id), now).subquery()
+        total += db.execute(select(func.count()).select_from(query)).scalar_one()
+    return Prunable(total, total * bytes_per_run)

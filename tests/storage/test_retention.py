@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from app import ids
+from app.errors import FlowInvalid
 from app.storage import events, retention
 from app.storage.db import Database
+from app.storage.keeping import Rule, Rules, default_rule, read_rules, save_rule
 from app.storage.models import Call, DedupeKey, Delivery, Event, Run, StepRecord
-from app.storage.retention import prune
+from app.storage.retention import prunable, prune
 from app.storage.types import to_ms
 from tests.fakes.clock import FakeClock
 from tests.storage.test_triggers import live_flow
@@ -27,8 +30,17 @@ class History:
         self.database = database
         self.clock = clock
         self.made = 0
+        self.rules = Rules(default_rule(30))
 
-    def run(self, *, age_days: float, state: str = "succeeded", ended_days: float | None = None) -> str:
+    def run(
+        self,
+        *,
+        age_days: float,
+        state: str = "succeeded",
+        ended_days: float | None = None,
+        flow: str = "f",
+        payload: bytes = b"{}",
+    ) -> str:
         at = self.clock.now() - timedelta(days=age_days)
         ended = self.clock.now() - timedelta(days=age_days if ended_days is None else ended_days)
         delivery, event, run = (self._id(prefix, at) for prefix in ("dlv", "evt", "run"))
@@ -36,9 +48,15 @@ class History:
             (Delivery, {"id": delivery, "received_at": at, "method": "POST", "headers": [], "body_size": 0}),
             (
                 Event,
-                {"id": event, "flow_id": "f", "delivery_id": delivery, "received_at": at, "payload": b"{}"},
+                {
+                    "id": event,
+                    "flow_id": flow,
+                    "delivery_id": delivery,
+                    "received_at": at,
+                    "payload": payload,
+                },
             ),
-            (Run, {"id": run, "flow_id": "f", "version_id": "v", "event_id": event, "state": state}),
+            (Run, {"id": run, "flow_id": flow, "version_id": "v", "event_id": event, "state": state}),
             (StepRecord, {"run_id": run, "step_key": "s1", "state": "succeeded", "started_at": at}),
             (
                 Call,
@@ -63,8 +81,8 @@ class History:
         self.made += 1
         return ids.id_floor(prefix, to_ms(at))[:-4] + f"{self.made:04d}"
 
-    def prune(self) -> retention.Pruned:
-        return prune(self.database, now=self.clock.now(), history_days=30)
+    def prune(self, **more: Any) -> retention.Pruned:
+        return prune(self.database, now=self.clock.now(), rules=self.rules, **more)
 
     def counts(self) -> dict[str, int]:
         tables = (Run, StepRecord, Call, Event, Delivery)
@@ -149,3 +167,112 @@ def test_old_keys_go_but_not_those_of_a_flow_that_polls(
     assert history.prune().keys == 1
     with database.read() as db:
         assert list(db.scalars(select(DedupeKey.flow_id))) == [polls]
+
+
+# ------------------------------------------------------------------------- rules of one's own
+
+
+def kept(history: History) -> list[str]:
+    with history.database.read() as db:
+        return list(db.scalars(select(Run.id).order_by(Run.id)))
+
+
+def test_a_flow_may_keep_its_runs_shorter_or_longer_than_the_others(history: History) -> None:
+    history.run(age_days=5, flow="short")
+    stays = [history.run(age_days=300, flow="long"), history.run(age_days=5)]
+    history.rules = Rules(Rule(30, 90), {"short": Rule(3, 90), "long": Rule(365, 365)})
+    assert history.prune().runs == 1
+    assert kept(history) == sorted(stays)
+    assert history.counts()["deliveries"] == 2
+
+
+def test_of_a_flow_with_a_limit_the_oldest_runs_go_but_no_failure_before_its_time(history: History) -> None:
+    failed = history.run(age_days=20, state="dead")
+    for age in (9, 8, 7):
+        history.run(age_days=age)
+    newest = [history.run(age_days=age) for age in (3, 2)]
+    other = history.run(age_days=25, flow="g")
+    history.rules = Rules(Rule(30, 90), {"f": Rule(30, 90, most_runs=2)})
+    assert history.prune().runs == 3
+    assert kept(history) == sorted([failed, other, *newest])
+
+
+def test_failures_are_kept_ninety_days_whatever_was_written_into_the_database(history: History) -> None:
+    failed = history.run(age_days=89, state="failed")
+    history.rules = Rules(Rule(1, 1, most_runs=1))
+    assert history.prune().runs == 0
+    assert kept(history) == [failed]
+
+
+def test_whoever_counts_runs_sees_them_before_they_go(history: History) -> None:
+    old = history.run(age_days=40)
+    seen: list[tuple[list[str], int]] = []
+
+    def look(connection: Connection, ids: Sequence[str]) -> None:
+        there = connection.scalar(select(func.count()).select_from(Run).where(Run.id.in_(ids))) or 0
+        seen.append((list(ids), there))
+
+    history.prune(before_pruning=look)
+    assert seen == [([old], 1)]
+
+
+def test_what_cannot_be_counted_does_not_go(history: History) -> None:
+    old = history.run(age_days=40)
+
+    def fails(_connection: Connection, _ids: Sequence[str]) -> None:
+        raise ValueError("not counted")
+
+    with pytest.raises(ValueError, match="not counted"):
+        history.prune(before_pruning=fails)
+    assert kept(history) == [old]
+    assert set(history.counts().values()) == {1}
+
+
+def test_pruning_stops_between_two_batches_and_leaves_the_writer_alone_meanwhile(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for _ in range(6):
+        history.run(age_days=50)
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) == 2
+
+    assert history.prune(wait=wait).runs == 4
+    assert all(pause > 0 for pause in pauses)
+    assert history.counts()["runs"] == 2
+
+
+def test_what_would_go_is_counted_without_deleting_anything(history: History, clock: FakeClock) -> None:
+    for age in (40, 50, 10):
+        history.run(age_days=age)
+    with history.database.read() as db:
+        flows = retention.flows_with_runs(db)
+        found = prunable(db, history.rules, clock.now(), flow_ids=flows, bytes_per_run=1000)
+    assert (found.runs, found.size) == (2, 2000)
+    assert history.counts()["runs"] == 3
+
+
+def test_rules_are_kept_and_one_of_a_flow_can_be_taken_back(database: Database) -> None:
+    database.write(lambda c: save_rule(c, Rule(7, 120, 500)))
+    database.write(lambda c: save_rule(c, Rule(2, 90), flow_id="flow_a"))
+    with database.read() as db:
+        rules = read_rules(db, 30)
+    assert rules.of("flow_a") == Rule(2, 90)
+    assert rules.of("flow_b") == Rule(7, 120, 500)
+    database.write(lambda c: save_rule(c, None, flow_id="flow_a"))
+    database.write(lambda c: save_rule(c, None))
+    with database.read() as db:
+        assert read_rules(db, 40) == Rules(Rule(40, 90))
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [(Rule(0, 90), "well_days"), (Rule(30, 89), "failed_days"), (Rule(30, 90, 0), "most_runs")],
+)
+def test_a_rule_that_would_delete_too_much_is_refused(database: Database, rule: Rule, field: str) -> None:
+    with pytest.raises(FlowInvalid) as reason:
+        database.write(lambda c: save_rule(c, rule))
+    assert reason.value.where == field
