@@ -11,16 +11,25 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from app.catalog.definition import Verify
 from app.errors import DeliveryRefused
 from app.flows.model import Signature
+from app.flows.values import as_moment
 
 _STANDARD_PREFIXES = ("webhook-", "svix-")
 _STANDARD_SECRET = "whsec_"  # noqa: S105 - how such secrets begin
 _MILLISECONDS_FROM = 100_000_000_000
 _TIMESTAMP = re.compile(r"\d{1,16}")
-_WORD = re.compile(r"\{(body|timestamp|id|method|url)\}")
+_WORD = re.compile(r"\{(body|timestamp|id|method|url|form)\}")
+_MOST_FIELDS = 5_000
 _DECODED_IN_URLS = {  # HubSpot signs the address with these characters as themselves
     "%3A": ":",
     "%2F": "/",
@@ -36,6 +45,9 @@ _DECODED_IN_URLS = {  # HubSpot signs the address with these characters as thems
     "%3B": ";",
 }
 _ESCAPE = re.compile("|".join(_DECODED_IN_URLS), re.IGNORECASE)
+
+_SHA256 = hashes.SHA256()
+_NOTHING = dict.fromkeys(("body", "timestamp", "id", "method", "url", "form"), b"")
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -60,6 +72,8 @@ def verify(
         _verify_standard(given, body, candidates, block.max_age_s, now)
     elif isinstance(block, Verify) and block.scheme == "token":
         _verify_token(block, given, candidates)
+    elif isinstance(block, Verify) and block.scheme == "ecdsa_p256":
+        _verify_ecdsa(block, given, body, candidates, now)
     else:
         _verify_hmac(block, method, url, given, body, candidates, now)
 
@@ -99,8 +113,9 @@ def _verify_hmac(
     signatures = _signatures(block, given)
     timestamp = _timestamp(block, given)
     if block.timestamp_header:
-        _check_age(timestamp, _unit(block, timestamp), block.max_age_s, now)
+        _check_age(_seconds(block, timestamp), block.max_age_s, now)
     identity = given.get(block.id_header.lower(), "") if block.id_header else ""
+    form = _form(given, body, url) if "{form}" in block.message else b""
     for address in dict.fromkeys((url, _ESCAPE.sub(lambda found: _DECODED_IN_URLS[found[0].upper()], url))):
         parts = {
             "body": body,
@@ -108,11 +123,12 @@ def _verify_hmac(
             "id": identity.encode("utf-8", "replace"),
             "method": method.upper().encode(),
             "url": address.encode("utf-8", "replace"),
+            "form": form,
         }
         message = signed_message(block.message, parts)
         for secret in candidates:
-            digest = hmac.new(secret.encode(), message, block.algorithm).digest()
-            if _matches(signatures, _written(digest, block.encoding), block.encoding):
+            expected = signature_of(secret, message, block.algorithm, block.encoding)
+            if _matches(signatures, expected.encode(), block.encoding):
                 return
     raise _refuse(f"The signature in {block.header} does not fit this request and its secret.")
 
@@ -146,26 +162,46 @@ def _timestamp(block: Verify | Signature, given: Mapping[str, str]) -> str:
     value = given.get(block.timestamp_header.lower(), "")
     if block.timestamp_header.lower() == block.header.lower():
         value = next((one[2:] for one in re.split(r"[,\s]+", value) if one.startswith("t=")), "")
-    if not _TIMESTAMP.fullmatch(value):
-        raise _refuse(f"The time stamp in {block.timestamp_header} is missing or is no number.")
+    is_iso = isinstance(block, Verify) and block.timestamp_unit == "iso"
+    if as_moment(value) is None if is_iso else not _TIMESTAMP.fullmatch(value):
+        raise _refuse(f"The time stamp in {block.timestamp_header} is missing or is none.")
     return value
 
 
-def _unit(block: Verify | Signature, timestamp: str) -> float:
+def _seconds(block: Verify | Signature, timestamp: str) -> float:
+    """The moment of the time stamp, in seconds since 1970."""
+    if isinstance(block, Verify) and block.timestamp_unit == "iso":
+        moment = as_moment(timestamp)
+        return moment.timestamp() if moment is not None else 0.0
     if isinstance(block, Verify):
-        return 1000.0 if block.timestamp_unit == "ms" else 1.0
-    return 1000.0 if int(timestamp) > _MILLISECONDS_FROM else 1.0
+        return int(timestamp) / (1000.0 if block.timestamp_unit == "ms" else 1.0)
+    return int(timestamp) / (1000.0 if int(timestamp) > _MILLISECONDS_FROM else 1.0)
 
 
-def _check_age(timestamp: str, per_second: float, max_age_s: float, now: datetime) -> None:
-    age = now.timestamp() - int(timestamp) / per_second
+def _check_age(moment_s: float, max_age_s: float, now: datetime) -> None:
+    age = now.timestamp() - moment_s
     if abs(age) > max_age_s:
         when = "too old" if age > 0 else "in the future"
         raise _refuse(f"The time stamp of this request is {when}: more than {max_age_s:g} seconds off.")
 
 
-def _written(digest: bytes, encoding: str) -> bytes:
-    return digest.hex().encode() if encoding == "hex" else base64.b64encode(digest)
+def signature_of(secret: str, message: bytes, algorithm: str, encoding: str) -> str:
+    digest = hmac.new(secret.encode(), message, algorithm).digest()
+    return digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
+
+
+def _form(given: Mapping[str, str], body: bytes, url: str) -> bytes:
+    """The fields in order of their names.  The hash of what is no form stands in the address."""
+    if given.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+        try:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError as reason:
+            raise _refuse("The form in the body cannot be read.") from reason
+        return "".join(name + value for name, value in sorted(pairs)).encode("utf-8", "replace")
+    named = parse_qs(urlsplit(url).query, errors="replace").get("bodySHA256", [""])[0].lower()
+    if body and not hmac.compare_digest(named.encode(), sha256(body).hexdigest().encode()):
+        raise _refuse("The hash of the body in the address does not fit the body.")
+    return b""
 
 
 def _matches(signatures: Iterable[str], expected: bytes, encoding: str) -> bool:
@@ -175,6 +211,35 @@ def _matches(signatures: Iterable[str], expected: bytes, encoding: str) -> bool:
         text = signature.lower() if encoding == "hex" else signature
         same |= hmac.compare_digest(text.encode("utf-8", "replace"), expected)
     return same
+
+
+# ---------------------------------------------------------------------------------- public keys
+
+
+def _verify_ecdsa(
+    block: Verify, given: Mapping[str, str], body: bytes, candidates: Sequence[str], now: datetime
+) -> None:
+    """The secret is the sender's public key (P-256), as it is shown: base64 of its DER form."""
+    signature = _signatures(block, given)[0]
+    timestamp = _timestamp(block, given)
+    if block.timestamp_header:
+        _check_age(_seconds(block, timestamp), block.max_age_s, now)
+    message = signed_message(block.message, {**_NOTHING, "body": body, "timestamp": timestamp.encode()})
+    for key in candidates:
+        try:
+            _public_key(key).verify(base64.b64decode(signature, validate=True), message, ECDSA(_SHA256))
+        except (InvalidSignature, ValueError):
+            continue
+        return
+    raise _refuse(f"The signature in {block.header} does not fit this request and its public key.")
+
+
+def _public_key(text: str) -> EllipticCurvePublicKey:
+    """Raises ValueError for what is none."""
+    key = load_der_public_key(base64.b64decode("".join(text.split()), validate=True))
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise ValueError("not a key of an elliptic curve")
+    return key
 
 
 # ------------------------------------------------------------------------- tokens, Standard Webhooks
@@ -199,7 +264,7 @@ def _verify_standard(
     )
     if not identity or not signature or not _TIMESTAMP.fullmatch(timestamp):
         raise _refuse(f"One of the headers {prefix}id, {prefix}timestamp and {prefix}signature is missing.")
-    _check_age(timestamp, 1.0, max_age_s, now)
+    _check_age(float(timestamp), max_age_s, now)
     message = b".".join([identity.encode("utf-8", "replace"), timestamp.encode(), body])
     signatures = [one[3:] for one in signature.split() if one.startswith("v1,")]
     for secret in candidates:

@@ -150,12 +150,13 @@ class Action(Operation):
 
 class Paginate(Model):
     """How one gets to the next page.  `cursor`: the value at `next` becomes `${page}`, which on the
-    first page is `start` or nothing.  `page`, `offset`: `${page}` counts up from `start`; a page with
-    fewer than `size` records is the last.  `link`: the address at `next` (`$.path`, or `header:Link` for its
-    rel="next") is the next request."""
+    first page is `start` or nothing; with `more` only while that is true.  `page`, `offset`: `${page}`
+    counts up from `start`; a page with fewer than `size` records is the last.  `link`: the address at
+    `next` (`$.path`, or `header:Link` for its rel="next") is the next request."""
 
     type: Literal["cursor", "page", "offset", "link"]
     next: Place | Literal[""] = ""
+    more: JsonPath | Literal[""] = ""
     start: int | str | None = None
     size: int = Field(default=0, ge=0, le=10_000)
     max_pages: int = Field(default=50, ge=1, le=1000)
@@ -169,8 +170,8 @@ class Paginate(Model):
             raise ValueError(f"type {self.type} needs next: where the next page is named")
         if counts and isinstance(self.start, str):
             raise ValueError(f"type {self.type} counts from a number, not from '{self.start}'")
-        if counts and self.next:
-            raise ValueError(f"type {self.type} counts by itself: next cannot stand here")
+        if counts and (self.next or self.more):
+            raise ValueError(f"type {self.type} counts by itself: next and more cannot stand here")
         return self
 
 
@@ -212,10 +213,11 @@ class PollTrigger(Operation):
 
 class Verify(Model):
     """How it is known that a delivery is genuine.  `message`: what is signed, put together from
-    {body}, {timestamp}, {id}, {method}, {url}.  `secret`: the key of a secret connection field.
-    `scheme: none` needs a `reason`, which the builder shows."""
+    {body}, {timestamp}, {id}, {method}, {url}, {form} (the fields of a form body in order, each name
+    followed by its value).  `secret`: the key of a secret connection field; for `ecdsa_p256` it holds
+    the sender's public key.  `scheme: none` needs a `reason`, which the builder shows."""
 
-    scheme: Literal["hmac_sha256", "hmac_sha1", "standard_webhooks", "token", "none"]
+    scheme: Literal["hmac_sha256", "hmac_sha1", "ecdsa_p256", "standard_webhooks", "token", "none"]
     secret: Key | Literal[""] = ""
     header: HeaderName | Literal[""] = ""
     prefix: str = ""
@@ -258,6 +260,17 @@ class HandshakeToken(Model):
     secret: Key
 
 
+class HandshakeProof(Model):
+    """The answer becomes JSON: what stands at `answer`, signed with the secret field, under
+    `signed_as`, and as it came under `plain_as`."""
+
+    secret: Key
+    signed_as: str
+    plain_as: str = ""
+    prefix: str = ""
+    encoding: Literal["hex", "base64"] = "hex"
+
+
 class Handshake(Model):
     """A request by which the service asks whether somebody is there; it starts no run.  It is one
     when all of `when` hold.  `answer`: what is sent back as text, '' = nothing.  `echo_header`: a
@@ -267,6 +280,7 @@ class Handshake(Model):
     when: dict[Place, str] = {}
     token: HandshakeToken | None = None
     answer: Place | Literal[""] = ""
+    proof: HandshakeProof | None = None
     echo_header: HeaderName | Literal[""] = ""
     signed: bool = True
 
@@ -420,6 +434,8 @@ class Connector(Model):
         return next((field for field in self.all_fields() if field.key == key), None)
 
     def all_fields(self) -> Iterator[AuthField]:
+        """Those that a sign-in brings along included."""
         yield from self.connection_fields
         for auth in self.auth:
             yield from auth.fields
+            yield from auth.given

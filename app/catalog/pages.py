@@ -46,6 +46,8 @@ def next_page(
     if paginate.type in ("page", "offset"):
         step = 1 if paginate.type == "page" else count
         return Page(number, page.value + step) if count and count >= paginate.size else None
+    if paginate.more and first(paginate.more, document) is not True:
+        return None
     found = _named(paginate.next, document, headers)
     if found in (None, "", False) or isinstance(found, dict | list):
         return None

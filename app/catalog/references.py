@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.catalog.auth import check_auth
+from app.catalog.auth import Auth, TokenAuth, check_auth
 from app.catalog.definition import (
     Action,
     Connector,
@@ -23,6 +24,7 @@ from app.flows.near import nearest_hint
 _SECRET_PIPES = frozenset({"path"})
 _SAFE_IN_PATH = (("path",), ("md5lower",), ("number",), ("epoch_s",), ("epoch_ms",))
 _API = ("version",)
+_FIXED = frozenset({"connection", "api"})
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def _connector(connector: Connector) -> Iterator[Fault]:
             check_auth(auth, names)
         except ValueError as reason:
             yield Fault(file, "auth", f"{reason}.")
-    yield from _base_url(connector, Place(file, "api.base_url", frozenset({"connection", "api"})))
+        yield from _auth(connector, auth, file)
+    yield from _leads(connector, connector.api.base_url, Place(file, "api.base_url", _FIXED))
     yield from _templates(
         connector, connector.headers, Place(file, "headers", frozenset({"api", "connection"}))
     )
@@ -75,12 +78,30 @@ def _connector(connector: Connector) -> Iterator[Fault]:
     yield from _twice([auth.key for auth in connector.auth], file, "auth", "way to connect")
 
 
-def _base_url(connector: Connector, place: Place) -> Iterator[Fault]:
-    """Its fields decide which host gets the secrets, so each is public and held to a pattern."""
-    base_url = connector.api.base_url
-    yield from _templates(connector, base_url, place)
-    used = [one for one in references_in(base_url) if one.root == "connection" and one.path]
-    if not used and not base_url.startswith(("https://", "http://")):
+def _auth(connector: Connector, auth: Auth, file: str) -> Iterator[Fault]:
+    if not isinstance(auth, TokenAuth):
+        return
+    for name in ("token_url", "authorize_url", "refresh_url", "revoke_url"):
+        if url := getattr(auth, name, ""):
+            place = Place(file, f"auth.{auth.key}.{name}", _FIXED)
+            yield from _leads(connector, url, place)
+            if url.startswith("http://") and not _is_this_machine(url):
+                yield Fault(file, place.field, "secrets go there, so the address has to begin with https://.")
+    for key in auth.keep:
+        field = connector.field_of(key)
+        if field is None or field.secret:
+            yield Fault(file, f"auth.{auth.key}.keep", f"'{key}' is no public field of the connection.")
+
+
+def _is_this_machine(url: str) -> bool:
+    return re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", url) is not None
+
+
+def _leads(connector: Connector, url: str, place: Place) -> Iterator[Fault]:
+    """The fields in it decide which host gets the secrets, so each is public and held to a pattern."""
+    yield from _templates(connector, url, place)
+    used = [one for one in references_in(url) if one.root == "connection" and one.path]
+    if not used and not url.startswith(("https://", "http://")):
         yield Fault(place.file, place.field, "the address has to begin with https://.")
     for reference in used:
         field = connector.field_of(reference.path[0])
@@ -165,7 +186,8 @@ def _webhook(connector: Connector, trigger: WebhookTrigger) -> Iterator[Fault]:
     file = f"triggers/{trigger.key}.yaml"
     yield from _lookups_of(connector, trigger.input, file)
     secrets = [("verify.secret", trigger.verify.secret)]
-    secrets += [("handshakes", shake.token.secret) for shake in trigger.handshakes if shake.token]
+    for shake in trigger.handshakes:
+        secrets += [("handshakes", one.secret) for one in (shake.token, shake.proof) if one is not None]
     for field, key in secrets:
         if not key:
             continue

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
-from app.calls.signatures import verify
-from app.catalog.definition import Handshake, Verify
+import orjson
+
+from app.calls.signatures import signature_of, verify
+from app.catalog.definition import Handshake, HandshakeProof, Verify
 from app.catalog.definition import WebhookTrigger as ServiceTrigger
 from app.errors import AppError, DeliveryRefused
 from app.flows.model import ConnectorTrigger, Signature, WebhookTrigger
@@ -90,6 +92,17 @@ def _is_handshake(shake: Handshake, inbound: Inbound) -> bool:
     return all(as_text(value_at(place, inbound)) == wanted for place, wanted in shake.when.items())
 
 
+def _proof(needs: Needs, trigger: ConnectorTrigger, proof: HandshakeProof, asked: str) -> str:
+    """JSON with what was asked, signed: only who knows the secret can answer so."""
+    secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
+    secret = secrets.get(proof.secret, "")
+    if not secret or not asked:
+        raise DeliveryRefused(_NO_SECRET, status=401, remedy="Add the secret to the connection.")
+    signed = signature_of(secret, asked.encode("utf-8", "replace"), "sha256", proof.encoding)
+    plain = {proof.plain_as: asked} if proof.plain_as else {}
+    return orjson.dumps({**plain, proof.signed_as: proof.prefix + signed}).decode()
+
+
 def _answer(needs: Needs, trigger: ConnectorTrigger, shake: Handshake, inbound: Inbound) -> Accepted:
     if shake.token is not None:
         secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
@@ -98,6 +111,8 @@ def _answer(needs: Needs, trigger: ConnectorTrigger, shake: Handshake, inbound: 
         if not wanted or not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
             raise DeliveryRefused("The token of this handshake is not that of the connection.", status=401)
     reply = as_text(value_at(shake.answer, inbound)) if shake.answer else ""
+    if shake.proof is not None:
+        reply = _proof(needs, trigger, shake.proof, reply)
     echo = {}
     if shake.echo_header and (sent := inbound.by_name.get(shake.echo_header.lower())):
         echo = {shake.echo_header: sent[:1000]}
@@ -106,5 +121,6 @@ def _answer(needs: Needs, trigger: ConnectorTrigger, shake: Handshake, inbound: 
         inbound.delivery_id,
         state="handshake",
         reply=reply.encode("utf-8", "replace")[:10_000],
+        reply_type="application/json" if shake.proof is not None else "text/plain; charset=utf-8",
         reply_headers=echo,
     )

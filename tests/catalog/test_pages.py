@@ -25,6 +25,14 @@ def test_a_cursor_is_followed_until_there_is_none() -> None:
         assert next_page(way, page, end, [], 100) is None
 
 
+def test_the_last_record_leads_on_while_the_service_says_that_there_is_more() -> None:
+    way = paginate(type="cursor", next="$.data[-1].id", more="$.has_more")
+    answer = {"data": [{"id": "a"}, {"id": "b"}], "has_more": True}
+    assert next_page(way, Page(1), answer, [], 2) == Page(2, "b")
+    for more in (False, None, "true"):
+        assert next_page(way, Page(1), {**answer, "has_more": more}, [], 2) is None
+
+
 def test_a_service_that_names_the_same_page_again_is_not_followed_in_circles() -> None:
     way = paginate(type="cursor", next="$.next")
     assert next_page(way, Page(2, "abc"), {"next": "abc"}, [], 100) is None
