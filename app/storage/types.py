@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeDecorator
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _RAW, _DEFLATED = b"\x00", b"\x01"
-_WORTH_DEFLATING = 512
+_WORTH_DEFLATING = 2048  # deflating lets go of the interpreter, and a burst of small ones waits for it
 # A deflater clears its tables first, which for a document of 1 KB costs five times its deflating:
 # small documents get small tables (8 KB of window), and come out as small.
 _SMALL = 32_000
