@@ -38,6 +38,7 @@ from tests.intake.test_verification import connect, trigger
 
 LONG = needs.GIVEN["LONG"] == "1"
 EXAMPLES, STEPS, MOST_AT_ONCE = (120, 50, 60) if LONG else (15, 25, 12)
+pytestmark = pytest.mark.timeout(3600 if LONG else 300)
 SHOPIFY = Path(connectors.__file__).parent / "shopify"
 FAILURES = (500, (429, {"errors": "slow down"}), "<html>sorry</html>", httpx.ReadTimeout("too slow"))
 
