@@ -6,40 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from app.catalog.auth_fields import AuthBase, AuthField
+from app.catalog.sign_in import ClientCredentialsAuth, OAuth2Auth, ServiceAccountAuth, TokenAuth
+from app.catalog.signing import HmacAuth
 from app.catalog.templates import TemplateText, references_in
-from app.catalog.values import HeaderName, Key, Model, Pattern, Words
+from app.catalog.values import HeaderName
+
+__all__ = ["Auth", "AuthField", "HmacAuth", "OAuth2Auth", "TokenAuth"]
 
 
-class AuthField(Model):
-    """One thing a person fills in once per connection.  A secret one is sealed, never shown, and put
-    into a call only inside the transport."""
-
-    key: Key
-    label: Words
-    secret: bool = False
-    required: bool = True
-    help: str = ""
-    pattern: Pattern | None = None
-    default: str = ""
-    choices: tuple[str, ...] = ()
-
-
-class _Auth(Model):
-    key: Key
-    label: Words
-    help: str = ""
-    fields: tuple[AuthField, ...] = ()
-
-    @model_validator(mode="after")
-    def _each_field_once(self) -> _Auth:
-        keys = [field.key for field in self.fields]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            raise ValueError(f"the field '{twice[0]}' is there twice")
-        return self
-
-
-class BearerAuth(_Auth):
+class BearerAuth(AuthBase):
     """`Authorization: Bearer …` unless `value` says otherwise."""
 
     type: Literal["bearer"]
@@ -52,31 +28,42 @@ class BearerAuth(_Auth):
         return self
 
 
-class ApiKeyAuth(_Auth):
+class ApiKeyAuth(AuthBase):
     type: Literal["api_key"]
     location: Literal["header", "query"] = "header"
     name: HeaderName
     value: TemplateText
 
 
-class BasicAuth(_Auth):
+class BasicAuth(AuthBase):
     type: Literal["basic"]
     username: TemplateText
     password: TemplateText
 
 
-class HeadersAuth(_Auth):
+class HeadersAuth(AuthBase):
     """Several headers at once, for services that want more than one."""
 
     type: Literal["headers"]
     headers: dict[HeaderName, TemplateText] = Field(min_length=1)
 
 
-class NoAuth(_Auth):
+class NoAuth(AuthBase):
     type: Literal["none"]
 
 
-Auth = Annotated[BearerAuth | ApiKeyAuth | BasicAuth | HeadersAuth | NoAuth, Field(discriminator="type")]
+Auth = Annotated[
+    BearerAuth
+    | ApiKeyAuth
+    | BasicAuth
+    | HeadersAuth
+    | OAuth2Auth
+    | ClientCredentialsAuth
+    | ServiceAccountAuth
+    | HmacAuth
+    | NoAuth,
+    Field(discriminator="type"),
+]
 
 
 def check_auth(auth: Auth, fields: set[str]) -> None:
