@@ -65,7 +65,11 @@ def _named(document: Document, operation: Operation, sent: Sent, waived: frozens
         if one.place == "path":
             continue
         values = _given(one, sent)
-        if values:
+        if deep := _deep(one, sent):
+            value = _typed(document, one.schema, deep)
+            for pointer, words in document.errors(one.schema, value):
+                yield f"{one.place}/{one.name}{pointer.rstrip('/')}: {words}"
+        elif values:
             yield from _value(document, f"{one.place}/{one.name}", one.schema, values)
         elif one.required and f"{one.place}:{one.name}" not in waived:
             yield f"{one.place}/{one.name}: it is required and missing"
@@ -78,10 +82,18 @@ def _given(one: Parameter, sent: Sent) -> list[str]:
     return [] if value is None else [value]
 
 
+def _deep(one: Parameter, sent: Sent) -> Any:
+    """`created[gte]=7` is a table, `{"gte": "7"}`."""
+    if one.place != "query":
+        return None
+    rows = [(name, value) for name, value in sent.query if name.startswith(f"{one.name}[")]
+    return nested(rows).get(one.name) if rows and not rows[0][0].endswith("[]") else None
+
+
 def _unknown_query(operation: Operation, sent: Sent) -> Iterator[str]:
     known = {one.name for one in operation.parameters if one.place == "query"}
     for name, _ in sent.query:
-        if name.removesuffix("[]") not in known:
+        if name.removesuffix("[]") not in known and re.sub(r"(\[[^\]]*\])+$", "", name) not in known:
             yield f"query/{name}: the document has no such parameter"
 
 
@@ -155,10 +167,68 @@ def _body(document: Document, operation: Operation, sent: Sent) -> Iterator[str]
         yield f"body: {kind or 'no content type'} is none of {', '.join(described.schemas)}"
         return
     schema = described.schemas[kind]
-    value = json.loads(sent.body) if "json" in kind else dict(parse_qsl(sent.body.decode()))
+    value = _read(document, schema, kind, sent.body)
     for pointer, words in document.errors(schema, value):
         yield f"body{pointer.rstrip('/')}: {words}"
     yield from _unknown_fields(document, schema, value, "body")
+
+
+def _read(document: Document, schema: Any, kind: str, body: bytes) -> Any:
+    if "json" in kind:
+        return json.loads(body)
+    rows = parse_qsl(body.decode(), keep_blank_values=True)
+    return _typed(document, schema, nested(rows))
+
+
+def nested(rows: list[tuple[str, str]]) -> dict[str, Any]:
+    """Form fields with brackets as tables and lists: `a[b]=1`, `tags[]=x`, `lines[0][sku]=7`."""
+    found: dict[str, Any] = {}
+    for name, text in rows:
+        first_part, *inner = re.findall(r"[^\[\]]+|\[\]", name)
+        here, key = found, first_part
+        for part in inner:
+            here = here.setdefault(key, {})
+            key = str(len(here)) if part == "[]" else part
+        here[key] = text if key not in here else [*_listed(here[key]), text]
+    return {key: _with_lists(value) for key, value in found.items()}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _with_lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _with_lists(one) for key, one in value.items()}
+    return list(inner.values()) if inner and all(key.isdigit() for key in inner) else inner
+
+
+def _typed(document: Document, schema: Any, value: Any) -> Any:
+    """The texts of a form in the types the schema wants, as far as they can be read so."""
+    kinds = _possible(document, schema)
+    if isinstance(value, dict):
+        tables = [one for one in kinds if "properties" in one or one.get("type") == "object"]
+        known = {name: one for table in tables for name, one in table.get("properties", {}).items()}
+        return {name: _typed(document, known.get(name, {}), one) for name, one in value.items()}
+    if isinstance(value, list):
+        items = next((one["items"] for one in kinds if "items" in one), {})
+        return [_typed(document, items, one) for one in value]
+    for one in kinds:
+        typed = _coerced(one, value)
+        if not isinstance(typed, str):
+            return typed
+        if one.get("type") == "array":
+            return [_typed(document, one.get("items", {}), value)]
+    return value
+
+
+def _possible(document: Document, schema: Any) -> list[dict[str, Any]]:
+    found = document.resolved(schema)
+    if not isinstance(found, dict):
+        return []
+    several = [one for word in ("anyOf", "oneOf", "allOf") for one in found.get(word, [])]
+    return [found, *(inner for one in several for inner in _possible(document, one))]
 
 
 def _unknown_fields(document: Document, schema: Any, value: Any, place: str) -> Iterator[str]:

@@ -115,6 +115,51 @@ def test_a_waived_parameter_may_be_left_out(document: Document) -> None:
     assert violations(document, "/v1", sent, waived=frozenset({"header:X-Revision"})) == []
 
 
+FORM_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "amount": {"type": "integer"},
+        "metadata": {"anyOf": [{"type": "object"}, {"enum": [""]}]},
+        "items": {"type": "array", "items": {"type": "object", "properties": {"price": {"type": "string"}}}},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+}
+FORM_PATHS = {
+    "/refunds": {
+        "post": {
+            "parameters": [
+                {"in": "query", "name": "created", "schema": {"properties": {"gte": {"type": "integer"}}}}
+            ],
+            "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": FORM_SCHEMA}}},
+        }
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "words"),
+    [
+        ("created[gte]=7", "amount=5&metadata[src]=x&items[0][price]=p_1&tags[]=a&tags[]=b", ""),
+        ("", "tags=a", ""),
+        ("created[gte]=x", "", "query/created/gte: 'x' is not of type 'integer'"),
+        ("craeted[gte]=7", "", "query/craeted[gte]: the document has no such parameter"),
+        ("", "amount=five", "body/amount: 'five' is not of type 'integer'"),
+        ("", "amuont=5", "body: Additional properties are not allowed"),
+    ],
+)
+def test_forms_with_brackets_are_read_as_tables(
+    query: str, body: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "form.json").write_text(json.dumps({"openapi": "3.0.3", "paths": FORM_PATHS}))
+    monkeypatch.setattr(documents, "FOLDER", tmp_path)
+    document = documents.load.__wrapped__("form.json")
+    headers = [("Content-Type", "application/x-www-form-urlencoded")]
+    sent = Sent("POST", f"https://a.example.com/refunds?{query}", headers, body.encode())
+    found = violations(document, "", sent)
+    assert (found == []) if not words else any(words in one for one in found), found
+
+
 def test_routes_of_wordpress_are_read_like_a_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

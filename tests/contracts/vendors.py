@@ -9,16 +9,30 @@ from dataclasses import dataclass, field
 class Contract:
     """`documents`: the first that knows a path is used.  `base`: what stands before the documents'
     paths.  `waived`: parameters the documents ask for although the service has given them up, by
-    `place:name`.  `absent`: operations no document holds, with the reason."""
+    `place:name`.  `absent`: operations no document holds, with the reason.  `undocumented`: what a
+    document finds fault with although the vendor describes it elsewhere: complaint and reason."""
 
     documents: tuple[str, ...]
     base: str = ""
     waived: frozenset[str] = frozenset()
     absent: dict[str, str] = field(default_factory=dict)
+    undocumented: dict[str, str] = field(default_factory=dict)
 
 
+_READ_ONLY = "The only document of this API describes what is read; this is written from documentation"
 _NO_PROPERTIES = "HubSpot publishes the properties API in a document of its own"
 _NO_PIPELINES = "HubSpot publishes the pipelines API in a document of its own"
+
+
+def _absent(reason: str, *names: str) -> dict[str, str]:
+    """Each action is sent twice: with the least it takes, and with all."""
+    kinds = ("least", "full")
+    return {
+        full: reason
+        for name in names
+        for full in ([f"{name}.{kind}" for kind in kinds] if name.startswith("actions/") else [name])
+    }
+
 
 CONTRACTS = {
     "hubspot": Contract(
@@ -35,5 +49,24 @@ CONTRACTS = {
     "shopify": Contract(("shopify.json",), base="/admin/api/2026-10"),
     # Since 2020 Slack takes the token in the Authorization header alone.
     "slack": Contract(("slack.json",), base="/api", waived=frozenset({"header:token", "query:token"})),
+    "stripe": Contract(
+        ("stripe.json",),
+        absent=_absent("The copy of the document lacks the list of coupons", "lookups/coupons"),
+    ),
+    "woocommerce": Contract(
+        ("woocommerce.json",),
+        base="/wp-json/wc/v3",
+        undocumented={
+            "query/dates_are_gmt: the document has no such parameter": "WooCommerce has it since 5.8",
+        },
+        absent=_absent(
+            _READ_ONLY,
+            "actions/add_order_note.request",
+            "actions/create_coupon.request",
+            "actions/create_customer.request",
+            "actions/update_customer.request",
+            "actions/update_order_status.request",
+        ),
+    ),
     "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),
 }
