@@ -145,6 +145,8 @@ class Action(Operation):
             raise ValueError("two requests have the same id")
         if self.later is not None and self.batch is not None:
             raise ValueError("an action that is done later cannot go out in batches as well")
+        if self.batch is not None and not self.idempotent:
+            raise ValueError("only an idempotent action can go out in batches: a part may have to go again")
         return self
 
 

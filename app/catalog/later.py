@@ -71,10 +71,12 @@ class Later(Model):
 
 
 class Part(Model):
-    """Where an answer speaks of single records.  `match`: what tells them apart, seen from an item."""
+    """Where an answer speaks of single records.  `match`: what tells them apart, seen from an item.
+    `select`: the part of a result that is the action's output."""
 
     items: JsonPath
     match: JsonPath
+    select: JsonPath = "$"
     message: JsonPath = ""
     kind: ErrorKind = "invalid_payload"
 
@@ -82,7 +84,8 @@ class Part(Model):
 class Batch(Model):
     """One call for up to `max` records, gathered from runs for at most `within`.  `record`: what stands
     in `${records}` for each.  `match`: what tells a record apart in the answer; two with the same never
-    go together.  A record that is neither among `results` nor among `errors` was not done."""
+    go together.  A record that is neither among `results` nor among `errors` goes out once more, alone;
+    so do all when the service refuses the call because of what it holds."""
 
     max: int = Field(ge=2, le=1000)
     within: Duration = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from app.calls.client import Caller, CallRequest
 from app.calls.connections import ConnectionBook
 from app.catalog.registry import Registry
 from app.clock import Clock
+from app.engine.dispatch import RunTicket
 from app.engine.signals import RunEnds, RunWaits
 from app.engine.versions import Version
 from app.flows.mapping import Finding
@@ -63,6 +64,7 @@ class RunContext:
         self.calls = calls
         self.findings = findings
         self.cancelled = False
+        self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
         self.crashes = crashes
         self._position = position
         self._started_at = started_at

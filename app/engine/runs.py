@@ -22,7 +22,7 @@ from app.engine.turns import is_first, lie_down
 from app.engine.versions import Version, VersionBook
 from app.errors import AppError, Unavailable
 from app.log import fields
-from app.storage import callbacks, progress, turns
+from app.storage import callbacks, gathered, progress, turns
 from app.storage.events import delivery_scope
 from app.storage.progress import OpenRun, RunFacts, StepFacts
 
@@ -31,6 +31,8 @@ log = logging.getLogger("plumbline.engine")
 
 _MOST_CRASHES = 3
 _MOST_CANCELLED = 10_000
+# What a run waits for may come while it lies down.
+_MET_HALFWAY = {callbacks.REASON: callbacks.called_meanwhile, gathered.REASON: gathered.settled_meanwhile}
 _SUSPECT = 2  # after so many crashes a run is performed with no other suspect beside it
 
 
@@ -61,6 +63,7 @@ class Runs:
             if ticket.run_id in self._cancelled:
                 return None
             self.active[ticket.run_id] = ctx
+            ctx.hand_over = self.hand_over
             if ticket.after_stop:
                 return await self._perform_after_stop(ctx)
             return await self._perform(ctx)
@@ -185,9 +188,9 @@ class Runs:
         if (waits is None or ctx.cancelled) and ctx.is_one_by_one:
             leave = self.means.database.writer.awrite(lambda db: turns.leave(db, ctx.run_id), patient=True)
             self.pass_on([await leave])
-        if waits is not None and waits.reason == callbacks.REASON:
-            called = partial(callbacks.called_meanwhile, run_id=ctx.run_id, step_key=waits.step_key)
-            self.pass_on([await self.means.database.writer.awrite(called)])
+        if waits is not None and waits.reason in _MET_HALFWAY:
+            met = partial(_MET_HALFWAY[waits.reason], run_id=ctx.run_id, step_key=waits.step_key)
+            self.pass_on([await self.means.database.writer.awrite(met)])
         return waits.wake_at if waits is not None else None
 
     async def _perform_steps(self, ctx: RunContext) -> RunWaits | None:

@@ -13,6 +13,7 @@ from app.catalog.definition import Action, Connector, Request
 from app.catalog.fields import action_fields, check_input, ready_input
 from app.catalog.render import Plan, plan
 from app.engine import later
+from app.engine.batches import Gathering, SendAlone, perform_together
 from app.engine.callbacks import PURPOSE, token_for
 from app.engine.context import RunContext
 from app.engine.outgoing import Outgoing, send
@@ -41,11 +42,15 @@ async def perform_action(ctx: RunContext, step: ActionStep, scope: Scope, key: s
     check(action, values, mapped, findings)
     connection = ctx.means.connections.get(step.connection_id) if step.connection_id else None
     given = (values, extra)
+    what = (connector, action, connection)
     if action.later is not None:
-        document = await _perform_later(ctx, step, key, (connector, action, connection), given, findings)
+        document = await _perform_later(ctx, step, key, what, given, findings)
+        output = first(action.output.select, document)
+    elif action.batch is not None and step.together:
+        output = await _perform_together(ctx, step, key, what, given, findings)
     else:
-        document = _document(await _send(ctx, step, key, (connector, action, connection), given, findings))
-    output = first(action.output.select, document)
+        document = _document(await _send(ctx, step, key, what, given, findings))
+        output = first(action.output.select, document)
     ctx.end_step(key, "succeeded", mapped=mapped, output=output, findings=findings)
     return output
 
@@ -65,6 +70,40 @@ async def _send(
         if answer.status not in outgoing.moves_on:
             return Sent(answer, outgoing, request)
     raise NotFound("This action describes no request that could be made.")
+
+
+async def _perform_together(
+    ctx: RunContext, step: ActionStep, key: str, what: What, given: Given, findings: list[Finding]
+) -> Any:
+    """In one call with the records of other runs; alone where the service wants it so."""
+    connector, action, connection = what
+    assert action.batch is not None
+    batch, scope = action.batch, scope_of(ctx, key, action, connection, given)
+    planned = plan(connector, batch.request, scope={**scope, "records": []})
+
+    def request_for(records: list[Any]) -> CallRequest:
+        filled = plan(connector, batch.request, scope={**scope, "records": records})
+        request = request_of(filled, connection)
+        request.idempotency_header = action.idempotency.header if action.idempotency else ""
+        return request
+
+    outgoing = Outgoing(
+        step,
+        key,
+        {**given[0], **given[1]},
+        findings,
+        repeatable=True,
+        rules=planned.errors,
+        success=action.success,
+        part="batch",
+    )
+    place = f"{ctx.version.flow_id}:{step.id}:{step.connection_id}"
+    gathering = Gathering(batch, outgoing, scope, place, request_for, connector.name)
+    try:
+        return await perform_together(ctx, gathering)
+    except SendAlone:
+        document = _document(await _send(ctx, step, key, what, given, findings))
+        return first(action.output.select, document)
 
 
 async def _perform_later(
