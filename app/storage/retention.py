@@ -34,12 +34,13 @@ from app.storage.models import (
 )
 from app.storage.types import to_ms
 
-BATCH = 100
+BATCH = 50
 WELL = ("succeeded", "filtered", "cancelled")
 FAILED = ("failed", "dead")
 
 _TOGETHER = timedelta(seconds=10)
 _PAUSE = 3  # times what a batch took
+_LOOKED_AT = 500
 
 Wait = Callable[[float], bool]
 BeforePruning = Callable[[Connection, Sequence[str]], None]
@@ -88,7 +89,7 @@ def prune(
                 return gone
             gone.runs += pace.write(partial(_delete_runs, ids=ids, before_pruning=before_pruning))
     before = now - timedelta(days=rules.everywhere.well_days)
-    gone.deliveries = _deliveries(pace, before)
+    gone.deliveries = _deliveries(database, pace, before)
     gone.polls = _all_of(pace, partial(_polls, before=before))
     gone.keys = _all_of(pace, partial(_keys, before=now - KEYS_KEPT))
     return gone
@@ -179,60 +180,59 @@ def _unneeded_events(connection: Connection, gone: Sequence[Any]) -> set[str]:
 
 
 def _delete_events(connection: Connection, ids: set[str]) -> None:
-    """With the deliveries that brought them, where those brought nothing else that is kept."""
-    brought = select(Event.delivery_id, Event.received_at).where(
-        Event.id.in_(ids), Event.delivery_id.is_not(None)
+    """With the deliveries that brought them.  One that brought several events keeps its body, and
+    stays as long as any of those."""
+    brought = (
+        select(Delivery.id, Delivery.body.is_not(None).label("split"), Delivery.received_at)
+        .join(Event, Event.delivery_id == Delivery.id)
+        .where(Event.id.in_(ids))
     )
     found = connection.execute(brought).all()
     connection.execute(delete(Event).where(Event.id.in_(ids)))
-    if found:
-        deliveries = {row.delivery_id for row in found}
-        needed = _needed_deliveries(connection, [row.received_at for row in found])
-        connection.execute(delete(Delivery).where(Delivery.id.in_(deliveries - needed)))
+    deliveries = {row.id for row in found}
+    if split := [row.received_at for row in found if row.split]:
+        deliveries -= _still_needed(connection, split)
+    if deliveries:
+        connection.execute(delete(Delivery).where(Delivery.id.in_(deliveries)))
 
 
-# ---------------------------------------------------------------------------------- deliveries
-
-
-def _needed_deliveries(connection: Connection, moments: list[datetime]) -> set[str]:
+def _still_needed(connection: Connection, moments: list[datetime]) -> set[str]:
     """The ids of an event and its delivery are made together, which bounds the search."""
     low, high = _floor("evt", min(moments) - _TOGETHER), _floor("evt", max(moments) + _TOGETHER)
     query = select(Event.delivery_id).where(Event.id.between(low, high), Event.delivery_id.is_not(None))
     return {delivery_id for delivery_id in connection.scalars(query) if delivery_id is not None}
 
 
-def _deliveries(pace: _Pace, before: datetime) -> int:
-    """Those that brought no event: refused ones, samples, repetitions."""
+# ---------------------------------------------------------------------------------- deliveries
+
+
+def _deliveries(database: Database, pace: _Pace, before: datetime) -> int:
+    """Those that brought no event: refused ones, samples, repetitions.  The others go with theirs."""
     total, after = 0, ""
     while not pace.stopped:
-        batch = pace.write(partial(_delete_batch, after=after, before=before))
-        if not batch.seen:
+        with database.read() as db:
+            found = db.execute(_old_deliveries(after, before)).all()
+        if not found:
             break
-        total, after = total + batch.deleted, batch.last
+        after = found[-1].id
+        ids = [row.id for row in found if row.outcome != "accepted" or row.reason]
+        for start in range(0, len(ids), BATCH):
+            total += pace.write(partial(_delete_deliveries, ids=ids[start : start + BATCH]))
     return total
 
 
-@dataclass(slots=True)
-class _Batch:
-    seen: int
-    deleted: int
-    last: str
-
-
-def _delete_batch(connection: Connection, after: str, before: datetime) -> _Batch:
-    query = (
-        select(Delivery.id, Delivery.received_at)
+def _old_deliveries(after: str, before: datetime) -> Select[Any]:
+    return (
+        select(Delivery.id, Delivery.outcome, Delivery.reason)
         .where(Delivery.id > after, Delivery.id < _floor("dlv", before))
         .order_by(Delivery.id)
-        .limit(BATCH)
+        .limit(_LOOKED_AT)
     )
-    found = connection.execute(query).all()
-    if not found:
-        return _Batch(0, 0, after)
-    needed = _needed_deliveries(connection, [row.received_at for row in found])
-    ids = [row.id for row in found if row.id not in needed]
+
+
+def _delete_deliveries(connection: Connection, ids: list[str]) -> int:
     connection.execute(delete(Delivery).where(Delivery.id.in_(ids)))
-    return _Batch(len(found), len(ids), found[-1].id)
+    return len(ids)
 
 
 # -------------------------------------------------------------------------------- polls and keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from app.storage.executor import Executor
 
 _INCREMENTAL = 2
 _KEPT_PAGES = 1024  # for what is written next
-_PAGES_AT_ONCE = 200
+_PAGES_AT_ONCE = 64
+_PAUSE = 3  # times what a batch took
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,12 @@ def give_back(database: Database, wait: Callable[[float], bool] = lambda _second
     """Pages given back, in small batches; 0 where the file cannot shrink."""
     if not database.is_sqlite:
         return 0
-    given = 0
+    given, began = 0, time.monotonic()
     while (freed := database.write(_give_back_some)) > 0:
         given += freed
-        if wait(0.02):
+        if wait((time.monotonic() - began) * _PAUSE):
             break
+        began = time.monotonic()
     return given
 
 
@@ -67,11 +70,9 @@ def _give_back_some(connection: Connection) -> int:
     wanted = min(facts.free_pages - _KEPT_PAGES, _PAGES_AT_ONCE)
     if not facts.shrinks or wanted <= 0:
         return 0
-    raw = connection.connection.cursor()
-    raw.execute(f"PRAGMA incremental_vacuum({wanted})")
-    raw.fetchall()  # it frees a page for each row that is asked for
-    raw.close()
-    return wanted
+    for _ in range(wanted):  # Python's module goes one step into this statement, which is one page
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+    return facts.free_pages - file_facts(connection).free_pages
 
 
 def compact(path: Path) -> tuple[int, int]:
