@@ -86,6 +86,45 @@ class Connection(Base):
     checked_at: Mapped[datetime | None]
 
 
+class Grant(Base):
+    """The token of a connection.  `number` is raised with each new one.  `renewer`: who fetches the next
+    one right now, and until when the others wait for it."""
+
+    __tablename__ = "grants"
+    connection_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(default=0)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    scopes: Mapped[Any] = mapped_column(JsonText)
+    obtained_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    renewer: Mapped[str | None]
+    renewing_until: Mapped[datetime | None]
+
+
+class OAuthApp(Base):
+    """What a service knows this installation as.  `token_url`: as the connector's file said when the
+    secret was entered: to no other address is it sent."""
+
+    __tablename__ = "oauth_apps"
+    connector: Mapped[str] = mapped_column(primary_key=True)
+    auth: Mapped[str] = mapped_column(primary_key=True)
+    client_id: Mapped[str]
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    token_url: Mapped[str]
+    updated_at: Mapped[datetime]
+
+
+class SignIn(Base):
+    """A sign-in that somebody has begun at a service.  `id` is the digest of its state; the row goes
+    when the browser comes back."""
+
+    __tablename__ = "sign_ins"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    begun_at: Mapped[datetime]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Flow(Base):
     """`draft` is what the builder edits; `live_version_id` what new runs are pinned to."""
 

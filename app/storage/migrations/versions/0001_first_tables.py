@@ -33,6 +33,9 @@ def upgrade() -> None:
     _flow_versions()
     _hooks()
     _triggers()
+    _grants()
+    _oauth_apps()
+    _sign_ins()
 
 
 def _audit() -> None:
@@ -117,6 +120,45 @@ def _connections() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("checked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_connections")),
+    )
+
+
+def _grants() -> None:
+    op.create_table(
+        "grants",
+        sa.Column("connection_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("obtained_at", sa.BigInteger(), nullable=True),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("renewer", sa.Text(), nullable=True),
+        sa.Column("renewing_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("connection_id", name=op.f("pk_grants")),
+    )
+
+
+def _oauth_apps() -> None:
+    op.create_table(
+        "oauth_apps",
+        sa.Column("connector", sa.Text(), nullable=False),
+        sa.Column("auth", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=True),
+        sa.Column("token_url", sa.Text(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("connector", "auth", name=op.f("pk_oauth_apps")),
+    )
+
+
+def _sign_ins() -> None:
+    op.create_table(
+        "sign_ins",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_ins")),
     )
 
 
