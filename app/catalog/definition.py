@@ -437,9 +437,7 @@ class Connector(Model):
 
     def all_fields(self) -> Iterator[AuthField]:
         """Those that a sign-in brings along included."""
-        """Those that a sign-in brings along included."""
         yield from self.connection_fields
         for auth in self.auth:
             yield from auth.fields
-            yield from auth.given
             yield from auth.given
