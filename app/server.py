@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -17,11 +18,12 @@ from app.parts import ALL_ROLES, Parts, open_parts
 from app.server_connection import BoundedConnection
 from app.settings import Settings
 from app.web.account import setup_link
-from app.web.asgi import create_asgi
+from app.web.asgi import Pages, create_asgi
 
 log = logging.getLogger("plumbline.server")
 
 _GRACE_S = 20.0
+_GRACE_OF_PAGES_S = 5
 _IDLE_CONNECTION_S = 75  # longer than most senders and proxies keep one, so that they close it
 
 
@@ -35,27 +37,37 @@ def serve(settings: Settings, roles: frozenset[str] = ALL_ROLES) -> None:
     parts = open_parts(settings, roles=roles)
     try:
         parts.start()
+        pages = Pages(parts)
         _spare_the_collector()
-        _serve_web(parts)
+        _serve_web(parts, pages)
     finally:
         parts.stop(_GRACE_S)
         log.info("%s", fields(event="stopped"))
+    if not pages.close(_GRACE_OF_PAGES_S):
+        log.warning("%s", fields(event="page_left_behind"))
+        logging.shutdown()
+        os._exit(0)  # everything is on disk; the interpreter would wait for that page without end
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+    def __init__(self, config: uvicorn.Config, parts: Parts, pages: Pages) -> None:
         super().__init__(config)
         self._parts = parts
+        self._pages = pages
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         _greet(self._parts)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._pages.send_away()
+        await super().shutdown(sockets)
 
-def _serve_web(parts: Parts) -> None:
+
+def _serve_web(parts: Parts, pages: Pages) -> None:
     settings = parts.settings
     config = uvicorn.Config(
-        cast("Any", create_asgi(parts)),
+        cast("Any", create_asgi(parts, pages)),
         host=settings.host,
         port=settings.port,
         http=BoundedConnection,
@@ -67,12 +79,12 @@ def _serve_web(parts: Parts) -> None:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_IDLE_CONNECTION_S,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=_GRACE_OF_PAGES_S,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has ended, and then the rest has to be stopped
         signal.signal(number, lambda *_: None)
-    _Server(config, parts).run()
+    _Server(config, parts, pages).run()
 
 
 def _spare_the_collector() -> None:

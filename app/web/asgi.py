@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, cast
 
 from a2wsgi import WSGIMiddleware
@@ -14,7 +16,24 @@ if TYPE_CHECKING:
     from app.parts import Parts
 
 
-def create_asgi(parts: Parts) -> HookDoor:
-    pages = WSGIMiddleware(create_app(parts), workers=parts.settings.web_threads)  # type: ignore[arg-type]
+class Pages(WatchReader):
+    """Flask's pages on threads of their own."""
+
+    def __init__(self, parts: Parts) -> None:
+        flask = WSGIMiddleware(create_app(parts), workers=parts.settings.web_threads)  # type: ignore[arg-type]
+        super().__init__(cast("Application", flask))
+        self._threads = flask.executor
+
+    def close(self, wait_s: float) -> bool:
+        """Whether all threads ended; one that hangs in a page would keep the process for ever."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + wait_s
+        mine = [thread for thread in threading.enumerate() if thread.name.startswith("WSGI")]
+        for thread in mine:
+            thread.join(max(until - time.monotonic(), 0))
+        return not any(thread.is_alive() for thread in mine)
+
+
+def create_asgi(parts: Parts, pages: Pages | None = None) -> HookDoor:
     most_bytes = parts.settings.max_body_mb * 1024 * 1024
-    return HookDoor(WatchReader(cast("Application", pages)), parts.intake, most_bytes=most_bytes)
+    return HookDoor(pages or Pages(parts), parts.intake, most_bytes=most_bytes)

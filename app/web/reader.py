@@ -18,16 +18,25 @@ class WatchReader:
 
     def __init__(self, pages: Application) -> None:
         self._pages = pages
+        self._open: set[threading.Event] = set()
+
+    def send_away(self) -> None:
+        """The server is about to end: answers that go on for minutes end now."""
+        for gone in self._open:
+            gone.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._pages(scope, receive, send)
             return
         gone = scope[_GONE] = threading.Event()
+        self._open.add(gone)
         watch = asyncio.create_task(_watch(receive, gone))
         try:
             await self._pages(scope, _nothing, send)
         finally:
+            self._open.discard(gone)
+            gone.set()
             watch.cancel()
 
 
