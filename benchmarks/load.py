@@ -140,36 +140,38 @@ class Reader:
     """Somebody signed in who looks at one page after another; `seconds` by page."""
 
     def __init__(self, served: Product, pages: dict[str, str]) -> None:
-        self._served = served
+        self._client = httpx.Client(base_url=served.base_url, trust_env=False, timeout=60)
         self._pages = pages
         self._stopped = threading.Event()
         self.seconds: dict[str, list[float]] = {name: [] for name in pages}
+        self.wrong: dict[str, int] = {}
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def sign_in(self, client: httpx.Client) -> None:
         page = client.get("/login").text
         token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
         form = {"csrf_token": token[1] if token else "", "email": EMAIL, "password": PASSWORD}
-        if client.post("/login", data=form).status_code != 302:
-            raise SystemExit("Signing in did not work.")
+        answer = client.post("/login", data=form)
+        if not answer.is_redirect:
+            raise SystemExit(f"Signing in did not work: {answer.status_code} {answer.text[:2000]}")
 
     def start(self) -> None:
+        self.sign_in(self._client)
         self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
         self._thread.join()
+        self._client.close()
 
     def _work(self) -> None:
-        with httpx.Client(base_url=self._served.base_url, trust_env=False, timeout=60) as client:
-            self.sign_in(client)
-            while not self._stopped.is_set():
-                for name in self._pages:
-                    self.look(client, name)
+        while not self._stopped.is_set():
+            for name in self._pages:
+                self.look(self._client, name)
 
     def look(self, client: httpx.Client, name: str) -> None:
         begun = time.perf_counter()
         answer = client.get(self._pages[name])
         self.seconds[name].append(time.perf_counter() - begun)
         if answer.status_code != 200:
-            raise SystemExit(f"{self._pages[name]} was answered {answer.status_code}.")
+            self.wrong[name] = answer.status_code

@@ -20,7 +20,7 @@ def pages_of(served: Product) -> dict[str, str]:
         "home": "/",
         "flows": "/flows",
         "runs": "/runs",
-        "runs of the flow": f"/flows/{flow_id}/runs",
+        "runs of the flow": f"/runs?flow={flow_id}",
         "runs that failed": "/runs?state=failed",
         "deliveries": f"/flows/{flow_id}/deliveries",
         "builder": f"/flows/{flow_id}",
@@ -43,6 +43,8 @@ async def measure(bursts: int, webhooks: int, connections: int) -> None:
             print(f"ack p50 {sent.at(0.5):.0f} ms, p99 {sent.at(0.99):.0f} ms")
         await asyncio.to_thread(reader.stop)
     report(reader.seconds)
+    if reader.wrong:
+        raise SystemExit(f"Not every page came: {reader.wrong}")
 
 
 def report(seconds: dict[str, list[float]]) -> None:
