@@ -17,9 +17,8 @@ from app.errors import SettingInvalid, Unavailable
 from app.log import fields, set_up_logging
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage.db import with_driver
+from app.storage.db import KEEPALIVES, with_driver
 from app.storage.migrate import schema_of
-from app.storage.presence import KEEPALIVES
 
 log = logging.getLogger("plumbline.background")
 

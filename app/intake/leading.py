@@ -13,8 +13,7 @@ from collections.abc import Callable
 import psycopg
 
 from app.log import fields
-from app.storage.db import libpq_address
-from app.storage.presence import KEEPALIVES
+from app.storage.db import KEEPALIVES, libpq_address
 
 log = logging.getLogger("plumbline.leader")
 

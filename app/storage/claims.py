@@ -10,19 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, delete, select, update
 
 from app.storage.executor import Executor
-from app.storage.models import Claim, Event, Process, Run
+from app.storage.models import Claim, Process, Run
 from app.storage.queued import note_queued
+from app.storage.types import unpack
 
-_TAKE = text(
-    "WITH open AS (SELECT id FROM runs WHERE id = ANY(:ids) AND state = 'queued'"
-    " ORDER BY id FOR NO KEY UPDATE)"
-    " INSERT INTO claims (run_id, process_id) SELECT id, :process FROM open"
-    " ON CONFLICT (run_id) DO NOTHING RETURNING run_id"
+# These belong to each group that is committed, so they go to the driver as they stand.
+_TAKE = (
+    "WITH open AS (SELECT id FROM runs WHERE id = ANY(%(ids)s) AND state = 'queued'"
+    " ORDER BY id FOR NO KEY UPDATE), taken AS (INSERT INTO claims (run_id, process_id)"
+    " SELECT id, %(process)s FROM open ON CONFLICT (run_id) DO NOTHING RETURNING run_id)"
+    " SELECT runs.id, flow_id, version_id, event_id,"
+    " (started_at IS NOT NULL OR crashes > 0 OR replay_of IS NOT NULL) AS began,"
+    " (SELECT payload FROM events WHERE events.id = runs.event_id) AS payload"
+    " FROM taken JOIN runs ON runs.id = taken.run_id ORDER BY runs.id"
 )
-_RELEASE = text("DELETE FROM claims WHERE run_id = ANY(:ids)").bindparams(bindparam("ids"))
+_RELEASE = "DELETE FROM claims WHERE run_id = ANY(%(ids)s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +38,21 @@ class Claimed:
     flow_id: str
     version_id: str
     event_id: str
-    payload: bytes | None
     began: bool
+    payload: bytes | None
 
 
 def take(connection: Connection, process_id: str, run_ids: Sequence[str]) -> list[Claimed]:
     """Those of the runs that are queued and nobody's, oldest first; they are this process's now."""
-    taken = connection.execute(_TAKE, {"ids": list(run_ids), "process": process_id}).scalars().all()
-    if not taken:
-        return []
-    began = (Run.started_at.is_not(None) | (Run.crashes > 0) | Run.replay_of.is_not(None)).label("began")
-    query = (
-        select(Run.id, Run.flow_id, Run.version_id, Run.event_id, Event.payload, began)
-        .join(Event, Event.id == Run.event_id, isouter=True)
-        .where(Run.id.in_(taken))
-        .order_by(Run.id)
-    )
-    return [Claimed(*row) for row in connection.execute(query)]
+    rows = connection.exec_driver_sql(_TAKE, {"ids": list(run_ids), "process": process_id})
+    return [
+        Claimed(row[0], row[1], row[2], row[3], row[4], None if row[5] is None else unpack(row[5]))
+        for row in rows
+    ]
 
 
 def release(connection: Connection, run_ids: Sequence[str]) -> None:
-    connection.execute(_RELEASE, {"ids": list(run_ids)})
+    connection.exec_driver_sql(_RELEASE, {"ids": list(run_ids)})
 
 
 def claimed_by(db: Executor, process_id: str) -> list[tuple[str, str, str, str]]:

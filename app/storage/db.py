@@ -18,6 +18,23 @@ from app.storage.writer import Writer
 
 T = TypeVar("T")
 
+# A line that is cut shows within seconds, not after the hours the system would wait.
+KEEPALIVES = {
+    "keepalives_idle": 2,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
+    "connect_timeout": 5,
+}
+# What is written is found by its key.  A plan that is kept from when a table was small must not read all
+# of it, and a process that is stopped in mid-transaction must not hold its rows for good.
+_POSTGRES_WRITER = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "idle_in_transaction_session_timeout": "'10s'",
+}
+
 
 class Database:
     """Reads see the last commit; every write goes through `writer` (group commit)."""
@@ -25,8 +42,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url = with_driver(url)
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        self.engine = _sqlite(url, writes=False) if self.is_sqlite else _postgres(url, 40)
-        self._write_engine = _sqlite(url, writes=True) if self.is_sqlite else _postgres(url, 1)
+        self.engine = _sqlite(url, writes=False) if self.is_sqlite else _postgres(url, writes=False)
+        self._write_engine = _sqlite(url, writes=True) if self.is_sqlite else _postgres(url, writes=True)
         self.writer = Writer(self._write_engine)
 
     def start(self) -> None:
@@ -91,8 +108,23 @@ def _sqlite(url: str, *, writes: bool) -> Engine:
     return engine
 
 
-def _postgres(url: str, size: int) -> Engine:
-    return create_engine(url, pool_size=size, pool_pre_ping=True)
+def _postgres(url: str, *, writes: bool) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=1 if writes else 10,
+        max_overflow=0 if writes else 30,
+        pool_pre_ping=not writes,  # the writer notices by itself, and tries again
+        connect_args=dict(KEEPALIVES),
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        for setting, value in _POSTGRES_WRITER.items() if writes else ():
+            connection.execute(f"SET {setting} = {value}")
+        connection.autocommit = False
+
+    return engine
 
 
 class _Sessions(SQLAlchemy):

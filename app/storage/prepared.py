@@ -2,7 +2,8 @@
 
 SQLAlchemy writes the SQL and converts the values; what is left out is the work it does anew for each
 execution, which cost more than the database itself.  On SQLite many rows are sent as one statement: each
-statement lets go of the interpreter and has to wait for it again, among threads that all want it.
+statement lets go of the interpreter and has to wait for it again, among threads that all want it.  On
+PostgreSQL they are sent as one document.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from app.storage.document import Document
 
 Row = dict[str, Any]
 _Convert = Callable[[Any], Any] | None
@@ -58,7 +61,10 @@ class _Compiled:
         ]
         self._defaults = _defaults(compiled)
         self._together: dict[int, str] = {}
-        if dialect.name == "sqlite":
+        self._as_document: Document | None = None
+        if dialect.name == "postgresql":
+            self._as_document = Document(compiled, [name for name, _ in self._converts])
+        elif dialect.name == "sqlite":
             self._together = {size: _for_many(self._text, size) for size in _AT_ONCE}
         # rows of an update are told apart by what their condition compares
         self._keys = [] if compiled.isinsert else [name for name in names if name.startswith("of_")]
@@ -71,7 +77,9 @@ class _Compiled:
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
         if self._defaults:
             rows = [{**self._defaults, **row} for row in rows]
-        if self._positions is None:
+        if self._as_document is not None and self._all_differ(rows):
+            self._as_document.execute(connection, self._text, [self._named(row) for row in rows])
+        elif self._positions is None:
             connection.exec_driver_sql(self._text, [self._named(row) for row in rows])
         elif self._together and len(rows) >= _AT_ONCE[-1] and self._all_differ(rows):
             self._execute_together(connection, [self._tuple(row) for row in rows])
@@ -113,7 +121,9 @@ def _for_many(text: str, size: int) -> str:
         return f"{head} VALUES {', '.join([row] * size)}"
     count = text.count("?")
     pieces = text.split("?")
-    named = "".join(f"{piece}given.column{number}" for number, piece in enumerate(pieces[:-1], 1)) + pieces[-1]
+    named = (
+        "".join(f"{piece}given.column{number}" for number, piece in enumerate(pieces[:-1], 1)) + pieces[-1]
+    )
     head, _, condition = named.partition(" WHERE ")
     row = f"({', '.join('?' * count)})"
     return f"{head} FROM (VALUES {', '.join([row] * size)}) AS given WHERE {condition}"

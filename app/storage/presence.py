@@ -18,19 +18,12 @@ from sqlalchemy.pool import NullPool
 
 from app.log import fields
 from app.storage import processes
-from app.storage.db import libpq_address
+from app.storage.db import KEEPALIVES, libpq_address
 from app.storage.messages import CHANNEL
 from app.storage.migrate import schema_of
 
 log = logging.getLogger("plumbline.processes")
 
-KEEPALIVES = {
-    "keepalives_idle": 2,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 8000,
-    "connect_timeout": 5,
-}
 _AGAIN_S = 0.5
 
 
