@@ -27,6 +27,7 @@ from app.storage.migrate import migrate
 from app.storage.presence import Presence
 from app.storage.processes import declare
 from app.storage.secrets import Vault, check_key, has_key, load_key
+from app.storage.space import Space
 
 ALL_ROLES = frozenset(("web", "worker", "scheduler"))
 _LONGEST_S = 30.0
@@ -46,6 +47,10 @@ class Parts:
     presence: Presence | None = None
     leader: Leader | None = None
     _lock: IO[str] | None = None
+
+    @property
+    def space(self) -> Space:
+        return self.intake.space
 
     def start(self) -> None:
         """Take up open runs, then let the ticks begin.  Only one process may do so per data folder;
