@@ -11,6 +11,7 @@ from flask.blueprints import BlueprintSetupState
 
 from app.flows.conditions import OPERATORS
 from app.web.builder_forms import field_key
+from app.web.builder_pace import seconds_words
 
 blueprint = Blueprint("builder_filters", __name__)
 
@@ -48,7 +49,11 @@ def zones() -> list[str]:
 @blueprint.record_once
 def _register(state: BlueprintSetupState) -> None:
     environment = cast(Flask, state.app).jinja_env
-    environment.filters |= {"field_id": field_id, "field_key": field_key}
+    environment.filters |= {
+        "field_id": field_id,
+        "field_key": field_key,
+        "seconds_words": seconds_words,
+    }
     environment.globals |= {
         "operator_groups": operator_groups,
         "needs_right": needs_right,

@@ -74,11 +74,12 @@ def retry_sentence(data: Any) -> str:
     waits = spans(policy)
     if not waits:
         return "One try and no more."
-    shown = ", ".join(_long(wait) for wait in waits[:5]) + (" and so on" if len(waits) > 5 else "")
-    return f"{len(waits) + 1} tries, with waits of up to {shown}: over after at most {_long(sum(waits))}."
+    shown = ", ".join(seconds_words(wait) for wait in waits[:5]) + (" and so on" if len(waits) > 5 else "")
+    tries = f"{len(waits) + 1} tries, with waits of up to {shown}"
+    return f"{tries}: over after at most {seconds_words(sum(waits))}."
 
 
-def _long(seconds: float) -> str:
+def seconds_words(seconds: float) -> str:
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             number = round(seconds / size, 1)

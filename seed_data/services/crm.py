@@ -135,6 +135,25 @@ def put_contact(email: str) -> Response:
     return answer
 
 
+@blueprint.post("/api/contacts/batch")
+def put_contacts(most: int = 50) -> Response:
+    """Create or update several at once; one that is wrong does not keep the others."""
+    rows = json_object().get("contacts")
+    if not isinstance(rows, list) or not 0 < len(rows) <= most:
+        return refusal(400, f"contacts has to be a list of 1 to {most} contacts.")
+    results, errors = [], []
+    for row in rows:
+        given = row if isinstance(row, dict) else {}
+        email, values = str(given.get("email", "")).strip().lower(), given.get("values") or {}
+        problem = _problem(values) if isinstance(values, dict) else "values has to be an object."
+        if not is_email(email) or problem:
+            errors.append({"email": email, "message": problem or f"'{email[:60]}' is no e-mail address."})
+        else:
+            contact, is_new = _upsert(email, values)
+            results.append({"contact": contact, "created": is_new})
+    return jsonify({"results": results, "errors": errors})
+
+
 @blueprint.get("/api/contacts/<path:email>")
 def get_contact(email: str) -> Response:
     contact = services().shelf.get("crm.contact", unquote(email).strip().lower())

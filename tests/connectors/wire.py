@@ -62,6 +62,11 @@ def _action(
     for request in action.requests:
         name = f"actions/{action.key}.{request.id}.{'full' if full else 'least'}"
         yield name, on_the_wire(connector, request, {"input": values, "fields": fields}, connection)
+    if action.batch is not None:
+        scope = {"input": values, "fields": fields}
+        scope["records"] = [action.batch.record_filler({**scope, "api": {"version": connector.api.version}})]
+        name = f"actions/{action.key}.batch.{'full' if full else 'least'}"
+        yield name, on_the_wire(connector, action.batch.request, scope, connection)
 
 
 def _poll(

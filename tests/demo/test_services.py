@@ -174,6 +174,21 @@ def test_a_product_says_whether_it_can_be_delivered(client: FlaskClient) -> None
 # ------------------------------------------------------------------------------------------ CRM
 
 
+def test_several_contacts_in_one_call_are_each_taken_or_refused_for_themselves(client: FlaskClient) -> None:
+    rows = [
+        {"email": "Ana@Example.com", "values": {"stage": "lead"}},
+        {"email": "ken@example.com", "values": {"stage": "king"}},
+        {"email": "nobody"},
+        "nonsense",
+    ]
+    answer = client.post("/crm/api/contacts/batch", json={"contacts": rows}, headers=CRM)
+    assert answer.status_code == 200
+    assert [one["contact"]["email"] for one in answer.json["results"]] == ["ana@example.com"]
+    assert [one["email"] for one in answer.json["errors"]] == ["ken@example.com", "nobody", ""]
+    for wrong in ({}, {"contacts": []}, {"contacts": [{}] * 51}):
+        assert client.post("/crm/api/contacts/batch", json=wrong, headers=CRM).status_code == 400
+
+
 def test_a_contact_is_created_once_and_keeps_what_is_not_sent(client: FlaskClient) -> None:
     path = "/crm/api/contacts/ana%40example.com"
     first = client.put(path, json={"first_name": "Ana", "stage": "lead"}, headers=CRM)

@@ -276,3 +276,34 @@ def test_records_of_the_rounds_of_one_loop_go_together(world: World) -> None:
     assert world.state(ticket).state == "succeeded"
     assert sorted(name for call in sent(world) for name in call) == ["ann", "bob", "cid", "dan"]
     assert len(sent(world)) == 2
+
+
+def test_hubspot_takes_the_contacts_of_several_runs_in_one_call(world: World) -> None:
+    def answer(got: Received) -> Any:
+        results = [{"id": "7", "properties": one["properties"]} for one in got.json["inputs"][:1]]
+        wrong = {"message": "No such stage.", "context": {"id": [got.json["inputs"][1]["id"]]}}
+        return 207, {"status": "COMPLETE", "results": results, "errors": [wrong]}
+
+    world.service.answers("POST", "/crm/v3/objects/contacts/batch/upsert", answer)
+    step = {
+        "kind": "action",
+        "id": "s1",
+        "connector": "hubspot",
+        "action": "create_or_update_contact",
+        "input": {"email": "{{trigger:$.email}}", "firstname": "{{trigger:$.name}}"},
+        "together": True,
+    }
+    together = Together(world)
+    together.flow = world.live(step)
+    tickets = together.begin("ann", "bob")
+    world.clock.advance(2)
+    world.again(tickets[0])
+    together.go_on()
+    assert together.states(tickets) == ["succeeded", "dead"]
+    assert "No such stage." in world.state(tickets[1]).sentence
+    body = world.service.requests[0].json
+    assert body["inputs"][0] == {
+        "id": "ann@x.org",
+        "idProperty": "email",
+        "properties": {"email": "ann@x.org", "firstname": "ann"},
+    }

@@ -131,3 +131,15 @@ def test_a_duplicate_leads_to_what_the_first_one_started(browser: Browser, parts
     again = history.delivery(flow, outcome="duplicate", reason=f"A repetition of {event}.")
     assert f'href="/runs?q={event}"' in browser.get(f"/flows/{flow}/deliveries").text
     assert f'href="/runs/{run}"' in browser.get(f"/deliveries/{again}").text
+
+
+def test_an_action_that_can_is_asked_to_send_together_with_other_runs(browser: Browser, parts: Parts) -> None:
+    step = {"kind": "action", "id": "s1", "connector": "hubspot", "action": "create_or_update_contact"}
+    other = {"kind": "action", "id": "s2", "connector": "hubspot", "action": "get_contact"}
+    flow = make_flow(parts, step, other)
+    shown = words(browser.get(f"/flows/{flow}?step=s1&tab=fields").text)
+    assert "Up to 100 records go out in one call" in shown
+    assert "a run waits up to 2 seconds for others" in shown
+    assert "Send together" not in browser.get(f"/flows/{flow}?step=s2&tab=fields").text
+    send(browser, parts, flow, "steps/s1", together="1")
+    assert getattr(stored(parts, flow).draft.steps[0], "together") is True  # noqa: B009
