@@ -90,6 +90,7 @@ class Engine:
         self.spawn(self.means.caller.start()).result(30)
         if take_up and self._takeover is None:
             take_up_after_start(self.means.database, self.dispatcher)
+            self._mend_turns()
         self.dispatcher.start(self.loop)
 
     def stop(self, grace_s: float = 20) -> None:

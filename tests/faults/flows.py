@@ -13,7 +13,7 @@ from tests.product import Product
 SIZES = (0, 0, 0, 700, 5_000, 60_000)  # bytes of padding; most events are small
 STEPS = ("one", "two", "three")
 KINDS = ("chain", "loop", "delay", "turns")
-PEOPLE = 3
+PEOPLE = 12
 
 
 def call(port: int, path: str, *, name: str, **body: str) -> dict[str, Any]:
