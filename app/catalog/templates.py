@@ -198,6 +198,11 @@ def _texts(value: Any) -> Any:
     }
 
 
+def _rows(value: Any) -> Any:
+    """A table as a list of its pairs, for services that want `[{id: …, value: …}]`."""
+    return [{"key": name, "value": one} for name, one in value.items()] if isinstance(value, dict) else []
+
+
 def _md5_lower(value: Any) -> str:
     """How Mailchimp names a subscriber; nothing is kept secret by it."""
     text = as_text(value).strip().lower()
@@ -213,6 +218,7 @@ PIPES: Final[dict[str, Callable[[Any], Any]]] = {
     "number": _number,
     "numbers": _numbers,
     "flag": _flag,
+    "rows": _rows,
     "list": _list,
     "join": _join,
     "json": as_json,

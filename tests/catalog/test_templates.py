@@ -33,6 +33,13 @@ def test_a_missing_value_removes_its_name_and_never_blanks_a_field() -> None:
     assert fill({"a": {}, "b": []}, SCOPE) == {"a": {}, "b": []}
 
 
+def test_a_table_becomes_a_list_of_its_pairs() -> None:
+    each = [{"$each": "${fields | rows}", "id": "${item.key}", "value": "${item.value}"}]
+    scope = {"fields": {"7": "gold", "9": ["x"]}}
+    assert fill(each, scope) == [{"id": "7", "value": "gold"}, {"id": "9", "value": ["x"]}]
+    assert fill("${fields | rows}", {"fields": "no table"}) == []
+
+
 def test_a_text_is_missing_only_when_all_its_references_are() -> None:
     assert fill("x-${input.nothing}", SCOPE) is MISSING
     assert fill("${input.n}-${input.nothing}", SCOPE) == "7-"

@@ -105,6 +105,14 @@ def test_the_cursor_never_goes_back() -> None:
     assert furthest([{"at": "b"}, {"at": "a"}], "$.at", None) == "b"
 
 
+def test_moments_are_compared_as_moments_however_a_service_writes_them() -> None:
+    start = "2026-11-20T08:00:00Z"
+    mails = ["Fri, 20 Nov 2026 09:00:00 +0000", "Thu, 19 Nov 2026 09:00:00 +0000"]
+    assert furthest([{"at": at} for at in mails], "$.at", start) == mails[0]
+    assert furthest([{"at": "2026-11-20 09:00:00"}], "$.at", start) == "2026-11-20 09:00:00"
+    assert furthest([{"at": "2026-11-20T10:00:00+09:00"}], "$.at", start) == start
+
+
 @pytest.mark.parametrize(
     ("cursor", "earlier"),
     [
