@@ -35,6 +35,7 @@ def _absent(reason: str, *names: str) -> dict[str, str]:
 
 
 CONTRACTS = {
+    "brevo": Contract(("brevo.json",), base="/v3"),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
         absent={
@@ -46,6 +47,14 @@ CONTRACTS = {
     ),
     "klaviyo": Contract(("klaviyo.json",)),
     "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
+    "sendgrid": Contract(
+        ("sendgrid.json",),
+        base="/v3",
+        undocumented={
+            "body: 'content' is a required property": "A template stands in for the text",
+            "body: 'subject' is a required property": "A template has a subject of its own",
+        },
+    ),
     "shopify": Contract(("shopify.json",), base="/admin/api/2026-10"),
     # Since 2020 Slack takes the token in the Authorization header alone.
     "slack": Contract(("slack.json",), base="/api", waived=frozenset({"header:token", "query:token"})),
