@@ -34,7 +34,22 @@ def _absent(reason: str, *names: str) -> dict[str, str]:
     }
 
 
+_LIMIT = "query/limit: the document has no such parameter"
+_OFFSET = "query/offset: the document has no such parameter"
+_PAGES = "The vendor describes paging in a chapter of its own, for all lists"
+
 CONTRACTS = {
+    "activecampaign": Contract(
+        ("activecampaign.json",),
+        base="/api/3",
+        absent=_absent(
+            "The copy of the document lacks this list",
+            "lookups/automations",
+            "lookups/pipelines",
+            "lookups/fields",
+        ),
+        undocumented={_LIMIT: _PAGES, _OFFSET: _PAGES},
+    ),
     "brevo": Contract(("brevo.json",), base="/v3"),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
