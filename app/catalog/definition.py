@@ -347,7 +347,7 @@ class LookupFields(Model):
 
 class Lookup(Model):
     """What only the account knows.  `needs`: inputs that have to be filled in first.  `where`: only
-    items with these values."""
+    items with these values.  `inner`: not the items themselves are meant, but what lies there in each."""
 
     key: Key
     label: Words
@@ -357,7 +357,8 @@ class Lookup(Model):
     success: Success | None = None
     paginate: Paginate | None = None
     items: JsonPath
-    where: dict[JsonPath, str | int | bool | None] = {}
+    where: dict[JsonPath, TemplateText | int | bool | None] = {}
+    inner: JsonPath | Literal[""] = ""
     cache: Duration = 600.0
     options: LookupOptions | None = None
     fields: LookupFields | None = None

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.definition import FieldType, Lookup, LookupFields
+from app.catalog.templates import fill
 from app.flows.jsonpath import find, first
 from app.flows.values import as_text
 
 _MOST = 5_000
+_NOTHING: Mapping[str, Any] = {}
 _MOST_CHOICES = 1_000
 
 
@@ -40,8 +42,12 @@ def lookup_items(lookup: Lookup, document: Any) -> list[Any]:
     return found[:_MOST]
 
 
-def _wanted_items(lookup: Lookup, document: Any) -> list[Any]:
-    return [item for item in lookup_items(lookup, document) if _is_wanted(lookup.where, item)]
+def _wanted_items(lookup: Lookup, document: Any, values: Mapping[str, Any]) -> list[Any]:
+    where = {path: fill(value, {"input": values}) for path, value in lookup.where.items()}
+    found = [item for item in lookup_items(lookup, document) if _is_wanted(where, item)]
+    if lookup.inner:
+        found = [inner for item in found for inner in find(lookup.inner, item)]
+    return found[:_MOST]
 
 
 def _is_wanted(where: Mapping[str, Any], item: Any) -> bool:
@@ -52,13 +58,14 @@ def _same(found: Any, value: Any) -> bool:
     return bool(found == value) and isinstance(found, bool) == isinstance(value, bool)
 
 
-def read_options(lookup: Lookup, document: Any) -> list[Option]:
-    """Empty for a lookup of fields; an item without a value is left out."""
+def read_options(lookup: Lookup, document: Any, values: Mapping[str, Any] = _NOTHING) -> list[Option]:
+    """Empty for a lookup of fields; an item without a value is left out.  `values`: the inputs the
+    lookup needs."""
     described = lookup.options
     if described is None:
         return []
     found = []
-    for item in _wanted_items(lookup, document):
+    for item in _wanted_items(lookup, document, values):
         value = as_text(first(described.value, item))
         label = as_text(first(described.label, item)) or value
         note = as_text(first(described.note, item)) if described.note else ""
@@ -67,11 +74,11 @@ def read_options(lookup: Lookup, document: Any) -> list[Option]:
     return found
 
 
-def read_fields(lookup: Lookup, document: Any) -> list[FoundField]:
+def read_fields(lookup: Lookup, document: Any, values: Mapping[str, Any] = _NOTHING) -> list[FoundField]:
     described = lookup.fields
     if described is None:
         return []
-    found = [_field(described, item) for item in _wanted_items(lookup, document)]
+    found = [_field(described, item) for item in _wanted_items(lookup, document, values)]
     return [field for field in found if field.key]
 
 

@@ -201,6 +201,8 @@ def _lookup(connector: Connector, lookup: Lookup) -> Iterator[Fault]:
     roots = {"api", "connection", "input"} | ({"page"} if lookup.paginate is not None else set())
     place = Place(file, "request", frozenset(roots), frozenset(lookup.needs))
     yield from _request(connector, lookup.request, place)
+    asked = Place(file, "where", frozenset({"input"}), frozenset(lookup.needs))
+    yield from _templates(connector, list(lookup.where.values()), asked)
     yield from _page_used(lookup.request, lookup.paginate, file)
 
 

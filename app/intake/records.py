@@ -12,7 +12,6 @@ import orjson
 
 from app.errors import CallFailed, MappingFailed
 from app.flows.mapping import find, first
-from app.flows.values import as_moment
 from app.intake.repetition import bounded_key, key_text
 
 _USUAL_LISTS = ("data", "items", "results", "records", "entries", "value")
@@ -182,14 +181,10 @@ def furthest(records: list[Any], path: str, known: Any) -> Any:
 
 
 def _rank(value: Any) -> tuple[int, float, str] | None:
-    """Moments by their place in time, however they are written; other texts by their letters."""
     number = as_number(value)
     if number is not None:
         return (1, number, "")
-    if not isinstance(value, str) or not value:
-        return None
-    moment = as_moment(value)
-    return (0, 0.0, value) if moment is None else (1, moment.timestamp(), "")
+    return (0, 0.0, value) if isinstance(value, str) and value else None
 
 
 def overlapping(cursor: Any, seconds: float) -> Any:

@@ -154,12 +154,13 @@ async def _read(needs: Needs, question: Question, connection: ConnectionFacts) -
     async for page in read:
         if page.failure is not None:
             raise page.failure
-        found += _named(lookup, page.document)
+        found += _named(question, page.document)
         if len(found) >= _MOST:
             break
     return found[:_MOST]
 
 
-def _named(lookup: Lookup, document: Any) -> list[tuple[str, str]]:
-    fields = [(one.key, one.label) for one in read_fields(lookup, document)]
-    return fields + [(one.value, one.label) for one in read_options(lookup, document)]
+def _named(question: Question, document: Any) -> list[tuple[str, str]]:
+    lookup, values = question.lookup, question.values
+    fields = [(one.key, one.label) for one in read_fields(lookup, document, values)]
+    return fields + [(one.value, one.label) for one in read_options(lookup, document, values)]

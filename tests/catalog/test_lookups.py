@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.catalog.definition import Lookup
 from app.catalog.load import load_connector
 from app.catalog.lookups import FoundField, Option, read_fields, read_options
 from tests.catalog.files import write_shop
@@ -42,6 +43,24 @@ def test_own_fields_have_a_type_of_ours_and_their_choices(lookups: dict[str, Any
         FoundField("odd", "odd", "string"),
         FoundField("empty", "Empty", "string"),
     ]
+
+
+def test_the_fields_of_the_table_somebody_chose_are_offered() -> None:
+    lookup = Lookup.model_validate(
+        {
+            "key": "columns",
+            "label": "Columns",
+            "needs": ["table"],
+            "request": {"method": "GET", "path": "/tables"},
+            "items": "$.tables[*]",
+            "where": {"$.id": "${input.table}"},
+            "inner": "$.fields[*]",
+            "options": {"value": "$.id", "label": "$.name"},
+        }
+    )
+    tables = [{"id": "t1", "fields": [{"id": "f1", "name": "Email"}]}, {"id": "t2", "fields": [{"id": "f2"}]}]
+    assert read_options(lookup, {"tables": tables}, {"table": "t1"}) == [Option("f1", "Email")]
+    assert read_options(lookup, {"tables": tables}, {"table": "t9"}) == []
 
 
 @pytest.mark.parametrize("document", [None, {}, [], "text", 7, [None], [[]], {"a": [1]}])

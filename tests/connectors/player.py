@@ -190,12 +190,12 @@ async def play_lookup(connector: Connector, cassette: Cassette, tape: Tape) -> L
             lookup.paginate,
             count=lambda document: len(lookup_items(lookup, document)),
             rules=lookup.request.errors + connector.errors,
-            success=lookup.success,
+            success=lookup.success or connector.success,
         ):
             if read.failure is not None:
                 raise read.failure
-            found.options += read_options(lookup, read.document)
-            found.fields += read_fields(lookup, read.document)
+            found.options += read_options(lookup, read.document, cassette.input)
+            found.fields += read_fields(lookup, read.document, cassette.input)
     return found
 
 
