@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from app.engine.retry import spans
 from app.flows.model import FlowDefinition, Mapping, RetryPolicy
-from app.flows.picker import PickerNode, tree
+from app.flows.picker import PickerNode, humanise, tree
 from app.web.builder_forms import Data
 
 Errors = dict[str, str]
@@ -14,6 +15,7 @@ Options = list[tuple[str, str]]
 
 WHOLE_FLOW = "all"
 _MOST_FIELDS = 60
+_ONE_REFERENCE = re.compile(r"""\{\{\s*[^{}|]*?(?:\['([^'\]]+)'\]|\.(\w+))\s*\}\}""")
 _ODD_FIRST = ("email", "e-mail", "mail", "id", "phone", "contact", "customer")
 
 
@@ -44,8 +46,14 @@ def line_options(definition: FlowDefinition, sample: Any) -> Options:
         (WHOLE_FLOW, "yes, all runs of this flow"),
     ]
     if current and current not in [value for value, _ in options]:
-        options.insert(1, (current, f"yes, for each {current[:80]}"))
+        options.insert(1, (current, f"yes, for each {_words(current)}"))
     return options
+
+
+def _words(template: str) -> str:
+    """Of a single reference its last name, as the picker writes it; else the text as it is."""
+    found = _ONE_REFERENCE.fullmatch(template)
+    return humanise(found[1] or found[2]) if found else template[:80]
 
 
 def _fields(root: PickerNode) -> Options:

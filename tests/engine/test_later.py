@@ -161,6 +161,15 @@ def test_a_question_of_its_own_sees_what_the_first_answer_said(world: World) -> 
     assert world.steps(ticket)["s1"].output == {"fine": True}
 
 
+def test_a_place_to_ask_at_another_host_gets_no_credentials(world: World) -> None:
+    world.service.answers("POST", "/print", (202, {}, {"Location": "https://evil.example/jobs"}))
+    connection = world.connect(connector="press", auth="token", public={})
+    step = install(world, "print", CHECK) | {"connection_id": connection}
+    run = _ask(world, _run(world, step))
+    assert run.state == "dead"
+    assert [request.host for request in world.service.requests] == ["api.example.com"]
+
+
 def test_a_cancelled_run_asks_no_more(world: World) -> None:
     _accepts(world)
     ticket = _run(world, install(world, "print", CHECK))

@@ -28,6 +28,18 @@ def test_runs_may_go_one_at_a_time_by_a_field_of_the_sample(browser: Browser, pa
     assert (draft.one_by_one.value, draft.most_at_once) == ("", None)
 
 
+def test_a_line_is_named_in_words_while_there_is_no_sample(browser: Browser, parts: Parts) -> None:
+    for value, named in (
+        (EMAIL, "Email"),
+        ("{{trigger:$.order.customer_id}}", "Customer ID"),
+        ("a{{b", "a{{b"),
+    ):
+        flow = make_flow(parts, sample=None, one_by_one=value)
+        shown = words(browser.get(f"/flows/{flow}?step=trigger").text)
+        assert f"yes, for each {named}" in shown
+        assert "once a sample has come in" in shown
+
+
 def test_a_form_that_does_not_show_the_pace_leaves_it_alone(browser: Browser, parts: Parts) -> None:
     flow = make_flow(parts, one_by_one=EMAIL, most_at_once=5)
     send(browser, parts, flow, "trigger", name="Orders come in")
