@@ -57,7 +57,7 @@ def inputs_of(operation: Action | Trigger, taped: dict[str, Any], *, full: bool)
 
 def sample_of(field: InputField) -> Any:
     if field.pattern:
-        return _BY_PATTERN[field.pattern]
+        return _BY_PATTERN.get(field.pattern, "abc123")
     if field.choices:
         return field.choices[0]
     return _BY_TYPE.get(field.type, "abc123")
@@ -73,7 +73,7 @@ def connection_for(connector: Connector, auth: int = 0) -> ConnectionFacts:
             secrets[field.key] = f"secret-of-{field.key}"
         else:
             known = taped.get(field.key) or _PUBLIC.get(field.key) or field.default
-            public[field.key] = known or _BY_PATTERN[field.pattern or ""]
+            public[field.key] = known or _BY_PATTERN.get(field.pattern or "", "abc123")
     return ConnectionFacts(
         id="con_1",
         connector=connector.key,

@@ -62,6 +62,7 @@ CONTRACTS = {
     ),
     "klaviyo": Contract(("klaviyo.json",)),
     "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
+    "segment": Contract(("segment-tracking.json",), base="/v1"),
     "sendgrid": Contract(
         ("sendgrid.json",),
         base="/v3",
@@ -77,6 +78,7 @@ CONTRACTS = {
         ("stripe.json",),
         absent=_absent("The copy of the document lacks the list of coupons", "lookups/coupons"),
     ),
+    "twilio": Contract(("twilio.json",)),
     "woocommerce": Contract(
         ("woocommerce.json",),
         base="/wp-json/wc/v3",
