@@ -98,6 +98,7 @@ class CallFailed(AppError):
 
     `wait_s`: seconds the service asked us to wait, if it did.  `ambiguous`: the request may have
     reached the service although no answer came back.  `permanent`: trying again cannot help.
+    `is_ours`: a mistake of Plumbline's own.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class CallFailed(AppError):
         wait_s: float | None = None,
         ambiguous: bool = False,
         permanent: bool | None = None,
+        is_ours: bool = False,
         **ids: str,
     ) -> None:
         super().__init__(sentence, remedy=remedy, **ids)
@@ -117,6 +119,7 @@ class CallFailed(AppError):
         self.status = status
         self.wait_s = wait_s
         self.ambiguous = ambiguous
+        self.is_ours = is_ours
         self.permanent = (
             permanent if permanent is not None else kind not in ("rate_limited", "unavailable", "conflict")
         )

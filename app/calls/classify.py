@@ -68,7 +68,14 @@ def _by_rule(rule: ErrorRule, answer: Answer, now: datetime) -> CallFailed:
         wait_s = asked_wait(answer, now)
     remedy = meaning.remedy if rule.kind == meaning.kind else ""
     sentence = _own_sentence(rule, answer) or _sentence(answer, meaning.words)
-    return CallFailed(rule.kind, sentence, remedy=remedy, status=answer.status, wait_s=wait_s)
+    return CallFailed(
+        rule.kind,
+        sentence,
+        remedy=remedy,
+        status=answer.status,
+        wait_s=wait_s,
+        ambiguous=meaning.ambiguous and rule.kind == meaning.kind,
+    )
 
 
 def _own_sentence(rule: ErrorRule, answer: Answer) -> str:
@@ -117,7 +124,7 @@ def _unreadable(answer: Answer) -> CallFailed | None:
 
 
 def _by_status(answer: Answer, request: CallRequest | None, now: datetime) -> CallFailed:
-    kind, permanent, words, remedy = meaning_of(answer.status)
+    kind, permanent, words, remedy, ambiguous = meaning_of(answer.status)
     if answer.status == 409 and request is not None and request.idempotency_key:
         permanent = _IN_PROGRESS.search(answer.text()[:2000]) is None
     if 300 <= answer.status < 400:
@@ -128,6 +135,7 @@ def _by_status(answer: Answer, request: CallRequest | None, now: datetime) -> Ca
         remedy=remedy,
         status=answer.status,
         wait_s=asked_wait(answer, now) if not permanent else None,
+        ambiguous=ambiguous,
         permanent=permanent,
     )
 

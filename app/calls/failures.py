@@ -39,6 +39,7 @@ def failure_of(
         f"The call to {origin.label} failed inside Plumbline ({type(reason).__name__}). {_MAYBE}",
         remedy="Replay the run; if it happens again, tell who runs this server.",
         ambiguous=True,
+        is_ours=True,
     )
 
 

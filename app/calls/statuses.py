@@ -8,12 +8,14 @@ from app.errors import ErrorKind
 
 
 class Meaning(NamedTuple):
-    """`words` follow the name of the host in a sentence."""
+    """`words` follow the name of the host in a sentence.  `ambiguous`: what stands in between gave up
+    on the service, which may have got the request all the same."""
 
     kind: ErrorKind
     permanent: bool
     words: str
     remedy: str = ""
+    ambiguous: bool = False
 
 
 _CHECK_FIELDS = "Look at the answer below and correct the field it names."
@@ -49,9 +51,12 @@ _BY_STATUS: dict[int, Meaning] = {
     451: Meaning("permission_missing", True, "may not answer this for legal reasons"),
     500: Meaning("unavailable", False, "had an error of its own"),
     501: Meaning("invalid_payload", True, "cannot do this", _METHOD),
-    502: Meaning("unavailable", False, "is unreachable behind its gateway"),
+    502: Meaning("unavailable", False, "is unreachable behind its gateway", ambiguous=True),
     503: Meaning("unavailable", False, "is unavailable at the moment"),
-    504: Meaning("unavailable", False, "took too long behind its gateway"),
+    504: Meaning("unavailable", False, "took too long behind its gateway", ambiguous=True),
+    520: Meaning("unavailable", False, "gave its gateway no proper answer", ambiguous=True),
+    521: Meaning("unavailable", False, "refuses its gateway: it is down"),
+    524: Meaning("unavailable", False, "took too long behind its gateway", ambiguous=True),
     505: Meaning("invalid_payload", True, "does not speak this version of HTTP"),
     529: Meaning("unavailable", False, "is overloaded"),
 }
@@ -59,7 +64,7 @@ _GATEWAY = Meaning("unavailable", False, "is unreachable behind its gateway")
 _ODD_SERVER = Meaning("unavailable", True, "had an error of its own", "Ask the service what this means.")
 _REDIRECT = Meaning("invalid_payload", True, "redirects", "Put the final address into the step.")
 _REFUSED = Meaning("invalid_payload", True, "refused the call", "Look at the answer below.")
-_UNFINISHED = Meaning("unavailable", False, "broke off its answer")
+_UNFINISHED = Meaning("unavailable", False, "broke off its answer", ambiguous=True)
 
 
 def meaning_of(status: int) -> Meaning:

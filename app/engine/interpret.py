@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from app.engine.context import RunContext
+from app.engine.mistakes import once_more
 from app.engine.signals import BranchEnds, RunEnds, RunWaits, StepFails
 from app.engine.steps_action import perform_action
 from app.engine.steps_email import perform_email
@@ -57,6 +58,10 @@ async def _run_step(ctx: RunContext, step: Step, scope: Scope, key: str) -> Any:
         return _fail(ctx, step, key, failure)
     except StepFails as failure:
         return _fail(ctx, step, key, failure)
+    except Exception as reason:
+        if (waits := once_more(ctx, key, reason)) is None:
+            raise
+        raise waits from reason
 
 
 def _has_gone_on(ctx: RunContext, step: Step, key: str) -> bool:

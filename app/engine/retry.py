@@ -18,6 +18,7 @@ _QUICK_ATTEMPTS = 3
 _SLOW_S = (300, 1800, 7200, 18000, 36000, 36000)
 _SLOW_JITTER = 0.2
 _MOST_500 = 5
+_MOST_MISTAKES = 2
 _LONGEST_WAIT_S = 24 * 3600
 
 Uniform = Callable[[float, float], float]
@@ -58,6 +59,8 @@ def _most_attempts(failure: CallFailed, policy: RetryPolicy) -> int:
     if policy.preset == "none":
         return 1
     most = _MOST_500 if failure.status == 500 else _FAST_ATTEMPTS + len(_SLOW_S)
+    if failure.is_ours:
+        most = _MOST_MISTAKES
     if policy.preset == "quick":
         return min(_QUICK_ATTEMPTS, most)
     return min(_own_attempts(policy), most) if policy.preset == "custom" else most

@@ -20,6 +20,7 @@ from tests.calls.calling import call, connection, send
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.service import FakeService
 
+AMBIGUOUS = {502, 504, 520, 524}  # something in between gave up waiting for the service
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529, 423}
 
 
@@ -46,7 +47,7 @@ def test_every_other_status_is_a_failure_in_words(status: int) -> None:
     assert failed.status == status
     assert failed.sentence.startswith("api.example.com ")
     assert f"(status {status})" in failed.sentence
-    assert not failed.ambiguous
+    assert failed.ambiguous is (status in AMBIGUOUS or status < 200)
     if status >= 300:
         assert failed.permanent is (status not in TRANSIENT)
 
@@ -103,6 +104,26 @@ def test_a_conflict_because_the_same_key_is_under_way_is_tried_again() -> None:
         ({"RateLimit_Reset": "3"}, 3),
         ({"RateLimit": '"default";r=0;t=25'}, 25),
         ({"Retry_After": "5", "X_RateLimit_Reset": "60"}, 5),
+        ({"Retry_After_Ms": "1500", "Retry_After": "2"}, 1.5),
+        ({"X_Ms_Retry_After_Ms": "250"}, 0.25),
+        ({"X_RateLimit_Reset_Requests": "6m0s"}, 360),
+        ({"X_RateLimit_Reset_Tokens": "120ms"}, 0.12),
+        ({"X_RateLimit_Reset_After": "1.25"}, 1.25),
+        ({"Anthropic_RateLimit_Requests_Reset": "2026-03-02T09:00:20Z"}, 20),
+        ({"X_RateLimit_Reset": "2026-03-02 09:01:00"}, 60),
+        ({"X_RateLimit_Reset": "20", "X_RateLimit_Remaining": "3"}, None),
+        ({"X_RateLimit_Reset": "20", "X_RateLimit_Remaining": "0"}, 20),
+        ({"RateLimit": '"burst";r=0;t=3, "day";r=9;t=80000'}, 3),
+        ({"RateLimit": '"burst";r=0;t=3, "day";r=0;t=80000'}, 80000),
+        ({"RateLimit": "limit=10, remaining=0, reset=30"}, 30),
+        ({"RateLimit": '"burst";r=4;t=3'}, None),
+        ({"RateLimit": '"burst";r=0;t=999999999999'}, LONGEST_WAIT_S),
+        ({"RateLimit_Policy": '"burst";q=10;w=60'}, 60),
+        ({"RateLimit_Policy": '"burst";q=10;w=60, "day";q=100;w=86400'}, None),
+        ({"RateLimit": "r=;t=x"}, None),
+        ({"X_Business_Use_Case_Usage": '{"7":[{"estimated_time_to_regain_access":3,"x":1}]}'}, 180),
+        ({"X_Business_Use_Case_Usage": '{"estimated_time_to_regain_access":'}, None),
+        ({"X_Business_Use_Case_Usage": "[" * 5000 + '"estimated_time_to_regain_access"'}, None),
         ({}, None),
     ],
 )
@@ -113,11 +134,33 @@ def test_the_wait_a_service_asks_for_is_understood_and_bounded(
     assert failed.wait_s == (None if wait is None else pytest.approx(wait))
 
 
+@pytest.mark.parametrize("status", sorted(AMBIGUOUS))
+def test_a_gateway_that_gave_up_leaves_open_whether_the_service_got_it(status: int) -> None:
+    assert failure(answer(status)).ambiguous
+    by_rule = ErrorRule(status=(status,), kind="unavailable")
+    assert failure(answer(status), [by_rule]).ambiguous
+    assert not failure(answer(status), [ErrorRule(status=(status,), kind="gone")]).ambiguous
+
+
 def test_503_may_ask_for_a_wait_too_and_a_permanent_failure_never_does() -> None:
     assert failure(answer(503, Retry_After="20")).wait_s == 20
     assert failure(answer(500, Retry_After="20")).wait_s == 20
     assert failure(answer(500, RateLimit_Reset="20")).wait_s is None
     assert failure(answer(400, Retry_After="20")).wait_s is None
+
+
+_HEADER = st.sampled_from(
+    ["Retry-After", "RateLimit", "RateLimit-Policy", "X-RateLimit-Reset", "X-RateLimit-Remaining",
+     "retry-after-ms", "X-Business-Use-Case-Usage", "x-ratelimit-reset-tokens"]
+)  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(_HEADER, st.text(max_size=60) | st.from_regex(r"[0-9a-z;=,\" ]{1,40}")), max_size=6)
+)
+def test_no_mixture_of_headers_makes_the_reading_of_a_wait_fail(rows: list[tuple[str, str]]) -> None:
+    failed = failure(Answer(429, rows, b"", host="api.example.com"))
+    assert failed.wait_s is None or 0 <= failed.wait_s <= LONGEST_WAIT_S
 
 
 @given(st.text(max_size=80))

@@ -41,6 +41,12 @@ def test_a_dead_key_holds_the_connection_and_without_one_is_given_up() -> None:
     assert _judge(failure, has_connection=False).what == "give_up"
 
 
+def test_a_mistake_of_our_own_is_tried_once_more() -> None:
+    failure = CallFailed("unavailable", "broke", ambiguous=True, is_ours=True)
+    assert [_judge(failure, n).what for n in (1, 2)] == ["again", "give_up"]
+    assert _judge(failure, repeatable=False).what == "ask"
+
+
 def test_an_unknown_outcome_is_repeated_only_where_that_is_safe() -> None:
     failure = CallFailed("unavailable", "no answer", ambiguous=True)
     assert _judge(failure, repeatable=False).what == "ask"
