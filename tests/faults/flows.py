@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -56,12 +55,17 @@ def file_of(kind: str, port: int) -> bytes:
     return flow_file(kind, steps_of(kind, port), **more)
 
 
-def install(product: Product, content: bytes, folder: Path) -> str:
-    """The address of the flow's hook; it is published and on."""
-    file = folder / "flow.json"
-    file.write_bytes(content)
+def install(product: Product, *contents: bytes) -> list[str]:
+    """The addresses of the flows' hooks; they are published and on."""
+    file = product.folder / "flows.json"
+    file.write_bytes(b"[" + b",".join(contents) + b"]")
     printed = product.command("flows", "import", str(file), "--publish", "--on", "--json")
-    return str(orjson.loads(printed)[0]["hook_url"])
+    return [str(one["hook_url"]) for one in orjson.loads(printed)]
+
+
+def install_each_kind(product: Product, port: int) -> dict[str, str]:
+    addresses = install(product, *(file_of(kind, port) for kind in KINDS))
+    return dict(zip(KINDS, addresses, strict=True))
 
 
 # ------------------------------------------------------------------------------------- orders

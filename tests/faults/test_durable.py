@@ -25,7 +25,7 @@ def trace(start_product: Callable[..., Product], tmp_path: Path) -> tuple[list[A
     """The system calls of a server that takes 200 deliveries, and what it answered to them."""
     needs.strace()
     product = start_product()
-    address = install(product, flow_file("Durable", _STOP), tmp_path)
+    [address] = install(product, flow_file("Durable", _STOP))
     file, statuses = tmp_path / "trace", [0] * DELIVERIES
 
     def send(first: int) -> None:

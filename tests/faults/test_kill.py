@@ -14,7 +14,7 @@ import pytest
 
 from tests import needs
 from tests.faults import ledger
-from tests.faults.flows import KINDS, file_of, install
+from tests.faults.flows import install_each_kind
 from tests.faults.senders import Senders
 from tests.faults.target import Target
 from tests.product import Product
@@ -32,9 +32,8 @@ class Killed:
     def __init__(self, folder: Path) -> None:
         self.target = Target(DELAY_S)
         self.product = Product(folder, {"allow_targets": f"127.0.0.1:{self.target.port}"})
-        addresses = {kind: install(self.product, file_of(kind, self.target.port), folder) for kind in KINDS}
         self._chance = random.Random(20261121)
-        self.senders = Senders(addresses)
+        self.senders = Senders(install_each_kind(self.product, self.target.port))
         self.settled_s = 0.0
         self.in_startup = 0
 

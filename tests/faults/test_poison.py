@@ -26,7 +26,7 @@ class Poisoned:
         self.kills = 0
         self.target = Target(0.3, self._seen)
         self.product = Product(folder, {"allow_targets": f"127.0.0.1:{self.target.port}"})
-        self.address = install(self.product, flow_file("Chain", steps_of("chain", self.target.port)), folder)
+        [self.address] = install(self.product, flow_file("Chain", steps_of("chain", self.target.port)))
 
     def _seen(self, place: Place) -> None:
         if place == (POISON, STEPS[1]):
