@@ -176,8 +176,15 @@ def _body(document: Document, operation: Operation, sent: Sent) -> Iterator[str]
 def _read(document: Document, schema: Any, kind: str, body: bytes) -> Any:
     if "json" in kind:
         return json.loads(body)
-    rows = parse_qsl(body.decode(), keep_blank_values=True)
+    rows = _parts(body) if kind == "multipart/form-data" else parse_qsl(body.decode(), keep_blank_values=True)
     return _typed(document, schema, nested(rows))
+
+
+def _parts(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a multipart body; its boundary is its first line."""
+    pieces = body.decode().split(body.decode().partition("\r\n")[0])
+    found = [re.search(r'name="([^"]*)".*?\r\n\r\n(.*)\r\n$', piece, re.DOTALL) for piece in pieces]
+    return [(one[1], one[2]) for one in found if one]
 
 
 def nested(rows: list[tuple[str, str]]) -> dict[str, Any]:

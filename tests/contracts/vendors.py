@@ -50,7 +50,13 @@ CONTRACTS = {
         ),
         undocumented={_LIMIT: _PAGES, _OFFSET: _PAGES},
     ),
+    "airtable": Contract(
+        ("airtable-metadata.json", "airtable.json"),
+        base="/v0",
+        absent=_absent("The document has no change of several records", "actions/upsert_record.request"),
+    ),
     "brevo": Contract(("brevo.json",), base="/v3"),
+    "discord": Contract(("discord.json",), base="/api/v10"),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
         absent={
@@ -78,6 +84,7 @@ CONTRACTS = {
         ("stripe.json",),
         absent=_absent("The copy of the document lacks the list of coupons", "lookups/coupons"),
     ),
+    "telegram": Contract(("telegram.json",), base="/botsecret-of-token"),
     "twilio": Contract(("twilio.json",)),
     "woocommerce": Contract(
         ("woocommerce.json",),
