@@ -80,10 +80,36 @@ class Connection(Base):
     state: Mapped[str] = mapped_column(default="ok")  # ok | broken | held
     state_sentence: Mapped[str] = mapped_column(default="")
     definition_hash: Mapped[str] = mapped_column(default="")
+    pace: Mapped[Any] = mapped_column(JsonText, nullable=True)  # the numbers somebody set for it
     owner_id: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
+
+
+class Budget(Base):
+    """How many calls a connection made in each of its windows: written now and then, read at a start;
+    on PostgreSQL it is from here that processes take places."""
+
+    __tablename__ = "budgets"
+    connection_id: Mapped[str] = mapped_column(primary_key=True)
+    windows: Mapped[Any] = mapped_column(JsonText)
+    saved_at: Mapped[datetime]
+
+
+class Lane(Base):
+    """A host as one connection sees it, while it may not be called: it asked us to wait, or it failed
+    so often that it is left alone until `tried_at`.  `place`: `con_…|host`, or `|host`."""
+
+    __tablename__ = "lanes"
+    place: Mapped[str] = mapped_column(primary_key=True)
+    connection_id: Mapped[str | None]
+    host: Mapped[str]
+    paused_until: Mapped[datetime | None]
+    tried_at: Mapped[datetime | None]  # None: it is not left alone
+    trips: Mapped[int] = mapped_column(default=0)  # how often in a row the try failed
+    since: Mapped[datetime]
+    sentence: Mapped[str] = mapped_column(default="")
 
 
 class Grant(Base):

@@ -15,6 +15,8 @@ def upgrade() -> None:
     _audit()
     _calls()
     _connections()
+    _budgets()
+    _lanes()
     _dedupe_keys()
     _deliveries()
     _events()
@@ -106,20 +108,40 @@ def _claims() -> None:
 def _connections() -> None:
     op.create_table(
         "connections",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("connector", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("auth", sa.Text(), nullable=False),
-        sa.Column("public", sa.Text(), nullable=False),
+        *_texts("id", "connector", "name", "auth", "public", "state", "state_sentence", "definition_hash"),
         sa.Column("secrets", sa.LargeBinary(), nullable=True),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("state_sentence", sa.Text(), nullable=False),
-        sa.Column("definition_hash", sa.Text(), nullable=False),
+        sa.Column("pace", sa.Text(), nullable=True),
         sa.Column("owner_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("checked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_connections")),
+    )
+
+
+def _texts(*names: str) -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.Text(), nullable=False) for name in names]
+
+
+def _budgets() -> None:
+    op.create_table(
+        "budgets",
+        *_texts("connection_id", "windows"),
+        sa.Column("saved_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("connection_id", name=op.f("pk_budgets")),
+    )
+
+
+def _lanes() -> None:
+    op.create_table(
+        "lanes",
+        *_texts("place", "host", "sentence"),
+        sa.Column("connection_id", sa.Text(), nullable=True),
+        sa.Column("paused_until", sa.BigInteger(), nullable=True),
+        sa.Column("tried_at", sa.BigInteger(), nullable=True),
+        sa.Column("trips", sa.Integer(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("place", name=op.f("pk_lanes")),
     )
 
 
