@@ -43,12 +43,9 @@ def upgrade() -> None:
 def _audit() -> None:
     op.create_table(
         "audit",
-        sa.Column("id", sa.Text(), nullable=False),
+        *_texts("id", "action", "noun", "noun_id"),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=True),
-        sa.Column("action", sa.Text(), nullable=False),
-        sa.Column("noun", sa.Text(), nullable=False),
-        sa.Column("noun_id", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
@@ -57,14 +54,11 @@ def _audit() -> None:
 def _calls() -> None:
     op.create_table(
         "calls",
-        sa.Column("made_for", sa.Text(), nullable=False),
+        *_texts("made_for", "step_key", "method", "url", "sentence"),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("step_key", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("connection_id", sa.Text(), nullable=True),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
-        sa.Column("method", sa.Text(), nullable=False),
-        sa.Column("url", sa.Text(), nullable=False),
         sa.Column("request_headers", sa.LargeBinary(), nullable=True),
         sa.Column("request_body", sa.LargeBinary(), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
@@ -75,7 +69,6 @@ def _calls() -> None:
         sa.Column("duration_ms", sa.Integer(), nullable=True),
         sa.Column("waited_ms", sa.Integer(), nullable=False),
         sa.Column("error_kind", sa.Text(), nullable=True),
-        sa.Column("sentence", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("made_for", "number", name=op.f("pk_calls")),
     )
 
@@ -244,15 +237,12 @@ def _events() -> None:
 def _flows() -> None:
     op.create_table(
         "flows",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("draft", sa.Text(), nullable=False),
+        *_texts("id", "name", "draft", "runbook"),
         sa.Column("draft_revision", sa.Integer(), nullable=False),
         sa.Column("is_on", sa.Boolean(), nullable=False),
         sa.Column("is_held", sa.Boolean(), nullable=False),
         sa.Column("live_version_id", sa.Text(), nullable=True),
         sa.Column("owner_id", sa.Text(), nullable=True),
-        sa.Column("runbook", sa.Text(), nullable=False),
         sa.Column("sample", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
