@@ -60,5 +60,12 @@ def test_every_operation_that_no_document_holds_is_named_with_a_reason(key: str)
     assert all(len(reason) > 20 for reason in CONTRACTS[key].absent.values())
 
 
-def test_every_bundled_connector_is_held_to_a_document() -> None:
+def test_every_bundled_connector_is_held_to_a_document_or_says_that_there_is_none() -> None:
     assert set(REGISTRY.keys()) == set(CONTRACTS)
+    for key, contract in CONTRACTS.items():
+        readme = REGISTRY.readme_of(key)
+        connector = REGISTRY.get(key)
+        assert bool(connector.api.contract) == bool(contract.documents), key
+        if not contract.documents:
+            assert readme is not None
+            assert "written from documentation" in readme.read_text(), key
