@@ -33,6 +33,7 @@ from app.storage.progress import OpenRun
 GATHERED = "gathered"
 _BACKSTOP = timedelta(minutes=10)
 _LEASE = timedelta(minutes=2)
+_NOT_TIMED = timedelta(minutes=1)  # far enough away to be a row and no timer
 _ITS_CONTENT = ("invalid_payload", "not_found", "conflict", "gone")
 
 
@@ -61,7 +62,7 @@ async def perform_together(ctx: RunContext, gathering: Gathering) -> Any:
     """What the service says of this run's record.  Raises RunWaits, StepFails, or SendAlone."""
     own = await _own(ctx, gathering.key)
     if own is None or (own.batch_id is None and not _is_gathered(ctx, gathering.key)):
-        own = await _join(ctx, gathering)
+        own = await _join(ctx, gathering, again=own is not None)
     if own.outcome is not None:
         return await _take_up(ctx, gathering, own, own.outcome)
     if own.batch_id is None:
@@ -82,7 +83,7 @@ async def _own(ctx: RunContext, key: str) -> Member | None:
     return await ctx.means.database.writer.awrite(lambda db: gathered.member(db, ctx.run_id, key))
 
 
-async def _join(ctx: RunContext, gathering: Gathering) -> Member:
+async def _join(ctx: RunContext, gathering: Gathering, *, again: bool) -> Member:
     """Raises RunWaits unless the batch is full with it."""
     batch, key = gathering.batch, gathering.key
     record = batch.record_filler(gathering.scope)
@@ -91,9 +92,11 @@ async def _join(ctx: RunContext, gathering: Gathering) -> Member:
     row = {"run_id": ctx.run_id, "step_key": key, "line": line, "match": match[:500], "record": record}
     ctx.end_step(key, GATHERED, mapped=gathering.outgoing.mapped)
     await ctx.commit()
-    waiting = await ctx.means.database.writer.awrite(lambda db: gathered.join(db, row))
+    waiting = await ctx.means.database.writer.awrite(lambda db: gathered.join(db, row, again=again))
     if waiting < batch.max:
-        raise _wait(ctx, gathering, timedelta(seconds=batch.within))
+        # the first of a line sends for all; the others look only if it did not
+        behind = _NOT_TIMED if waiting > 1 else timedelta(0)
+        raise _wait(ctx, gathering, timedelta(seconds=batch.within) + behind)
     return Member(ctx.run_id, key, line, match[:500], record, None, None, None, None)
 
 
@@ -106,10 +109,10 @@ def _line(gathering: Gathering) -> str:
 
 
 async def _make_up(ctx: RunContext, gathering: Gathering, own: Member) -> Member:
-    batch_id, most = new_id("bat"), gathering.batch.max
+    batch_id, most, now = new_id("bat"), gathering.batch.max, ctx.now()
 
     def work(db: Any) -> Member | None:
-        gathered.make_up(db, own, batch_id, most=most)
+        gathered.make_up(db, own, batch_id, most=most, now=now)
         return gathered.member(db, ctx.run_id, gathering.key)
 
     made = await ctx.means.database.writer.awrite(work)

@@ -18,7 +18,7 @@ from app.engine.context import Means, RunContext
 from app.engine.dispatch import RunTicket
 from app.engine.interpret import run_steps
 from app.engine.signals import BranchEnds, RunEnds, RunWaits
-from app.engine.turns import is_first, lie_down
+from app.engine.turns import lie_down
 from app.engine.versions import Version, VersionBook
 from app.errors import AppError, Unavailable
 from app.log import fields
@@ -156,15 +156,7 @@ class Runs:
 
     async def _is_its_turn(self, ctx: RunContext) -> bool:
         """Where a flow takes records of one key one at a time: else the run lies down as a row."""
-        database = self.means.database
-
-        def look() -> bool:
-            with database.read() as db:
-                return is_first(db, ctx.run_id)
-
-        if await self._read(look):
-            return True
-        return not await database.writer.awrite(lambda db: lie_down(db, ctx.run_id), patient=True)
+        return not await self.means.database.writer.awrite(lambda db: lie_down(db, ctx.run_id))
 
     def pass_on(self, following: Sequence[OpenRun | None]) -> None:
         self.hand_over([RunTicket(*run, fresh=False) for run in following if run is not None])

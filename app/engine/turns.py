@@ -13,7 +13,6 @@ from app.flows.model import Mapping
 from app.flows.values import as_text
 from app.storage import turns
 from app.storage.db import Database
-from app.storage.executor import Executor
 from app.storage.progress import OpenRun
 
 _LONGEST = 120
@@ -34,21 +33,17 @@ def key_of(one_by_one: Mapping, trigger_id: str, document: Any) -> str | None:
     return text if printable else "sha256:" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def is_first(db: Executor, run_id: str) -> bool:
-    place = turns.place_of(db, run_id)
-    return place is None or place.first == run_id
-
-
 def lie_down(connection: Connection, run_id: str) -> bool:
     """False = its turn has come."""
-    place = turns.place_of(connection, run_id)
-    if place is None:
+    place = turns.place_kept(connection, run_id)
+    if place is None or place.first == run_id:
         return False
     sentence = (
         f"Waits for an earlier run for “{place.key}”: this flow takes them one at a time, "
         "in the order they came. It goes on by itself when that run has ended."
     )
-    return turns.wait_behind(connection, run_id, sentence)
+    turns.wait_behind(connection, run_id, place, sentence)
+    return True
 
 
 def go_ahead(database: Database, run_id: str) -> OpenRun:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from app.storage import progress
 from app.storage.executor import Executor
@@ -16,6 +16,10 @@ from app.storage.progress import OpenRun
 from app.storage.writer import Row
 
 REASON = "batch"
+_WAITING = text("SELECT COUNT(*) FROM gathered WHERE line = :line AND batch_id IS NULL")
+_OF_ROW = (Gathered.run_id == bindparam("of_run"), Gathered.step_key == bindparam("of_step"))
+_CHOOSE = update(Gathered).where(*_OF_ROW).values(batch_id=bindparam("batch_id"), leader=bindparam("leader"))
+_TELL = update(Gathered).where(*_OF_ROW).values(outcome=bindparam("told"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,19 @@ def member(db: Executor, run_id: str, step_key: str) -> Member | None:
     return None if row is None else Member(*row)
 
 
-def join(connection: Connection, row: Row) -> int:
+def join(connection: Connection, row: Row, *, again: bool = False) -> int:
     """The record waits in its line; how many do."""
-    leave(connection, row["run_id"], row["step_key"])
+    if again:
+        leave(connection, row["run_id"], row["step_key"])
     connection.execute(insert(Gathered), row)
-    waiting = select(func.count()).select_from(Gathered)
-    return connection.execute(waiting.where(*_in_line(row["line"]))).scalar_one()
+    return connection.execute(_WAITING, {"line": row["line"]}).scalar_one()  # type: ignore[no-any-return]
 
 
 def leave(connection: Connection, run_id: str, step_key: str) -> None:
     connection.execute(delete(Gathered).where(*_place(run_id, step_key)))
 
 
-def make_up(connection: Connection, own: Member, batch_id: str, *, most: int) -> bool:
+def make_up(connection: Connection, own: Member, batch_id: str, *, most: int, now: datetime) -> bool:
     """A batch of this run's record and the oldest others of its line, led by this run; of records with
     the same `match` only the first.  False: somebody else took it meanwhile."""
     query = select(Gathered.run_id, Gathered.step_key, Gathered.match).where(*_in_line(own.line))
@@ -77,8 +81,12 @@ def make_up(connection: Connection, own: Member, batch_id: str, *, most: int) ->
         if len(chosen) < most:
             chosen.setdefault(row.match, (row.run_id, row.step_key))
     values = {"batch_id": batch_id, "leader": leader_name(own.run_id, own.step_key)}
-    for run_id, step_key in chosen.values():
-        connection.execute(update(Gathered).where(*_place(run_id, step_key)).values(**values))
+    rows_of = [{"of_run": run_id, "of_step": step_key, **values} for run_id, step_key in chosen.values()]
+    connection.execute(_CHOOSE, rows_of)
+    left = [row.run_id for row in rows if (row.run_id, row.step_key) not in chosen.values()]
+    if left:  # one of them makes up the next
+        waits = update(Run).where(Run.id == left[0], Run.state == "waiting", Run.reason == REASON)
+        connection.execute(waits.values(wake_at=now))
     return True
 
 
@@ -122,13 +130,16 @@ def pass_on(connection: Connection, batch_id: str, ending: str) -> list[OpenRun]
 def settle(connection: Connection, outcomes: Mapping[tuple[str, str], Any]) -> list[OpenRun]:
     """What became of each record; the runs go on.  A run's row is locked first, so that one that is
     about to lie down finds its outcome."""
-    queued = []
-    for (run_id, step_key), outcome in outcomes.items():
-        connection.execute(select(Run.id).where(Run.id == run_id).with_for_update())
-        connection.execute(update(Gathered).where(*_place(run_id, step_key)).values(outcome=outcome))
-        if (run := _queue(connection, run_id)) is not None:
-            queued.append(run)
-    return queued
+    ids = sorted({run_id for run_id, _ in outcomes})
+    if not ids:
+        return []
+    runs = select(Run.id, Run.flow_id, Run.version_id, Run.event_id, Run.state, Run.reason)
+    rows = connection.execute(runs.where(Run.id.in_(ids)).order_by(Run.id).with_for_update()).all()
+    told = [{"of_run": run, "of_step": step, "told": outcome} for (run, step), outcome in outcomes.items()]
+    connection.execute(_TELL, told)
+    waiting = [row for row in rows if row.state == "waiting" and row.reason == REASON]
+    progress.queue_all_again(connection, [row.id for row in waiting])
+    return [(row.id, row.flow_id, row.version_id, row.event_id) for row in waiting]
 
 
 def settled_meanwhile(connection: Connection, run_id: str, step_key: str) -> OpenRun | None:

@@ -227,3 +227,10 @@ def queue_again(connection: Connection, run_id: str) -> None:
         .values(state="queued", reason="", wake_at=None, waits_for=None)
     )
     note_queued(connection, [run_id])
+
+
+def queue_all_again(connection: Connection, run_ids: list[str]) -> None:
+    if run_ids:
+        back = {"state": "queued", "reason": "", "wake_at": None, "waits_for": None}
+        connection.execute(update(Run).where(Run.id.in_(run_ids)).values(**back))
+        note_queued(connection, run_ids)

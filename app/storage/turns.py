@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from app.storage.executor import Executor
 from app.storage.models import FINAL_STATES, Run, Turn
@@ -19,6 +19,23 @@ from app.storage.writer import Row, Statement
 
 TURN = Statement(insert(Turn), 3)
 REASON = "turn"
+
+# Written out: each is executed once or twice for every run of such a flow.
+_PLACE = text(
+    "SELECT t.key, (SELECT f.run_id FROM turns f WHERE f.flow_id = t.flow_id AND f.key = t.key"
+    " ORDER BY f.run_id LIMIT 1) FROM turns t WHERE t.run_id = :run_id"
+)
+_LIE_DOWN = text(
+    "UPDATE runs SET state = 'waiting', reason = 'turn', wake_at = NULL, waits_for = :first,"
+    " sentence = :sentence WHERE id = :run_id AND state IN ('queued', 'running', 'waiting')"
+)
+_LEAVE = text("DELETE FROM turns WHERE run_id = :run_id RETURNING flow_id, key")
+_CALL_NEXT = text(
+    "UPDATE runs SET state = 'queued', reason = '', wake_at = NULL, waits_for = NULL, sentence = ''"
+    " WHERE id = (SELECT run_id FROM turns WHERE flow_id = :flow_id AND key = :key ORDER BY run_id LIMIT 1)"
+    " AND state = 'waiting' AND reason = 'turn'"
+    " RETURNING id, flow_id, version_id, event_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +52,37 @@ def turn_row(run_id: str, flow_id: str, key: str) -> Row:
 
 def place_of(db: Executor, run_id: str) -> Place | None:
     """None for a run that stands in no line."""
-    own = db.execute(select(Turn.flow_id, Turn.key).where(Turn.run_id == run_id)).one_or_none()
-    if own is None:
-        return None
-    first = _first(db, own.flow_id, own.key)
-    return Place(own.key, first or run_id)
+    row = db.execute(_PLACE, {"run_id": run_id}).one_or_none()
+    return None if row is None else Place(row[0], row[1])
 
 
-def wait_behind(connection: Connection, run_id: str, sentence: str) -> bool:
-    """The run lies down until those before it have ended; False when its turn has come meanwhile.
-    The head of the line is locked while this is written, so that its end cannot be missed."""
-    own = connection.execute(select(Turn.flow_id, Turn.key).where(Turn.run_id == run_id)).one_or_none()
-    if own is None:
-        return False
-    head = _line(own.flow_id, own.key).limit(1).with_for_update()
-    first = connection.execute(head).scalar_one_or_none() or _first(connection, own.flow_id, own.key)
-    if first is None or first == run_id:
-        return False
-    values = {"state": "waiting", "reason": REASON, "wake_at": None, "waits_for": first, "sentence": sentence}
-    is_open = Run.state.not_in(FINAL_STATES)
-    connection.execute(update(Run).where(Run.id == run_id, is_open).values(**values))
+def place_kept(connection: Connection, run_id: str) -> Place | None:
+    """As `place_of`, and the head of the line stays as it is until this transaction ends, so that its
+    end cannot be missed by a run that lies down behind it."""
+    place = place_of(connection, run_id)
+    if place is None or place.first == run_id or connection.dialect.name == "sqlite":
+        return place  # on SQLite one transaction writes at a time
+    connection.execute(select(Turn.run_id).where(Turn.run_id == place.first).with_for_update())
+    return place_of(connection, run_id)
+
+
+def wait_behind(connection: Connection, run_id: str, place: Place, sentence: str) -> None:
+    """The run lies down until those before it have ended."""
+    values = {"run_id": run_id, "first": place.first, "sentence": sentence}
+    connection.execute(_LIE_DOWN, values)
     note_left(connection, [run_id])
-    return True
 
 
 def leave(connection: Connection, run_id: str) -> OpenRun | None:
     """The run stands in its line no longer.  The next one, queued, if it was waiting for this."""
-    own = connection.execute(
-        delete(Turn).where(Turn.run_id == run_id).returning(Turn.flow_id, Turn.key)
-    ).one_or_none()
-    return None if own is None else _call_next(connection, own.flow_id, own.key)
+    own = connection.execute(_LEAVE, {"run_id": run_id}).one_or_none()
+    if own is None:
+        return None
+    row = connection.execute(_CALL_NEXT, {"flow_id": own[0], "key": own[1]}).one_or_none()
+    if row is None:
+        return None
+    note_queued(connection, [row[0]])
+    return row[0], row[1], row[2], row[3]
 
 
 def step_out(connection: Connection, run_id: str) -> OpenRun | None:
@@ -97,23 +115,6 @@ def behind(db: Executor, run_id: str) -> int:
         return 0
     line = select(func.count()).select_from(Turn).where(Turn.flow_id == own.flow_id, Turn.key == own.key)
     return db.execute(line.where(Turn.run_id > run_id)).scalar_one()
-
-
-def _line(flow_id: str, key: str) -> Any:
-    return select(Turn.run_id).where(Turn.flow_id == flow_id, Turn.key == key).order_by(Turn.run_id)
-
-
-def _first(db: Executor, flow_id: str, key: str) -> str | None:
-    first: str | None = db.execute(_line(flow_id, key).limit(1)).scalar_one_or_none()
-    return first
-
-
-def _call_next(connection: Connection, flow_id: str, key: str) -> OpenRun | None:
-    first = _first(connection, flow_id, key)
-    if first is None:
-        return None
-    row = connection.execute(_open_run().where(Run.id == first)).one_or_none()
-    return (row[0], row[1], row[2], row[3]) if row is not None and _queue(connection, row[0]) else None
 
 
 def _open_run() -> Any:

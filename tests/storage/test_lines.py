@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from app.engine.turns import lie_down
 from app.ids import new_id
 from app.storage import callbacks, gathered, turns
 from app.storage.db import Database
@@ -50,8 +51,8 @@ def _stand(rows: Rows, *runs: str, key: str = "ada") -> None:
 def test_the_first_of_a_line_goes_and_calls_the_next(rows: Rows) -> None:
     first, second, third = rows.run("running"), rows.run(), rows.run()
     _stand(rows, first, second, third)
-    assert rows.database.write(lambda db: turns.wait_behind(db, first, "Waits.")) is False
-    assert rows.database.write(lambda db: turns.wait_behind(db, second, "Waits.")) is True
+    assert rows.database.write(lambda db: lie_down(db, first)) is False
+    assert rows.database.write(lambda db: lie_down(db, second)) is True
     assert rows.state(second) == ("waiting", "turn")
     following = rows.database.write(lambda db: turns.leave(db, first))
     assert following is not None
@@ -98,7 +99,7 @@ def test_a_batch_takes_the_oldest_of_its_line_and_each_match_once(rows: Rows) ->
         count = _join(rows, run_id, match)
     assert count == 5
     own, batch = _member(rows, runs[3]), new_id("bat")
-    assert rows.database.write(lambda db: gathered.make_up(db, own, batch, most=3))
+    assert rows.database.write(lambda db: gathered.make_up(db, own, batch, most=3, now=NOW))
     with rows.database.read() as db:
         assert [one.run_id for one in gathered.members(db, batch)] == [runs[0], runs[1], runs[3]]
     assert _member(rows, runs[0]).leader == f"{runs[3]}:s1"
@@ -121,7 +122,7 @@ def test_a_batch_whose_run_is_gone_may_be_taken_over_once_its_lease_is_over(rows
     for run_id in (leader, other):
         _join(rows, run_id, run_id)
     own = _member(rows, leader)
-    rows.database.write(lambda db: gathered.make_up(db, own, "bat_1", most=2))
+    rows.database.write(lambda db: gathered.make_up(db, own, "bat_1", most=2, now=NOW))
     rows.database.write(lambda db: gathered.lease(db, "bat_1", NOW))
     later = NOW + timedelta(seconds=1)
     with rows.database.read() as db:
