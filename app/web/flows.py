@@ -36,8 +36,8 @@ from app.storage.flows import (
     rename,
     save_draft,
 )
+from app.storage.last_runs import LastRun, last_runs
 from app.storage.run_counts import counts_by_flow
-from app.storage.runs import RunRow, runs_page
 from app.storage.users import list_users
 from app.web.builder_words import CardWords, trigger_words
 from app.web.context import my_id, parts, zone_name
@@ -58,7 +58,7 @@ class FlowLine:
     flow: FlowRow
     trigger: CardWords
     has_changes: bool
-    runs: list[RunRow]
+    runs: list[LastRun]
     total: int
     stopped: int
 
@@ -82,14 +82,17 @@ def _lines() -> list[FlowLine]:
     db.session.rollback()
     changed = changed_drafts(db.session)
     counts = counts_by_flow(db.session, since=parts().clock.now() - timedelta(days=1))
-    return [_line(flow, flow.id in changed, counts.get(flow.id, {})) for flow in list_flows(db.session)]
+    runs = last_runs(db.session, limit=_LAST_RUNS)
+    return [
+        _line(flow, flow.id in changed, counts.get(flow.id, {}), runs.get(flow.id, []))
+        for flow in list_flows(db.session)
+    ]
 
 
-def _line(flow: FlowRow, has_changes: bool, counts: dict[str, int]) -> FlowLine:
-    rows = runs_page(db.session, flow_id=flow.id, limit=_LAST_RUNS).rows
+def _line(flow: FlowRow, has_changes: bool, counts: dict[str, int], runs: list[LastRun]) -> FlowLine:
     words = trigger_words(flow.draft.trigger, parts().registry)
     stopped = sum(counts.get(state, 0) for state in _STOPPED)
-    return FlowLine(flow, words, has_changes, rows[::-1], sum(counts.values()), stopped)
+    return FlowLine(flow, words, has_changes, runs, sum(counts.values()), stopped)
 
 
 # --------------------------------------------------------------------------- new, copy, rename
