@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.resources import files
@@ -60,6 +62,7 @@ class Parts:
             self.engine.start()
             self.intake.start()
             return
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.presence.start()
         if not self.presence.wait(_LONGEST_S):
             raise SettingInvalid("The database does not answer.", remedy="Look at PLUMBLINE_DATABASE_URL.")
@@ -146,6 +149,16 @@ def connector_folders(settings: Settings) -> list[tuple[str, Path]]:
         folders.append(("demo", Path(str(files("seed_data"))) / "connectors"))
     folders.append(("yours", settings.connectors_folder))
     return folders
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """No server on this data folder for as long as this lasts."""
+    lock = _hold_lock(settings.data_dir)
+    try:
+        yield
+    finally:
+        lock.close()
 
 
 def refuse_second(settings: Settings) -> None:
