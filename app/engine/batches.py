@@ -80,7 +80,9 @@ def _is_gathered(ctx: RunContext, key: str) -> bool:
 async def _own(ctx: RunContext, key: str) -> Member | None:
     if ctx.records.get(key) is None:
         return None
-    return await ctx.means.database.writer.awrite(lambda db: gathered.member(db, ctx.run_id, key))
+    return await ctx.means.database.writer.awrite(
+        lambda db: gathered.member(db, ctx.run_id, key), patient=True
+    )
 
 
 async def _join(ctx: RunContext, gathering: Gathering, *, again: bool) -> Member:
@@ -92,7 +94,9 @@ async def _join(ctx: RunContext, gathering: Gathering, *, again: bool) -> Member
     row = {"run_id": ctx.run_id, "step_key": key, "line": line, "match": match[:500], "record": record}
     ctx.end_step(key, GATHERED, mapped=gathering.outgoing.mapped)
     await ctx.commit()
-    waiting = await ctx.means.database.writer.awrite(lambda db: gathered.join(db, row, again=again))
+    waiting = await ctx.means.database.writer.awrite(
+        lambda db: gathered.join(db, row, again=again), patient=True
+    )
     if waiting < batch.max:
         # the first of a line sends for all; the others look only if it did not
         behind = _NOT_TIMED if waiting > 1 else timedelta(0)
@@ -115,7 +119,7 @@ async def _make_up(ctx: RunContext, gathering: Gathering, own: Member) -> Member
         gathered.make_up(db, own, batch_id, most=most, now=now)
         return gathered.member(db, ctx.run_id, gathering.key)
 
-    made = await ctx.means.database.writer.awrite(work)
+    made = await ctx.means.database.writer.awrite(work, patient=True)
     return made or own
 
 
@@ -129,7 +133,7 @@ async def _follow(ctx: RunContext, gathering: Gathering, own: Member) -> Any:
         gathered.dissolve(db, batch_id)
         return True
 
-    if not await ctx.means.database.writer.awrite(freed):
+    if not await ctx.means.database.writer.awrite(freed, patient=True):
         raise _wait(ctx, gathering, _BACKSTOP)
     return await perform_together(ctx, gathering)
 
@@ -155,7 +159,7 @@ async def _lead(ctx: RunContext, gathering: Gathering, own: Member) -> Any:
         gathered.lease(db, batch_id, until)
         return gathered.members(db, batch_id)
 
-    together = await ctx.means.database.writer.awrite(begin)
+    together = await ctx.means.database.writer.awrite(begin, patient=True)
     request = gathering.request_for([one.record for one in together])
     request.idempotency_key = batch_id
     try:
@@ -193,7 +197,7 @@ def _failed(kind: str, sentence: str, remedy: str = "") -> dict[str, Any]:
 
 async def _hand(ctx: RunContext, work: Callable[[Any], list[OpenRun]]) -> None:
     await ctx.commit()
-    runs = await ctx.means.database.writer.awrite(work)
+    runs = await ctx.means.database.writer.awrite(work, patient=True)
     ctx.hand_over([RunTicket(*run, fresh=False) for run in runs])
 
 
@@ -279,7 +283,7 @@ async def _take_up(ctx: RunContext, gathering: Gathering, own: Member, outcome: 
         write_all(db, rows)
         gathered.leave(db, own.run_id, own.step_key)
 
-    await ctx.means.database.writer.awrite(work)
+    await ctx.means.database.writer.awrite(work, patient=True)
     if outcome["what"] == "done":
         return outcome["document"]
     if outcome["what"] == "alone":

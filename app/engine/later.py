@@ -84,7 +84,9 @@ async def _called(ctx: RunContext, pending: Pending, state: Any) -> Any:
     assert callback is not None
     key = pending.outgoing.key
     await ctx.commit()
-    came = await ctx.means.database.writer.awrite(lambda db: callbacks.found(db, ctx.run_id, key))
+    came = await ctx.means.database.writer.awrite(
+        lambda db: callbacks.found(db, ctx.run_id, key), patient=True
+    )
     if came is not None:
         _raise_if_failed(pending, callback, came[0])
         return came[0]

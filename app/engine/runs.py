@@ -156,7 +156,7 @@ class Runs:
 
     async def _is_its_turn(self, ctx: RunContext) -> bool:
         """Where a flow takes records of one key one at a time: else the run lies down as a row."""
-        return not await self.means.database.writer.awrite(lambda db: lie_down(db, ctx.run_id))
+        return not await self.means.database.writer.awrite(lambda db: lie_down(db, ctx.run_id), patient=True)
 
     def pass_on(self, following: Sequence[OpenRun | None]) -> None:
         self.hand_over([RunTicket(*run, fresh=False) for run in following if run is not None])
@@ -182,7 +182,7 @@ class Runs:
             self.pass_on([await leave])
         if waits is not None and waits.reason in _MET_HALFWAY:
             met = partial(_MET_HALFWAY[waits.reason], run_id=ctx.run_id, step_key=waits.step_key)
-            self.pass_on([await self.means.database.writer.awrite(met)])
+            self.pass_on([await self.means.database.writer.awrite(met, patient=True)])
         return waits.wake_at if waits is not None else None
 
     async def _perform_steps(self, ctx: RunContext) -> RunWaits | None:

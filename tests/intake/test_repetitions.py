@@ -11,6 +11,7 @@ from app.intake.inbound import Inbound
 from app.intake.places import document_of
 from app.intake.repetition import Reading, arrivals_of
 from app.storage.events import KEYS_KEPT
+from app.storage.keeping import Rule, Rules
 from app.storage.models import Event, Turn
 from app.storage.retention import prune
 from tests.intake.conftest import Server
@@ -47,10 +48,10 @@ def test_a_repeat_is_known_for_longer_than_any_sender_tries(server: Server) -> N
     server.send(token, ORDER)
     assert timedelta(days=7) <= KEYS_KEPT
     server.clock.advance(KEYS_KEPT.total_seconds() - 60)
-    prune(server.database, now=server.clock.now(), history_days=1)
+    prune(server.database, now=server.clock.now(), rules=Rules(Rule(1, 1)))
     assert server.send(token, ORDER).duplicate is True
     server.clock.advance(120)
-    prune(server.database, now=server.clock.now(), history_days=1)
+    prune(server.database, now=server.clock.now(), rules=Rules(Rule(1, 1)))
     assert server.send(token, ORDER).duplicate is False
 
 
