@@ -47,6 +47,10 @@ class Database:
         self.writer = Writer(self._write_engine)
 
     def start(self) -> None:
+        if self.is_sqlite:
+            # A new file is given its log here, before anybody reads: SQLite refuses two who want to do
+            # that at the same time, whatever the time-out.
+            self._write_engine.connect().close()
         self.writer.start()
 
     def close(self) -> None:
