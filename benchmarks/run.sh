@@ -4,5 +4,5 @@
 set -eu
 rig=$1; home=$2; shift 2
 root=$(cd "$(dirname "$0")/.." && pwd)
-PATH=$root/.venv/bin:$PATH BENCH_OURS=$root/benchmarks/ours.json BENCH_FLOWS=$root/benchmarks/flows \
+PATH=$root/.venv/bin:$PATH BENCH_OURS=${BENCH_OURS:-$root/benchmarks/ours.json} BENCH_FLOWS=$root/benchmarks/flows \
     exec "$root/.venv/bin/python" "$rig/bench.py" --sut ours --home "$home" "$@"

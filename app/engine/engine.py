@@ -160,9 +160,11 @@ class Engine:
         with self.means.database.read() as db:
             if not progress.due(db, now, limit=1):
                 return 0
-        woken = self.means.database.write(queue_batch)
-        self.enqueue([RunTicket(*run, fresh=False) for run in woken])
-        return len(woken)
+        total = 0
+        while woken := self.means.database.write(queue_batch):
+            self.enqueue([RunTicket(*run, fresh=False) for run in woken])
+            total += len(woken)
+        return total
 
     def sweep(self) -> int:
         """Queue what the database calls queued and nobody here knows: runs made by another process

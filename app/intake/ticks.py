@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -60,7 +60,9 @@ class Ticks:
             ("retention", self.prune, 3600),
         ]
         for name, work, every_s in jobs:
-            scheduler.add_job(self._guarded(name, work), "interval", seconds=every_s, id=name)
+            # whoever takes over from another scheduler looks at once what is due
+            first = {"next_run_time": datetime.now(UTC)} if every_s == 1 else {}
+            scheduler.add_job(self._guarded(name, work), "interval", seconds=every_s, id=name, **first)
         scheduler.start()
         self._scheduler = scheduler
 
