@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +16,10 @@ import httpx
 
 from app.calls.client import Caller, CallRequest
 from app.calls.connections import ConnectionFacts, hosts_of
+from app.calls.limits import Budgets
 from app.calls.paginate import pages
 from app.catalog.cassettes import Cassette, Exchange
-from app.catalog.definition import Action, Connector
+from app.catalog.definition import Action, Connector, Limit
 from app.catalog.fields import check_input
 from app.catalog.lookups import FoundField, Option, lookup_items, read_fields, read_options
 from app.catalog.registry import Registry
@@ -212,6 +213,13 @@ async def play_check(connector: Connector, cassette: Cassette, tape: Tape) -> An
     return first(check.account, outcome.answer.document()) if check.account else None
 
 
+class Unhurried(Budgets):
+    """The clock of the tests stands still, so nobody may wait for a turn."""
+
+    def reserve(self, connection_id: str, limits: Sequence[Limit], *, ticket: str = "") -> float:
+        return 0.0
+
+
 class OpenCaller:
     """A caller that answers from a tape, for as long as the block lasts."""
 
@@ -220,6 +228,7 @@ class OpenCaller:
 
     async def __aenter__(self) -> Caller:
         await self._caller.start()
+        self._caller.limits = Unhurried(FakeClock())
         return self._caller
 
     async def __aexit__(self, *reason: object) -> None:

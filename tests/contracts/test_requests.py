@@ -34,7 +34,7 @@ def complaints(contract: Contract, request: Sent) -> list[str]:
     found: list[str] = []
     for name in contract.documents:
         found = violations(load(name), contract.base, request, waived=contract.waived)
-        found = [one for one in found if one not in contract.undocumented]
+        found = [one for one in found if not one.startswith(tuple(contract.undocumented))]
         if not any(one.startswith("path: ") for one in found):
             return found
     return found

@@ -10,7 +10,7 @@ class Contract:
     """`documents`: the first that knows a path is used.  `base`: what stands before the documents'
     paths.  `waived`: parameters the documents ask for although the service has given them up, by
     `place:name`.  `absent`: operations no document holds, with the reason.  `undocumented`: what a
-    document finds fault with although the vendor describes it elsewhere: complaint and reason."""
+    document finds fault with although the vendor describes it elsewhere: how the complaint begins, and why."""
 
     documents: tuple[str, ...]
     base: str = ""
@@ -56,6 +56,7 @@ CONTRACTS = {
         absent=_absent("The document has no change of several records", "actions/upsert_record.request"),
     ),
     "brevo": Contract(("brevo.json",), base="/v3"),
+    "calendly": Contract(("calendly.json",)),
     "discord": Contract(("discord.json",), base="/api/v10"),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
@@ -68,6 +69,13 @@ CONTRACTS = {
     ),
     "klaviyo": Contract(("klaviyo.json",)),
     "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
+    "notion": Contract(
+        ("notion.json",),
+        undocumented={
+            "body/parent: {'type': 'data_source_id'": "Databases have data sources since 2025-09-03",
+            "body/children/0: {'object': 'block'": "The document calls blocks texts; they are tables",
+        },
+    ),
     "segment": Contract(("segment-tracking.json",), base="/v1"),
     "sendgrid": Contract(
         ("sendgrid.json",),
@@ -86,6 +94,10 @@ CONTRACTS = {
     ),
     "telegram": Contract(("telegram.json",), base="/botsecret-of-token"),
     "twilio": Contract(("twilio.json",)),
+    "typeform": Contract(
+        ("typeform-create.json", "typeform.json"),
+        absent=_absent("The document has no deleting of answers", "actions/delete_responses.request"),
+    ),
     "woocommerce": Contract(
         ("woocommerce.json",),
         base="/wp-json/wc/v3",
