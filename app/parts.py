@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import httpx
 
@@ -22,14 +22,16 @@ from app.engine.context import Means
 from app.engine.engine import Engine
 from app.errors import SettingInvalid
 from app.intake.intake import Intake
-from app.intake.leading import Leader
 from app.settings import Settings
 from app.storage.db import Database
 from app.storage.migrate import migrate
-from app.storage.presence import Presence
 from app.storage.processes import declare
 from app.storage.secrets import Vault, check_key, has_key, load_key
 from app.storage.space import Space
+
+if TYPE_CHECKING:
+    from app.intake.leading import Leader
+    from app.storage.presence import Presence
 
 ALL_ROLES = frozenset(("web", "worker", "scheduler"))
 _LONGEST_S = 30.0
@@ -104,7 +106,7 @@ def open_parts(
     registry = Registry(connector_folders(settings))
     connections = ConnectionBook(database, vault, registry)
     caller = Caller(settings, clock, transport=transport)
-    presence = None if database.is_sqlite else Presence(database.url, ",".join(sorted(roles)))
+    presence = None if database.is_sqlite else _presence(database.url, roles)
     means = Means(settings, clock, database, registry, connections, caller)
     engine = Engine(means, presence, performs="worker" in roles)
     intake = Intake(settings, clock, database, vault, registry, connections, caller, engine)
@@ -127,7 +129,16 @@ def _prepare(database: Database, settings: Settings, roles: frozenset[str]) -> V
     return vault
 
 
+def _presence(url: str, roles: frozenset[str]) -> Presence:
+    # what only PostgreSQL needs is imported with PostgreSQL alone: it would slow down every start
+    from app.storage.presence import Presence
+
+    return Presence(url, ",".join(sorted(roles)))
+
+
 def _leader(parts: Parts, presence: Presence) -> Leader:
+    from app.intake.leading import Leader
+
     def gained() -> None:
         parts.engine.lead()
         parts.intake.start()

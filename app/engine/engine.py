@@ -8,14 +8,13 @@ import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, update
 
 from app.engine.context import Means
 from app.engine.dispatch import RunTicket
 from app.engine.dispatch_embedded import EmbeddedDispatcher
-from app.engine.dispatch_procrastinate import SharedDispatcher
 from app.engine.holds import release_connection
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
@@ -27,7 +26,10 @@ from app.storage import progress, turns
 from app.storage.crashes import put_back
 from app.storage.messages import tell
 from app.storage.models import OPEN_STATES, Run
-from app.storage.presence import Presence
+
+if TYPE_CHECKING:
+    from app.engine.dispatch_procrastinate import SharedDispatcher
+    from app.storage.presence import Presence
 
 T = TypeVar("T")
 log = logging.getLogger("plumbline.engine")
@@ -60,6 +62,9 @@ class Engine:
         return EmbeddedDispatcher(runs.execute, means.clock, slots=slots, most_at_once=runs.most_at_once)
 
     def _shared(self, presence: Presence, performs: bool) -> SharedDispatcher:
+        # with PostgreSQL alone: the libraries behind it take a fifth of a second to import
+        from app.engine.dispatch_procrastinate import SharedDispatcher
+
         means, runs = self.means, self.runs
         return SharedDispatcher(
             means.database,

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from psycopg import Binary
 from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, LargeBinary
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -58,7 +57,7 @@ class Document:
 
 def _raw(value: Any) -> bytes | None:
     """What the driver's own mark for bytes holds."""
-    raw: bytes | None = value.obj if isinstance(value, Binary) else value
+    raw: bytes | None = getattr(value, "obj", value)
     return raw
 
 
