@@ -18,17 +18,18 @@ from app.engine.dispatch_embedded import EmbeddedDispatcher
 from app.engine.holds import release_connection
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
-from app.engine.takeover import Takeover
 from app.engine.turns import go_ahead
 from app.errors import AppError
 from app.log import fields
 from app.storage import progress, turns
 from app.storage.crashes import put_back
+from app.storage.db import Database
 from app.storage.messages import tell
 from app.storage.models import OPEN_STATES, Run
 
 if TYPE_CHECKING:
     from app.engine.dispatch_procrastinate import SharedDispatcher
+    from app.engine.takeover import Takeover
     from app.storage.presence import Presence
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class Engine:
         self._takeover: Takeover | None = None
         if presence is not None:
             self.dispatcher = self._shared(presence, performs)
-            self._takeover = Takeover(means.database)
+            self._takeover = _takeover(means.database)
             presence.on_message = self._hear
         self.runs.version_known = self.dispatcher.look_again
         self.runs.hand_over = self.enqueue
@@ -237,6 +238,12 @@ class Engine:
     def go_ahead(self, run_id: str) -> None:
         """A run that waits for an earlier one of the same key waits no longer."""
         self.runs.pass_on([go_ahead(self.means.database, run_id)])
+
+
+def _takeover(database: Database) -> Takeover:
+    from app.engine.takeover import Takeover
+
+    return Takeover(database)
 
 
 async def break_off_the_rest() -> None:
