@@ -10,7 +10,7 @@ class Contract:
     """`documents`: the first that knows a path is used.  `base`: what stands before the documents'
     paths.  `waived`: parameters the documents ask for although the service has given them up, by
     `place:name`.  `absent`: operations no document holds, with the reason.  `undocumented`: what a
-    document finds fault with although the vendor describes it elsewhere: how the complaint begins, and why."""
+    document finds fault with although the vendor describes it elsewhere, by how the complaint begins."""
 
     documents: tuple[str, ...]
     base: str = ""
@@ -67,6 +67,7 @@ CONTRACTS = {
             "lookups/deal_stages": _NO_PIPELINES,
         },
     ),
+    "intercom": Contract(("intercom.json",)),
     "klaviyo": Contract(("klaviyo.json",)),
     "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
     "notion": Contract(
@@ -114,4 +115,8 @@ CONTRACTS = {
         ),
     ),
     "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),
+    "zendesk": Contract(
+        ("zendesk.json",),
+        undocumented={"body/ticket/requester: ": "Described in the vendor's guide to creating tickets"},
+    ),
 }
