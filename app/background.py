@@ -24,6 +24,7 @@ log = logging.getLogger("plumbline.background")
 
 _GRACE_S = 20.0
 _AGAIN_S = 1.0
+_GATHER_S = 0.01  # several workers would else commit ever smaller groups, each at the cost of a large one
 
 
 def run(settings: Settings, role: str) -> None:
@@ -45,6 +46,7 @@ def run(settings: Settings, role: str) -> None:
 
 
 def _serve(parts: Parts, role: str, stopping: threading.Event) -> None:
+    parts.database.writer.gather_s = _GATHER_S
     try:
         parts.start()
         gc.freeze()

@@ -66,7 +66,8 @@ class _Part:
 
 
 class Writer:
-    """`before_commit`: runs at the end of each transaction, inside it."""
+    """`before_commit`: runs at the end of each transaction, inside it.  `gather_s`: while one commit
+    follows the other, each waits so long for more to go with it; for a process that nobody waits for."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -76,6 +77,8 @@ class Writer:
         self._kept_back: list[_Part] = []
         self._trouble: tuple[Unavailable, float] | None = None
         self.before_commit: Callable[[Connection], None] | None = None
+        self.gather_s = 0.0
+        self._committed_at = 0.0
         self.commits = 0
         self.parts = 0
 
@@ -158,6 +161,8 @@ class Writer:
             return self._take_kept_back()
         if first is None:
             return None
+        if self.gather_s and time.monotonic() - self._committed_at < 2 * self.gather_s:
+            time.sleep(self.gather_s)
         group = [*self._take_kept_back(), first]
         while len(group) < _MOST_AT_ONCE:
             try:
@@ -214,6 +219,7 @@ class Writer:
         if self._trouble is not None and any(part.error is None for part in group):
             self._trouble = None
             log.warning("%s", fields(event="writing_again"))
+        self._committed_at = time.monotonic()
         self.commits += 1
         self.parts += len(group)
         return group
