@@ -57,7 +57,14 @@ CONTRACTS = {
     ),
     "brevo": Contract(("brevo.json",), base="/v3"),
     "calendly": Contract(("calendly.json",)),
+    "customerio": Contract(
+        ("customerio-track.json",),
+        undocumented={
+            "path/identifier: ": "An email fits several of the document's kinds of identifiers, but one is asked for"
+        },
+    ),
     "discord": Contract(("discord.json",), base="/api/v10"),
+    "github": Contract(("github.json",)),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
         absent={
