@@ -32,8 +32,9 @@ def contract_of(key: str) -> Contract:
 def complaints(contract: Contract, request: Sent) -> list[str]:
     """Of the document that knows the path, else of the last one."""
     found: list[str] = []
-    for name in contract.documents:
-        found = violations(load(name), contract.base, request, waived=contract.waived)
+    bases = contract.bases or (contract.base,) * len(contract.documents)
+    for name, base in zip(contract.documents, bases, strict=True):
+        found = violations(load(name), base, request, waived=contract.waived)
         found = [one for one in found if not one.startswith(tuple(contract.undocumented))]
         if not any(one.startswith("path: ") for one in found):
             return found

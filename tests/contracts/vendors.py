@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Contract:
     """`documents`: the first that knows a path is used.  `base`: what stands before the documents'
-    paths.  `waived`: parameters the documents ask for although the service has given them up, by
-    `place:name`.  `absent`: operations no document holds, with the reason.  `undocumented`: what a
-    document finds fault with although the vendor describes it elsewhere, by how the complaint begins."""
+    paths; `bases`: the same for each of them.  `waived`: parameters the documents ask for although the
+    service has given them up, by `place:name`.  `absent`: operations no document holds, with the
+    reason.  `undocumented`: what a document finds fault with although the vendor describes it
+    elsewhere, by how the complaint begins."""
 
     documents: tuple[str, ...]
     base: str = ""
+    bases: tuple[str, ...] = ()
     waived: frozenset[str] = frozenset()
     absent: dict[str, str] = field(default_factory=dict)
     undocumented: dict[str, str] = field(default_factory=dict)
@@ -59,9 +61,7 @@ CONTRACTS = {
     "calendly": Contract(("calendly.json",)),
     "customerio": Contract(
         ("customerio-track.json",),
-        undocumented={
-            "path/identifier: ": "An email fits several of the document's kinds of identifiers, but one is asked for"
-        },
+        undocumented={"path/identifier: ": "An email fits several kinds of identifiers there"},
     ),
     "discord": Contract(("discord.json",), base="/api/v10"),
     "github": Contract(("github.json",)),
@@ -84,6 +84,7 @@ CONTRACTS = {
             "body/children/0: {'object': 'block'": "The document calls blocks texts; they are tables",
         },
     ),
+    "pipedrive": Contract(("pipedrive-v2.json", "pipedrive.json"), bases=("/api/v2", "/v1")),
     "segment": Contract(("segment-tracking.json",), base="/v1"),
     "sendgrid": Contract(
         ("sendgrid.json",),
@@ -101,6 +102,7 @@ CONTRACTS = {
         absent=_absent("The copy of the document lacks the list of coupons", "lookups/coupons"),
     ),
     "telegram": Contract(("telegram.json",), base="/botsecret-of-token"),
+    "trello": Contract(("trello.json",), base="/1"),
     "twilio": Contract(("twilio.json",)),
     "typeform": Contract(
         ("typeform-create.json", "typeform.json"),
