@@ -84,7 +84,9 @@ CONTRACTS = {
             "body/children/0: {'object': 'block'": "The document calls blocks texts; they are tables",
         },
     ),
+    "openweather": Contract(("openweather-current.json", "openweather-forecast.json"), base="/data/2.5"),
     "pipedrive": Contract(("pipedrive-v2.json", "pipedrive.json"), bases=("/api/v2", "/v1")),
+    "posthog": Contract(("posthog.json",)),
     "segment": Contract(("segment-tracking.json",), base="/v1"),
     "sendgrid": Contract(
         ("sendgrid.json",),
