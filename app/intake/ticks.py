@@ -26,6 +26,7 @@ from app.storage.keeping import read_rules
 from app.storage.retention import prune
 from app.storage.server_values import put_value
 from app.storage.shrink import give_back
+from app.storage.standstill import stands_still
 from app.storage.triggers import DueTrigger
 
 log = logging.getLogger("plumbline.ticks")
@@ -94,7 +95,7 @@ class Ticks:
             return 0
         now = self._needs.clock.now()
         with self._needs.database.read() as db:
-            due = triggers.due(db, now, limit=_AT_ONCE)
+            due = triggers.due(db, now, limit=_AT_ONCE, without=stands_still(db))
         self._begin_polls([one for one in due if one.kind != "schedule"], now)
         for one in due:
             if self._stopping.is_set():

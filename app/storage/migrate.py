@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -10,10 +12,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import make_url
 
 from app.errors import SettingInvalid
+from app.log import fields
+from app.storage.backup import copy_database
 from app.storage.db import Database
 from app.storage.server_values import get_value, put_value
+
+log = logging.getLogger("plumbline.storage")
 
 _LOCK = 7_205_759_403
 _JOBS = "job_queue_schema"
@@ -21,8 +28,23 @@ _FOLDER = Path(__file__).parent / "migrations"
 
 
 def migrate(database: Database) -> bool:
-    """True if the database was empty before."""
+    """True if the database was empty before.  A file that is brought to another schema is copied before."""
+    if database.is_sqlite:
+        keep_before_upgrade(database)
     return database.write(lambda connection: _migrate(connection, is_sqlite=database.is_sqlite))
+
+
+def keep_before_upgrade(database: Database) -> Path | None:
+    """Where the copy is; None when the file needs none.  Raises SettingInvalid when there is no room."""
+    with database.read() as connection:
+        schema = schema_of(connection)
+    if schema is None or schema == schema_head():
+        return None
+    now, source = datetime.now(UTC), Path(make_url(database.url).database or "")
+    target = source.with_name(f"before-upgrade-{schema}-{now:%Y%m%d-%H%M%S}.db")
+    copy = copy_database(source, target, now=now, release="")
+    log.warning("%s", fields(event="copied_before_upgrade", path=copy.path, schema=schema))
+    return copy.path
 
 
 @cache

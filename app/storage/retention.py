@@ -221,7 +221,7 @@ def _deliveries(database: Database, pace: _Pace, before: datetime) -> int:
     return total
 
 
-def _old_deliveries(after: str, before: datetime) -> Select[Any]:
+def _old_deliveries(after: str, before: datetime) -> Any:
     return (
         select(Delivery.id, Delivery.outcome, Delivery.reason)
         .where(Delivery.id > after, Delivery.id < _floor("dlv", before))

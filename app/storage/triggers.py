@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,8 +84,8 @@ def forget_seeds(connection: Connection, flow_id: str) -> None:
 _SCHEDULED = case((Trigger.kind == "schedule", FlowVersion.definition)).label("definition")
 
 
-def due(db: Executor, now: datetime, *, limit: int) -> list[DueTrigger]:
-    """The longest overdue first; `trigger` is empty for a poll."""
+def due(db: Executor, now: datetime, *, limit: int, without: Collection[str] = ()) -> list[DueTrigger]:
+    """The longest overdue first, but for the flows `without`; `trigger` is empty for a poll."""
     query = (
         select(
             Trigger.flow_id,
@@ -100,6 +101,7 @@ def due(db: Executor, now: datetime, *, limit: int) -> list[DueTrigger]:
         .join(Flow, Flow.id == Trigger.flow_id)
         .join(FlowVersion, FlowVersion.id == Flow.live_version_id)
         .where(Trigger.is_on, Flow.is_on, Flow.deleted_at.is_(None), Trigger.next_due_at <= now)
+        .where(Trigger.flow_id.not_in(without))
         .order_by(Trigger.next_due_at)
         .limit(limit)
     )
