@@ -151,7 +151,7 @@ def test_a_signature_that_cannot_be_made_is_refused_with_the_reason(
     ("auth", "words"),
     [
         ("type: client_credentials, fields: [{key: client_id, label: ID}]", "client_secret"),
-        ("type: service_account, fields: [{key: a, label: A}]", "key_file or private_key"),
+        ("type: service_account, fields: [{key: other, label: A}]", "key_file or private_key"),
         ("type: service_account, fields: [{key: private_key, label: A, secret: true}]", "issuer"),
     ],
 )
