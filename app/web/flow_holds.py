@@ -19,9 +19,7 @@ def hold_flow(flow_id: str) -> Response:
     flow = get_flow(db.session, flow_id)
     if not flow.is_held:
         hold(parts(), flow_id, by=my_id())
-    flash(
-        f"“{flow.name}” is held. What comes in is kept and waits; runs under way end as usual.", "success"
-    )
+    flash(f"“{flow.name}” is held. What comes in is kept and waits; runs under way end as usual.", "success")
     return _back(flow_id)
 
 
