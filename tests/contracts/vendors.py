@@ -57,6 +57,7 @@ CONTRACTS = {
         base="/v0",
         absent=_absent("The document has no change of several records", "actions/upsert_record.request"),
     ),
+    "asana": Contract(("asana.json",), base="/api/1.0"),
     "brevo": Contract(("brevo.json",), base="/v3"),
     "calendly": Contract(("calendly.json",)),
     "customerio": Contract(
