@@ -10,7 +10,6 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 
@@ -82,6 +81,8 @@ def _migrate(connection: Connection, *, is_sqlite: bool) -> bool:
 
 def _migrate_jobs(connection: Connection) -> None:
     """The job queue's own tables: made by its package, and brought on by the files it ships."""
+    from procrastinate.schema import SchemaManager  # with PostgreSQL alone: it would slow down every start
+
     files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
     known = get_value(connection, _JOBS)
     if known is None:
