@@ -6,23 +6,26 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 
 from app.calls.auth import Credentials, credentials_of
 from app.calls.builtin import BUILT_IN, BuiltInAuth, BuiltInConnector
-from app.catalog.auth import Auth
+from app.calls.tokens import TokenFacts, facts_of, open_app, open_tokens
+from app.catalog.auth import Auth, OAuth2Auth, TokenAuth
 from app.catalog.definition import Connector
 from app.catalog.registry import Registry
 from app.catalog.render import base_url
 from app.errors import ConnectionBroken, MappingFailed, NotFound, SettingInvalid
 from app.storage.db import Database
-from app.storage.models import Connection
+from app.storage.grants import get_grant
+from app.storage.models import Connection as ConnectionTable
 from app.storage.secrets import Vault
+from app.storage.sign_ins import get_app
 
 _KEEP_S = 5.0  # other processes change connections too
 _HOST = re.compile(r"^(?:(https?)://)?(?:[^/?#@]*@)?([^/?#@\s]+)")
@@ -42,6 +45,12 @@ class ConnectionFacts:
     state: str = "ok"
     hosts: tuple[str, ...] = ()
     state_sentence: str = ""
+    grant: TokenFacts | None = None
+
+    @property
+    def has_token(self) -> bool:
+        """Its calls carry a token that runs out and is renewed."""
+        return self.grant is not None
 
     @property
     def may_place(self) -> bool:
@@ -90,16 +99,37 @@ class ConnectionBook:
             self._kept.pop(connection_id, None)
 
     def _read(self, connection_id: str) -> ConnectionFacts:
-        table = Connection.__table__
+        table = ConnectionTable.__table__
         with self._database.read() as db:
             row = db.execute(select(table).where(table.c.id == connection_id)).one_or_none()
-        if row is None:
+            facts = self._with_token(db, self._facts(row)) if row is not None else None
+        if facts is None:
             raise NotFound(
                 "The connection this step uses is not there any more.",
                 remedy="Choose another connection in the step.",
                 connection=connection_id,
             )
-        return self._facts(row)
+        return facts
+
+    def read_now(self, connection_id: str) -> ConnectionFacts:
+        """As `get`, from the database: another process may have changed it a moment ago."""
+        self.forget(connection_id)
+        return self.get(connection_id)
+
+    def _with_token(self, db: Connection, facts: ConnectionFacts) -> ConnectionFacts:
+        if not isinstance(facts.auth, TokenAuth):
+            return facts
+        public, secrets = dict(facts.public), dict(facts.secrets)
+        if isinstance(facts.auth, OAuth2Auth):
+            app = open_app(self._vault, get_app(db, facts.connector, facts.auth.key), facts.auth)
+            public |= {"client_id": app.client_id} if app.client_id else {}
+            secrets |= {"client_secret": app.client_secret} if app.client_secret else {}
+        row = get_grant(db, facts.id)
+        tokens = open_tokens(self._vault, facts.id, row.sealed if row is not None else None)
+        if tokens.get("access_token"):
+            secrets["access_token"] = tokens["access_token"]
+        grant = facts_of(row, tokens)
+        return replace(facts, public=public, secrets=secrets, grant=grant)
 
     def _facts(self, row: Row[Any]) -> ConnectionFacts:
         connector = find_connector(self._registry, row.connector)
