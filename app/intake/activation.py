@@ -17,6 +17,7 @@ from app.storage import audit, events, flows, hooks, triggers
 from app.storage.executor import Executor
 from app.storage.flows import FlowRow
 from app.storage.models import Connection as ConnectionRow
+from app.storage.standstill import let_go
 
 ROTATION_OVERLAP = timedelta(hours=24)
 
@@ -122,6 +123,7 @@ def hold(parts: Whole, flow_id: str, *, by: str | None) -> None:
 def release(parts: Whole, flow_id: str, *, by: str | None) -> int:
     """How many runs go on."""
     _note(parts, flow_id, "released", by)
+    parts.database.write(lambda c: let_go(c, flow_id))
     released = release_flow(parts.database, parts.engine, flow_id)
     parts.intake.forget(flow_id)
     return released

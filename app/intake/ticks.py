@@ -24,7 +24,7 @@ from app.log import fields
 from app.storage import triggers
 from app.storage.keeping import read_rules
 from app.storage.retention import prune
-from app.storage.server_values import put_value
+from app.storage.server_values import note_the_time, put_value
 from app.storage.shrink import give_back
 from app.storage.standstill import stands_still
 from app.storage.triggers import DueTrigger
@@ -151,10 +151,11 @@ class Ticks:
 
     def prune(self) -> None:
         """What is old goes, and the room it took goes back to the disk."""
-        database = self._needs.database
+        database, now = self._needs.database, self._needs.clock.now()
+        database.write(lambda c: note_the_time(c, now))
         with database.read() as db:
             rules = read_rules(db, self._needs.settings.history_days)
-        gone = prune(database, now=self._needs.clock.now(), rules=rules, wait=self._stopping.wait)
+        gone = prune(database, now=now, rules=rules, wait=self._stopping.wait)
         pages = give_back(database, self._stopping.wait)
         if gone.runs or gone.deliveries or pages:
             log.info("%s", fields(event="pruned", runs=gone.runs, deliveries=gone.deliveries, pages=pages))

@@ -34,13 +34,16 @@ def migrate(database: Database) -> bool:
 
 
 def keep_before_upgrade(database: Database) -> Path | None:
-    """Where the copy is; None when the file needs none.  Raises SettingInvalid when there is no room."""
+    """Where the copy is; None when the file needs none.  One a day: a server that does not get past its
+    upgrade and starts again and again must not fill the disk.  Raises SettingInvalid without room."""
     with database.read() as connection:
         schema = schema_of(connection)
-    if schema is None or schema == schema_head():
+    if schema is None or schema == schema_head() or schema not in _known():
         return None
     now, source = datetime.now(UTC), Path(make_url(database.url).database or "")
-    target = source.with_name(f"before-upgrade-{schema}-{now:%Y%m%d-%H%M%S}.db")
+    target = source.with_name(f"before-upgrade-{schema}-{now:%Y%m%d}.db")
+    if target.exists():
+        return target
     copy = copy_database(source, target, now=now, release="")
     log.warning("%s", fields(event="copied_before_upgrade", path=copy.path, schema=schema))
     return copy.path
@@ -60,6 +63,10 @@ def schema_of(connection: Connection) -> str | None:
     return schema
 
 
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
@@ -72,7 +79,7 @@ def _migrate(connection: Connection, *, is_sqlite: bool) -> bool:
     config = _config()
     config.attributes["connection"] = connection
     was_empty = not inspect(connection).has_table("flows")
-    _refuse_newer(connection, config)
+    _refuse_newer(connection)
     command.upgrade(config, "head")
     if not is_sqlite:
         _migrate_jobs(connection)
@@ -98,12 +105,11 @@ def _run_script(connection: Connection, script: str) -> None:
     connection.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 
-def _refuse_newer(connection: Connection, config: Config) -> None:
+def _refuse_newer(connection: Connection) -> None:
     if not inspect(connection).has_table("alembic_version"):
         return
     current = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in _known():
         raise SettingInvalid(
             f"This database was written by a newer release of Plumbline (schema {current}).",
             remedy="Install that release again, or restore the backup made before the upgrade.",

@@ -276,6 +276,10 @@ class Prunable:
     size: int
 
 
+def number_of_runs(db: Executor) -> int:
+    return db.execute(select(func.count()).select_from(Run)).scalar_one()
+
+
 def prunable(
     db: Executor, rules: Rules, now: datetime, *, flow_ids: Sequence[str], bytes_per_run: int
 ) -> Prunable:

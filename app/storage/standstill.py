@@ -74,7 +74,7 @@ def _lie_down(connection: Connection, sentence: str) -> int:
 def get_standstill(db: Executor) -> Standstill | None:
     """None when nothing is held any more."""
     kept = get_value(db, _NAME)
-    if not kept:
+    if not kept or not kept["flows"]:
         return None
     still = select(Flow.id, Flow.name).where(
         Flow.id.in_(kept["flows"]), Flow.is_held, Flow.deleted_at.is_(None)
@@ -91,7 +91,7 @@ def get_standstill(db: Executor) -> Standstill | None:
 def stands_still(db: Executor) -> set[str]:
     """Flows whose polls and schedules are not begun now."""
     kept = get_value(db, _NAME)
-    return set(_ids(db, Flow.id.in_(kept["flows"]), Flow.is_held)) if kept else set()
+    return set(_ids(db, Flow.id.in_(kept["flows"]), Flow.is_held)) if kept and kept["flows"] else set()
 
 
 def let_go(connection: Connection, flow_id: str) -> None:
@@ -99,7 +99,7 @@ def let_go(connection: Connection, flow_id: str) -> None:
     kept = get_value(connection, _NAME)
     if kept and flow_id in kept["flows"]:
         kept["flows"].remove(flow_id)
-        put_value(connection, _NAME, kept if kept["flows"] else None)
+        put_value(connection, _NAME, kept)
 
 
 def _waiting(db: Executor, flow_ids: list[str]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from flask import Flask, current_app, g, has_request_context, request, session
 
 from app.storage.db import db
 from app.storage.users import UserRow, find_signed_in
+from app.web.banners import banners
 from app.web.words import OWN_KINDS, STATE_LOOKS, state_word
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _per_page() -> dict[str, Any]:
         "may": may,
         "theme": theme(),
         "zone": zone_name(),
+        "banners": banners() if me() is not None else [],
         "this_path": request.path,
         "this_address": request.full_path.rstrip("?"),
     }

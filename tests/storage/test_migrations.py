@@ -10,6 +10,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from app.errors import SettingInvalid
+from app.storage import migrate as migrations
+from app.storage.backup import look_at
 from app.storage.db import Database
 from app.storage.migrate import migrate
 from app.storage.models import Base
@@ -40,3 +42,17 @@ def test_a_database_of_a_newer_release_is_refused_with_what_to_do(database: Data
     with pytest.raises(SettingInvalid, match="newer release of Plumbline") as refused:
         migrate(database)
     assert "backup" in refused.value.remedy
+
+
+def test_a_file_is_copied_before_it_is_brought_to_other_tables_and_not_again_the_same_day(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert migrations.keep_before_upgrade(database) is None
+    monkeypatch.setattr(migrations, "schema_head", lambda: "9999")
+    copy = migrations.keep_before_upgrade(database)
+    assert copy is not None
+    assert look_at(copy).counts["runs"] == 0
+    made = copy.stat().st_mtime_ns
+    assert migrations.keep_before_upgrade(database) == copy
+    assert copy.stat().st_mtime_ns == made
+    assert len(list(copy.parent.glob("before-upgrade-*"))) == 1

@@ -1,0 +1,62 @@
+"""What everybody has to know on each page: the disk is full, nothing can be written, all is held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app, g
+from sqlalchemy.exc import DBAPIError
+
+from app.storage.db import db
+from app.storage.standstill import get_standstill
+
+if TYPE_CHECKING:
+    from app.parts import Parts
+
+_GOES_ON = "Webhooks are answered “try again later”, runs, polls and schedules pause. All goes on by itself"
+
+
+@dataclass(frozen=True)
+class Banner:
+    """look: bad | warn."""
+
+    look: str
+    title: str
+    sentence: str
+    remedy: str
+    address: str = ""
+    button: str = ""
+
+
+def banners() -> list[Banner]:
+    parts = cast("Parts", current_app.extensions["plumbline"])
+    return [*_disk(parts), *_standstill()]
+
+
+def _disk(parts: Parts) -> list[Banner]:
+    trouble = parts.database.writer.trouble
+    if parts.space.is_low:
+        remedy = f"{_GOES_ON} once there is room: delete files on that disk, or keep history shorter."
+        return [Banner("bad", "The disk is almost full", parts.space.sentence, remedy)]
+    if trouble is not None:
+        sentence = "Nothing can be written to the database now. " + trouble.sentence
+        remedy = f"{_GOES_ON} once it can. What was accepted before is safe."
+        return [Banner("bad", "Nothing can be written", sentence, remedy)]
+    return []
+
+
+def _standstill() -> list[Banner]:
+    if "standstill" not in g:
+        try:
+            g.standstill = get_standstill(db.session)
+        except DBAPIError:
+            g.standstill = None  # a page that says so is better than none
+    held = g.standstill
+    if held is None:
+        return []
+    flows = "1 flow is held" if len(held.flows) == 1 else f"{len(held.flows):,} flows are held"
+    waiting = "1 run waits" if held.waiting == 1 else f"{held.waiting:,} runs wait"
+    sentence = f"{'A backup was restored' if held.backup_of else 'Everything was held'}: {flows}, {waiting}."
+    remedy = "No service is called for them, and nothing is polled, until somebody releases them."
+    return [Banner("warn", "Everything is held", sentence, remedy, "/standstill", "Look and release")]
