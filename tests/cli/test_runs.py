@@ -47,7 +47,7 @@ def run_ids(cli: CommandLine, parts: Parts) -> list[str]:
 
 
 def _wait_for_the_end(parts: Parts, run_ids: list[str]) -> None:
-    pause, until = threading.Event(), time.monotonic() + 10
+    pause, until = threading.Event(), time.monotonic() + 90
     while time.monotonic() < until:
         with parts.database.read() as db:
             if all(get_run(db, run_id).run.state in FINAL_STATES for run_id in run_ids):

@@ -89,7 +89,7 @@ class World:
 
     def perform(self, ticket: RunTicket) -> datetime | None:
         """Let the engine do all that can be done now, and wait for it."""
-        return self.parts.engine.spawn(self.parts.engine.runs.execute(ticket)).result(10)
+        return self.parts.engine.spawn(self.parts.engine.runs.execute(ticket)).result(60)
 
     def again(self, ticket: RunTicket) -> datetime | None:
         """As after a wait or a restart: from what is on disk."""

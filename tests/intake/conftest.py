@@ -62,7 +62,7 @@ class NotingEngine:
         self.is_paused = False
 
     def close(self) -> None:
-        self.spawn(break_off_the_rest()).result(10)
+        self.spawn(break_off_the_rest()).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -78,7 +78,7 @@ def _deliver(parts: Parts, token: str, number: int) -> None:
 
 
 def _wait_for_the_end(parts: Parts) -> None:
-    pause, until = threading.Event(), time.monotonic() + 20
+    pause, until = threading.Event(), time.monotonic() + 90
     while time.monotonic() < until:
         with parts.database.read() as db:
             if all(row.state in FINAL_STATES for row in runs_page(db, limit=200).rows):
