@@ -16,6 +16,8 @@ import httpx
 
 from app.calls.client import Caller
 from app.calls.connections import ConnectionBook
+from app.calls.keeping import outlive
+from app.calls.renewal import Tokens
 from app.catalog.registry import Registry
 from app.clock import Clock, SystemClock
 from app.engine.context import Means
@@ -48,6 +50,7 @@ class Parts:
     caller: Caller
     engine: Engine
     intake: Intake
+    tokens: Tokens
     presence: Presence | None = None
     leader: Leader | None = None
     _lock: IO[str] | None = None
@@ -106,11 +109,15 @@ def open_parts(
     registry = Registry(connector_folders(settings))
     connections = ConnectionBook(database, vault, registry)
     caller = Caller(settings, clock, transport=transport)
+    tokens = caller.tokens = Tokens(database, vault, registry, connections, caller, clock)
+    outlive(caller.limits, database, clock)
     presence = None if database.is_sqlite else _presence(database.url, roles)
     means = Means(settings, clock, database, registry, connections, caller)
     engine = Engine(means, presence, performs="worker" in roles)
     intake = Intake(settings, clock, database, vault, registry, connections, caller, engine)
-    parts = Parts(settings, clock, database, vault, registry, connections, caller, engine, intake, presence)
+    parts = Parts(
+        *(settings, clock, database, vault, registry, connections, caller, engine, intake, tokens, presence)
+    )
     if presence is not None and "scheduler" in roles:
         parts.leader = _leader(parts, presence)
     return parts

@@ -65,11 +65,14 @@ def _placed(
     if kind == "basic":
         return (_basic(auth, public, secrets),), ()
     if kind == "api_key":
-        placed = _place(_filled(auth.name, public, secrets)[0], auth.value, public, secrets)
+        placed = _place(filled(auth.name, public, secrets)[0], auth.value, public, secrets)
         return ((placed,), ()) if auth.location == "header" else ((), (placed,))
+    if kind in ("oauth2", "client_credentials", "service_account"):
+        placed = _place(auth.header, auth.value, public, secrets)
+        return ((placed,) if secrets.get("access_token") else ()), ()
     if kind == "headers":
         rows = auth.headers.items()
-        placed_rows = [_place(_filled(n, public, secrets)[0], v, public, secrets) for n, v in rows]
+        placed_rows = [_place(filled(n, public, secrets)[0], v, public, secrets) for n, v in rows]
         return tuple(one for one in placed_rows if one.name and one.real), ()
     return (), ()
 
@@ -79,11 +82,11 @@ def _secret_field(auth: Any) -> str:
 
 
 def _place(name: str, template: str, public: Mapping[str, Any], secrets: Mapping[str, str]) -> Placed:
-    real, shown = _filled(template, public, secrets)
+    real, shown = filled(template, public, secrets)
     return Placed(name, real, shown)
 
 
-def _filled(template: str, public: Mapping[str, Any], secrets: Mapping[str, str]) -> tuple[str, str]:
+def filled(template: str, public: Mapping[str, Any], secrets: Mapping[str, str]) -> tuple[str, str]:
     """The text with the values, and the text with placeholders for those that are secret."""
 
     def real(found: re.Match[str]) -> str:
@@ -96,8 +99,8 @@ def _filled(template: str, public: Mapping[str, Any], secrets: Mapping[str, str]
 
 
 def _basic(auth: Any, public: Mapping[str, Any], secrets: Mapping[str, str]) -> Placed:
-    user, user_shown = _filled(auth.username, public, secrets)
-    password, _ = _filled(auth.password, public, secrets)
+    user, user_shown = filled(auth.username, public, secrets)
+    password, _ = filled(auth.password, public, secrets)
     packed = base64.b64encode(f"{user}:{password}".encode()).decode()
     return Placed("Authorization", f"Basic {packed}", f"Basic {user_shown}:{{{{secret:password}}}}")
 

@@ -7,9 +7,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
@@ -28,6 +28,9 @@ from app.clock import Clock
 from app.errors import CallFailed
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.calls.connections import ConnectionFacts
+
 __all__ = ["Answer", "CallOutcome", "CallRequest", "Caller"]
 
 log = logging.getLogger("plumbline.calls")
@@ -45,6 +48,15 @@ class CallOutcome:
     answer: Answer | None
     failure: CallFailed | None
     row: Row
+    before: tuple[Row, ...] = ()  # calls that came before it: one whose token was not taken
+
+
+class TokenSource(Protocol):
+    """Where calls get tokens that run out; each raises CallFailed."""
+
+    async def fresh(self, facts: ConnectionFacts) -> ConnectionFacts: ...
+
+    async def refused(self, facts: ConnectionFacts) -> ConnectionFacts | None: ...
 
 
 @dataclass(slots=True)
@@ -66,7 +78,8 @@ class Caller:
         self._clock = clock
         self._transport = transport
         self.guard = Guard(settings.allow_targets)
-        self.limits = Budgets(clock)
+        self.tokens: TokenSource | None = None
+        self.limits = Limits(clock)
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -87,7 +100,42 @@ class Caller:
         """Never raises for what a target does or for a request that cannot be sent."""
         started_at, began = self._clock.now(), self._clock.monotonic()
         try:
-            ready = make_ready(request)
+        connection = request.connection
+        if connection is not None and connection.has_token and self.tokens is not None:
+            return await self._send_with_token(self.tokens, request, connection, rules, success)
+        return await self._send_once(request, rules, success)
+
+    async def _send_with_token(
+        self,
+        tokens: TokenSource,
+        request: CallRequest,
+        connection: ConnectionFacts,
+        rules: Sequence[ErrorRule],
+        success: Success | None,
+    ) -> CallOutcome:
+        """With one that serves; when it is refused all the same, once more with the next."""
+        try:
+            facts = await tokens.fresh(connection)
+        except CallFailed as failure:
+            return CallOutcome(None, failure, unsent_row(request, self._clock.now(), failure))
+        outcome = await self._send_once(replace(request, connection=facts), rules, success)
+        if outcome.failure is None or outcome.failure.kind != "auth_expired":
+            return outcome
+        try:
+            following = await tokens.refused(facts)
+        except CallFailed as failure:
+            outcome.failure = failure
+            return outcome
+        if following is None:
+            return outcome
+        again = await self._send_once(replace(request, connection=following), rules, success)
+        again.before = (outcome.row,)
+        return again
+
+    async def _send_once(
+        self, request: CallRequest, rules: Sequence[ErrorRule], success: Success | None
+    ) -> CallOutcome:
+            ready = make_ready(request, started_at)
         except CallFailed as refused:
             return CallOutcome(None, refused, unsent_row(request, started_at, refused))
         exchange = _Exchange(ready)
@@ -158,7 +206,7 @@ class Caller:
         if request.method == "SMTP":
             return unsent_row(request, started_at, CallFailed("unavailable", sentence))
         try:
-            ready = make_ready(request)
+            ready = make_ready(request, started_at)
         except CallFailed as failure:
             return unsent_row(request, started_at, failure)
         row = _row(request, ready, None, None, started_at, ready.scrubber)

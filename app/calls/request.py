@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
@@ -14,6 +15,8 @@ import httpx
 
 from app.calls.auth import Origin, Placed, check_home, fill_body, fill_text, fill_url, holds_placeholder
 from app.calls.record import HIDDEN, NO_SECRETS, Scrubber, hide_parameters, is_secret_header
+from app.calls.signed import ToSign, sign
+from app.catalog.auth import HmacAuth
 from app.catalog.definition import Limit
 from app.errors import CallFailed
 
@@ -76,7 +79,7 @@ class Ready:
     own_headers: frozenset[str] = field(default_factory=frozenset)
 
 
-def make_ready(request: CallRequest) -> Ready:
+def make_ready(request: CallRequest, now: datetime | None = None) -> Ready:
     """Raises CallFailed for what must not or cannot be sent."""
     method = request.method.upper()
     if method not in _METHODS:
@@ -88,7 +91,7 @@ def make_ready(request: CallRequest) -> Ready:
     body, is_secret = _body(request, origin)
     connection = request.connection
     scrubber = connection.credentials.scrubber if connection is not None else NO_SECRETS
-    return Ready(
+    ready = Ready(
         method,
         origin,
         url,
@@ -99,6 +102,24 @@ def make_ready(request: CallRequest) -> Ready:
         scrubber,
         is_secret,
         own,
+    )
+    if connection is not None and isinstance(connection.auth, HmacAuth):
+        return _signed(ready, connection, connection.auth, now or datetime.now(UTC))
+    return ready
+
+
+def _signed(ready: Ready, connection: ConnectionFacts, auth: HmacAuth, now: datetime) -> Ready:
+    """The last thing that is done to it: what is signed is what is sent."""
+    check_home(ready.origin, connection.hosts, connection.name)
+    to_sign = ToSign(ready.method, ready.origin, ready.url, ready.headers, ready.body or b"")
+    made = sign(auth, connection.public, connection.secrets, to_sign, now)
+    return replace(
+        ready,
+        url=add_query(ready.url, made.query),
+        url_shown=hide_parameters(add_query(ready.url_shown, [(name, HIDDEN) for name, _ in made.query])),
+        headers=ready.headers + made.headers,
+        headers_shown=ready.headers_shown + made.shown,
+        own_headers=ready.own_headers | {name.lower() for name, _ in made.headers},
     )
 
 

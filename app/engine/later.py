@@ -105,7 +105,8 @@ async def _ask(ctx: RunContext, pending: Pending, check: StatusCheck, state: Any
     ctx.check_cancelled(pending.outgoing.key)
     outcome = await ctx.means.caller.send(request, rules=pending.connector.errors)
     state = {**state, "asked": state["asked"] + 1}
-    ctx.add_call(pending.outgoing.key, state["asked"], outcome.row)
+    for row in (*outcome.before, outcome.row):
+        ctx.add_call(pending.outgoing.key, state["asked"], row)
     answer, failure = outcome.answer, outcome.failure
     if failure is not None and not (answer is not None and answer.status in check.pending):
         await _judge(ctx, pending, request, failure)

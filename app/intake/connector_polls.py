@@ -78,7 +78,7 @@ class ConnectorSource:
             turn=partial(wait_turn, self._needs),
         )
         async for page in read:
-            look.calls.append(page.outcome.row)
+            look.calls.extend((*page.outcome.before, page.outcome.row))
             if page.failure is not None:
                 raise page.failure
             before = len(look.records)

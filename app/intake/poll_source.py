@@ -101,7 +101,7 @@ async def send(needs: Needs, look: Look, request: CallRequest) -> Answer:
         refuse_broken(request.connection)
     await wait_turn(needs, request)
     outcome = await needs.caller.send(request)
-    look.calls.append(outcome.row)
+    look.calls.extend((*outcome.before, outcome.row))
     if outcome.failure is not None or outcome.answer is None:
         raise outcome.failure or CallFailed("unavailable", "The service gave no answer.")
     return outcome.answer
