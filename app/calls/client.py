@@ -79,7 +79,7 @@ class Caller:
         self._transport = transport
         self.guard = Guard(settings.allow_targets)
         self.tokens: TokenSource | None = None
-        self.limits = Limits(clock)
+        self.limits = Budgets(clock)
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -98,8 +98,6 @@ class Caller:
         self, request: CallRequest, *, rules: Sequence[ErrorRule] = (), success: Success | None = None
     ) -> CallOutcome:
         """Never raises for what a target does or for a request that cannot be sent."""
-        started_at, began = self._clock.now(), self._clock.monotonic()
-        try:
         connection = request.connection
         if connection is not None and connection.has_token and self.tokens is not None:
             return await self._send_with_token(self.tokens, request, connection, rules, success)
@@ -135,6 +133,8 @@ class Caller:
     async def _send_once(
         self, request: CallRequest, rules: Sequence[ErrorRule], success: Success | None
     ) -> CallOutcome:
+        started_at, began = self._clock.now(), self._clock.monotonic()
+        try:
             ready = make_ready(request, started_at)
         except CallFailed as refused:
             return CallOutcome(None, refused, unsent_row(request, started_at, refused))

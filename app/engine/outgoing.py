@@ -48,22 +48,14 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
     await _wait_for_connection(ctx, outgoing, request)
     _settle_lost_call(ctx, outgoing, request)
     attempt = ctx.attempt(outgoing.key)
-    lane = ctx.means.caller.limits.lane_for(request)
-    if not lane.begin():
-        await wait_for_room(ctx, lane)
-    aside = lane.stands_aside
-    if aside:
-        ctx.stand_aside(ctx.version.flow_id, 1)
-    try:
-        waited = await wait_for_turn(ctx, outgoing.key, request, attempt)
-        ctx.check_cancelled(outgoing.key)
-        await _put_on_record(ctx, outgoing, request, attempt)
-        _stop_if_cancelled(ctx, outgoing)
-        outcome = await _send(ctx, outgoing, request, via)
-    finally:
-        lane.end()
-        if aside:
-            ctx.stand_aside(ctx.version.flow_id, -1)
+    waited = await wait_for_budget(ctx, outgoing, request)
+    ctx.check_cancelled(outgoing.key)
+    await _put_on_record(ctx, outgoing, request, attempt)
+    _stop_if_cancelled(ctx, outgoing)
+    if via is not None:
+        outcome = await via(request)
+    else:
+        outcome = await ctx.means.caller.send(request, rules=outgoing.rules, success=outgoing.success)
     for row in outcome.before:
         ctx.add_call(outgoing.key, attempt, row)
     ctx.add_call(outgoing.key, attempt, {**outcome.row, "waited_ms": round(waited * 1000)})
