@@ -41,6 +41,8 @@ FAILED = ("failed", "dead")
 _TOGETHER = timedelta(seconds=10)
 _PAUSE = 3  # times what a batch took
 _LOOKED_AT = 500
+_SLOW_S, _QUICK_S = 0.05, 0.02
+_FEWEST = 5
 
 Wait = Callable[[float], bool]
 BeforePruning = Callable[[Connection, Sequence[str]], None]
@@ -63,11 +65,18 @@ class _Pace:
         self._database = database
         self._wait = wait
         self.stopped = False
+        self.batch = BATCH
 
     def write(self, work: Callable[[Connection], Any]) -> Any:
+        """Runs with large bodies take long to delete: then fewer of them go at once."""
         began = time.monotonic()
         result = self._database.write(work)
-        self.stopped = self._wait((time.monotonic() - began) * _PAUSE)
+        took = time.monotonic() - began
+        if took > _SLOW_S:
+            self.batch = max(self.batch // 2, min(BATCH, _FEWEST))
+        elif took < _QUICK_S:
+            self.batch = min(self.batch * 2, BATCH)
+        self.stopped = self._wait(took * _PAUSE)
         return result
 
 
@@ -84,7 +93,7 @@ def prune(
     pace = _Pace(database, wait)
     gone = Pruned()
     for flow_id in _flows_with_runs(database):
-        for ids in _old_batches(database, flow_id, rules.of(flow_id), now):
+        for ids in _old_batches(database, flow_id, rules.of(flow_id), now, pace):
             if pace.stopped:
                 return gone
             gone.runs += pace.write(partial(_delete_runs, ids=ids, before_pruning=before_pruning))
@@ -143,13 +152,15 @@ def _newest_too_many(db: Executor, flow_id: str, most: int) -> str | None:
     return found
 
 
-def _old_batches(database: Database, flow_id: str, rule: Rule, now: datetime) -> Iterator[list[str]]:
+def _old_batches(
+    database: Database, flow_id: str, rule: Rule, now: datetime, pace: _Pace
+) -> Iterator[list[str]]:
     after = ""
     with database.read() as db:
         query = old_runs(db, flow_id, rule, now)
     while True:
         with database.read() as db:
-            ids = list(db.scalars(query.where(Run.id > after).order_by(Run.id).limit(BATCH)))
+            ids = list(db.scalars(query.where(Run.id > after).order_by(Run.id).limit(pace.batch)))
         if not ids:
             return
         yield ids

@@ -56,7 +56,8 @@ def _standstill() -> list[Banner]:
     if held is None:
         return []
     flows = "1 flow is held" if len(held.flows) == 1 else f"{len(held.flows):,} flows are held"
-    waiting = "1 run waits" if held.waiting == 1 else f"{held.waiting:,} runs wait"
-    sentence = f"{'A backup was restored' if held.backup_of else 'Everything was held'}: {flows}, {waiting}."
+    waiting = "1 run waits" if held.waiting == 1 else f"{held.waiting:,} runs wait" if held.waiting else ""
+    what = "A backup was restored" if held.backup_of else "Everything was held"
+    sentence = f"{what}: {', '.join(part for part in (flows, waiting) if part)}."
     remedy = "No service is called for them, and nothing is polled, until somebody releases them."
     return [Banner("warn", "Everything is held", sentence, remedy, "/standstill", "Look and release")]

@@ -23,6 +23,9 @@ PAGES = (
     "/connectors",
     "/connectors/hubspot",
     "/account",
+    "/settings/history",
+    "/health",
+    "/standstill",
 )
 
 

@@ -276,3 +276,15 @@ def test_a_rule_that_would_delete_too_much_is_refused(database: Database, rule: 
     with pytest.raises(FlowInvalid) as reason:
         database.write(lambda c: save_rule(c, rule))
     assert reason.value.where == field
+
+
+def test_runs_that_take_long_to_delete_go_fewer_at_a_time(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("BATCH", 8), ("_FEWEST", 2), ("_SLOW_S", -1.0)):
+        monkeypatch.setattr(retention, name, value)
+    for _ in range(18):
+        history.run(age_days=50)
+    sizes: list[int] = []
+    history.prune(before_pruning=lambda _connection, ids: sizes.append(len(ids)))
+    assert sizes == [8, 4, 2, 2, 2]
