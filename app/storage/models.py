@@ -6,10 +6,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, MetaData, Text, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, deferred, mapped_column
 
-from app.storage.types import JsonText, Moment, PackedBytes, PackedJson
+from app.storage.base import Base, partial_index
+from app.storage.models_watch import Alert, AlertMail, BulkOrder, Discard, LedgerDay, OrderedRun
+from app.storage.types import JsonText, PackedBytes, PackedJson
+
+__all__ = ["Alert", "AlertMail", "Base", "BulkOrder", "Discard", "LedgerDay", "OrderedRun"]
 
 OPEN_STATES = ("queued", "running", "waiting")
 FINAL_STATES = ("succeeded", "filtered", "failed", "dead", "cancelled")
@@ -18,19 +22,9 @@ FINAL_STATES = ("succeeded", "filtered", "failed", "dead", "cancelled")
 # keeps the planner from preferring the index on all states.
 UNSETTLED = "state || '' IN ('failed','dead') AND settled_at IS NULL"
 HELD = "state || '' = 'waiting' AND reason IN ('unknown','held_connection','held_flow')"
+DEAD_LETTER = f"{UNSETTLED} AND cause IS NOT NULL"
+TEST = "source = 'test'"
 RARE_STATE = "state NOT IN ('queued','running','succeeded')"
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {str: Text, datetime: Moment}
 
 
 class User(Base):
@@ -231,15 +225,11 @@ class Delivery(Base):
     remote_addr: Mapped[str]
     outcome: Mapped[str]  # accepted | duplicate | refused | sample (before publishing) | handshake
     reason: Mapped[str] = mapped_column(default="")
+    repeated: Mapped[int | None]  # how many of its records had come before
     __table_args__ = (
         Index("ix_deliveries_flow_id_id", "flow_id", "id"),
-        Index(
-            "ix_deliveries_refused",
-            "flow_id",
-            "id",
-            sqlite_where=text("outcome <> 'accepted'"),
-            postgresql_where=text("outcome <> 'accepted'"),
-        ),
+        partial_index("ix_deliveries_refused", "flow_id", "id", where="outcome <> 'accepted'"),
+        partial_index("ix_deliveries_repeated", "flow_id", "id", where="repeated IS NOT NULL"),
     )
 
 
@@ -303,29 +293,17 @@ class Run(Base):
     calls: Mapped[int] = mapped_column(default=0)
     replay_of: Mapped[str | None]
     settled_at: Mapped[datetime | None]  # a person said that this failure needs nothing more
+    cause: Mapped[str | None]  # of a failure: what all that failed for the same reason share
     __table_args__ = (
         Index("ix_runs_flow_id_id", "flow_id", "id"),
         Index("ix_runs_state_id", "state", "id"),
-        Index(  # a run that goes well is never in it, which keeps writing cheap
-            "ix_runs_flow_id_state_id",
-            "flow_id",
-            "state",
-            "id",
-            sqlite_where=text(RARE_STATE),
-            postgresql_where=text(RARE_STATE),
-        ),
-        Index(
-            "ix_runs_replay_of",
-            "replay_of",
-            sqlite_where=text("replay_of IS NOT NULL"),
-            postgresql_where=text("replay_of IS NOT NULL"),
-        ),
-        Index(
-            "ix_runs_unsettled",
-            "id",
-            sqlite_where=text(UNSETTLED),
-            postgresql_where=text(UNSETTLED),
-        ),
+        # A run that goes well is never in these, which keeps writing cheap.
+        partial_index("ix_runs_flow_id_state_id", "flow_id", "state", "id", where=RARE_STATE),
+        partial_index("ix_runs_replay_of", "replay_of", where="replay_of IS NOT NULL"),
+        partial_index("ix_runs_tests", "flow_id", "id", where=TEST),
+        partial_index("ix_runs_unsettled", "id", where=UNSETTLED),
+        partial_index("ix_runs_cause", "cause", "id", "finished_at", where=DEAD_LETTER),
+        partial_index("ix_runs_died", "finished_at", "flow_id", where=DEAD_LETTER),
         Index(
             "ix_runs_held",
             "id",
@@ -334,12 +312,7 @@ class Run(Base):
                 "state = 'waiting' AND reason IN ('unknown','held_connection','held_flow')"
             ),
         ),
-        Index(
-            "ix_runs_open",
-            "wake_at",
-            sqlite_where=text("state IN ('queued','running','waiting')"),
-            postgresql_where=text("state IN ('queued','running','waiting')"),
-        ),
+        partial_index("ix_runs_open", "wake_at", where="state IN ('queued','running','waiting')"),
         {"sqlite_with_rowid": False},
     )
 

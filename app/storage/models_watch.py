@@ -1,0 +1,122 @@
+"""The tables of what needs a person: orders about dead letters, alerts, and the days of the ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.storage.base import Base, partial_index
+from app.storage.types import JsonText
+
+OPEN_ALERT = "seen_at IS NULL AND ended_at IS NULL"
+OPEN_ORDER = "state = 'open'"
+STILL_OPEN = "outcome IS NULL"
+
+
+class BulkOrder(Base):
+    """What a person wants done with many dead letters: replayed or discarded, a few at a time.
+    `chosen`: their ids, or None for all of a cause up to `upto`; `after`: the last one done."""
+
+    __tablename__ = "bulk_orders"
+    id: Mapped[str] = mapped_column(primary_key=True)  # ord_
+    what: Mapped[str]  # replay | discard
+    cause: Mapped[str]
+    flow_id: Mapped[str]
+    chosen: Mapped[Any] = mapped_column(JsonText, nullable=True)
+    mode: Mapped[str]  # whole | failed
+    version: Mapped[str]  # same | current
+    reason: Mapped[str]
+    by: Mapped[str | None]
+    created_at: Mapped[datetime]
+    after: Mapped[str]
+    upto: Mapped[str]
+    total: Mapped[int]
+    done: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    sentence: Mapped[str] = mapped_column(default="")  # why some were refused
+    state: Mapped[str]  # open | done | stopped
+    finished_at: Mapped[datetime | None]
+    __table_args__ = (
+        partial_index("ix_bulk_orders_open", "id", where=OPEN_ORDER),
+        Index("ix_bulk_orders_cause_id", "cause", "id"),
+    )
+
+
+class OrderedRun(Base):
+    """A run made for an order.  `outcome`: its last state, None as long as it is under way."""
+
+    __tablename__ = "ordered_runs"
+    order_id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str | None]
+    __table_args__ = (partial_index("ix_ordered_runs_open", "order_id", "run_id", where=STILL_OPEN),)
+
+
+class Discard(Base):
+    """A dead letter that a person put away, and why.  The run stays as long as other failures."""
+
+    __tablename__ = "discards"
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[str | None]
+    reason: Mapped[str]
+    label: Mapped[str]
+    __table_args__ = (Index("ix_discards_at_run_id", "at", "run_id"),)
+
+
+class Alert(Base):
+    """Something that somebody should know of.  Of one `dedupe_key` at most one is open: seen by nobody
+    and not over.  `mailed_at`: what happened until then is in a mail."""
+
+    __tablename__ = "alerts"
+    id: Mapped[str] = mapped_column(primary_key=True)  # alr_
+    kind: Mapped[str]  # dead_letters | ledger…
+    noun: Mapped[str]
+    noun_id: Mapped[str]
+    dedupe_key: Mapped[str]
+    sentence: Mapped[str]
+    remedy: Mapped[str]  # the words of the button
+    remedy_url: Mapped[str]
+    count: Mapped[int] = mapped_column(default=1)
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    mailed_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
+    seen_by: Mapped[str | None]
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        partial_index("ix_alerts_open", "dedupe_key", where=OPEN_ALERT, unique=True),
+        Index("ix_alerts_dedupe_key_id", "dedupe_key", "id"),
+    )
+
+
+class AlertMail(Base):
+    """When somebody was last told by e-mail about one thing, and what keeps the next one."""
+
+    __tablename__ = "alert_mails"
+    noun: Mapped[str] = mapped_column(primary_key=True)
+    noun_id: Mapped[str] = mapped_column(primary_key=True)
+    recipients: Mapped[str]
+    sent_at: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None]
+    sentence: Mapped[str] = mapped_column(default="")
+
+
+class LedgerDay(Base):
+    """A flow's day in UTC.  `counted`: what came in, counted once by the events themselves; `pruned`:
+    what became of those that are no longer in the history."""
+
+    __tablename__ = "ledger_days"
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[str] = mapped_column(primary_key=True)  # 2026-11-21
+    counted: Mapped[Any] = mapped_column(JsonText)
+    pruned: Mapped[Any] = mapped_column(JsonText)
+    checked_at: Mapped[datetime | None]
+    difference: Mapped[int] = mapped_column(default=0)
+    sentence: Mapped[str] = mapped_column(default="")
+    __table_args__ = (Index("ix_ledger_days_day_flow_id", "day", "flow_id"),)
