@@ -34,6 +34,7 @@ class ConnectionRow:
     created_at: datetime
     updated_at: datetime
     checked_at: datetime | None
+    account: str | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -79,6 +80,7 @@ def create_connection(
     owner_id: str | None,
     now: datetime,
     definition_hash: str = "",
+    account: str = "",
 ) -> str:
     """Secrets are sealed for one id: who has any makes the id first (`new_id("con")`)."""
     connection_id = connection_id or new_id("con")
@@ -90,7 +92,7 @@ def create_connection(
         "secrets": sealed,
     }
     row |= {"public": dict(public), "owner_id": owner_id or None, "definition_hash": definition_hash}
-    row |= {"state": "ok", "state_sentence": "", "created_at": now, "updated_at": now}
+    row |= {"account": account or None, "state": "ok", "state_sentence": "", "created_at": now, "updated_at": now}
     connection.execute(insert(Table), row)
     return connection_id
 
@@ -117,6 +119,20 @@ def mark_checked(
 ) -> None:
     """`state`: ok | broken; `sentence`: why, for people."""
     _set(connection, connection_id, state=state, state_sentence=sentence, checked_at=now)
+
+
+def rename_connection(connection: Connection, connection_id: str, name: str, *, now: datetime) -> None:
+    _set(connection, connection_id, name=name, updated_at=now)
+
+
+def note_account(connection: Connection, connection_id: str, account: str) -> None:
+    """`account`: as the service calls it; '' where it does not say."""
+    _set(connection, connection_id, account=account or None)
+
+
+def break_connection(connection: Connection, connection_id: str, sentence: str) -> None:
+    """Nothing is sent with it until somebody mends it; `sentence`: why, for people."""
+    _set(connection, connection_id, state="broken", state_sentence=sentence)
 
 
 def delete_connection(connection: Connection, connection_id: str) -> None:

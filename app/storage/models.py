@@ -79,6 +79,7 @@ class Connection(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
+    account: Mapped[str | None]  # as the service calls it, so that nobody mends the wrong one
 
 
 class Budget(Base):

@@ -1,0 +1,19 @@
+"""Whose account a connection leads to, as the service names it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("connections", sa.Column("account", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("connections", "account")
