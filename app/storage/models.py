@@ -10,10 +10,11 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from app.storage.base import Base, partial_index
+from app.storage.models_subscriptions import Subscription
 from app.storage.models_watch import Alert, AlertMail, BulkOrder, Discard, LedgerDay, OrderedRun
 from app.storage.types import JsonText, PackedBytes, PackedJson
 
-__all__ = ["Alert", "AlertMail", "Base", "BulkOrder", "Discard", "LedgerDay", "OrderedRun"]
+__all__ = ["Alert", "AlertMail", "Base", "BulkOrder", "Discard", "LedgerDay", "OrderedRun", "Subscription"]
 
 OPEN_STATES = ("queued", "running", "waiting")
 FINAL_STATES = ("succeeded", "filtered", "failed", "dead", "cancelled")
@@ -156,6 +157,7 @@ class Flow(Base):
     draft_revision: Mapped[int] = mapped_column(default=1)
     is_on: Mapped[bool] = mapped_column(default=False)
     is_held: Mapped[bool] = mapped_column(default=False)
+    hold_reason: Mapped[str | None]  # what the person who held it wrote
     live_version_id: Mapped[str | None]
     owner_id: Mapped[str | None]
     runbook: Mapped[str] = mapped_column(default="")
@@ -293,7 +295,7 @@ class Run(Base):
     findings: Mapped[int] = mapped_column(default=0)
     calls: Mapped[int] = mapped_column(default=0)
     replay_of: Mapped[str | None]
-    settled_at: Mapped[datetime | None]  # a person said that this failure needs nothing more
+    settled_at: Mapped[datetime | None]  # a person dealt with this failure: resent it, or put it away
     cause: Mapped[str | None]  # of a failure: what all that failed for the same reason share
     __table_args__ = (
         Index("ix_runs_flow_id_id", "flow_id", "id"),
