@@ -11,10 +11,20 @@ from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from app.storage.base import Base, partial_index
 from app.storage.models_subscriptions import Subscription
-from app.storage.models_watch import Alert, AlertMail, BulkOrder, Discard, LedgerDay, OrderedRun
+from app.storage.models_watch import Alert, AlertMail, BulkOrder, Discard, LedgerDay, OrderedRun, Resend
 from app.storage.types import JsonText, PackedBytes, PackedJson
 
-__all__ = ["Alert", "AlertMail", "Base", "BulkOrder", "Discard", "LedgerDay", "OrderedRun", "Subscription"]
+__all__ = [
+    "Alert",
+    "AlertMail",
+    "Base",
+    "BulkOrder",
+    "Discard",
+    "LedgerDay",
+    "OrderedRun",
+    "Resend",
+    "Subscription",
+]
 
 OPEN_STATES = ("queued", "running", "waiting")
 FINAL_STATES = ("succeeded", "filtered", "failed", "dead", "cancelled")

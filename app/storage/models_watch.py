@@ -1,4 +1,4 @@
-"""The tables of what needs a person: orders about dead letters, alerts, and the days of the ledger."""
+"""The tables of what needs a person: orders about many runs, alerts, and the days of the ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.base import Base, partial_index
-from app.storage.types import JsonText
+from app.storage.types import JsonText, PackedBytes
 
 OPEN_ALERT = "seen_at IS NULL AND ended_at IS NULL"
 OPEN_ORDER = "state = 'open'"
@@ -17,15 +17,16 @@ STILL_OPEN = "outcome IS NULL"
 
 
 class BulkOrder(Base):
-    """What a person wants done with many dead letters: replayed or discarded, a few at a time.
-    `chosen`: their ids, or None for all of a cause up to `upto`; `after`: the last one done."""
+    """What a person wants done with many runs: dead letters resent or discarded, waiting runs cancelled;
+    a few at a time.  `after`: the last one done; each portion is written together with it."""
 
     __tablename__ = "bulk_orders"
     id: Mapped[str] = mapped_column(primary_key=True)  # ord_
-    what: Mapped[str]  # replay | discard
-    cause: Mapped[str]
+    what: Mapped[str]  # replay | discard | cancel
+    cause: Mapped[str]  # of the dead letters; '' where `chosen` or `narrowed` says which
     flow_id: Mapped[str]
-    chosen: Mapped[Any] = mapped_column(JsonText, nullable=True)
+    chosen: Mapped[Any] = mapped_column(JsonText, nullable=True)  # ids, or None for all
+    narrowed: Mapped[Any] = mapped_column(JsonText, nullable=True)  # the filter of a list of runs
     mode: Mapped[str]  # whole | failed
     version: Mapped[str]  # same | current
     reason: Mapped[str]
@@ -53,6 +54,20 @@ class OrderedRun(Base):
     run_id: Mapped[str] = mapped_column(primary_key=True)
     outcome: Mapped[str | None]
     __table_args__ = (partial_index("ix_ordered_runs_open", "order_id", "run_id", where=STILL_OPEN),)
+
+
+class Resend(Base):
+    """How a run that was made from another came about.  `payload`: what a person made of the event's
+    data, None where it was left as it came.  `keys`: step key -> the run whose idempotency key the
+    first call of that step keeps."""
+
+    __tablename__ = "resends"
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    mode: Mapped[str]  # whole | failed
+    at: Mapped[datetime]
+    by: Mapped[str | None]
+    payload: Mapped[bytes | None] = mapped_column(PackedBytes)
+    keys: Mapped[Any] = mapped_column(JsonText, nullable=True)
 
 
 class Discard(Base):
@@ -108,14 +123,28 @@ class AlertMail(Base):
 
 
 class LedgerDay(Base):
-    """A flow's day in UTC.  `counted`: what came in, counted once by the events themselves; `pruned`:
-    what became of those that are no longer in the history."""
+    """A flow's day in UTC, of which events and deliveries were counted once, soon after they came:
+    what came in by source, and deliveries whose record is not there (`lost`).  `gone_…`: what had become
+    of what is no longer in the history.  `difference`, `sentence`: what the last check said."""
 
     __tablename__ = "ledger_days"
     flow_id: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[str] = mapped_column(primary_key=True)  # 2026-11-21
-    counted: Mapped[Any] = mapped_column(JsonText)
-    pruned: Mapped[Any] = mapped_column(JsonText)
+    webhook: Mapped[int] = mapped_column(default=0)
+    poll: Mapped[int] = mapped_column(default=0)
+    schedule: Mapped[int] = mapped_column(default=0)
+    manual: Mapped[int] = mapped_column(default=0)
+    duplicates: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
+    gone_succeeded: Mapped[int] = mapped_column(default=0)
+    gone_filtered: Mapped[int] = mapped_column(default=0)
+    gone_cancelled: Mapped[int] = mapped_column(default=0)
+    gone_failed: Mapped[int] = mapped_column(default=0)
+    gone_settled: Mapped[int] = mapped_column(default=0)
+    gone_duplicates: Mapped[int] = mapped_column(default=0)
+    gone_refused: Mapped[int] = mapped_column(default=0)
+    gone_events: Mapped[int] = mapped_column(default=0)
     checked_at: Mapped[datetime | None]
     difference: Mapped[int] = mapped_column(default=0)
     sentence: Mapped[str] = mapped_column(default="")

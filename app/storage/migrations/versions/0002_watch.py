@@ -17,6 +17,7 @@ def upgrade() -> None:
     _history()
     _bulk_orders()
     _ordered_runs()
+    _resends()
     _discards()
     _alerts()
     _alert_mails()
@@ -24,12 +25,24 @@ def upgrade() -> None:
 
 
 def _history() -> None:
+    op.add_column("flows", sa.Column("hold_reason", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("cause", sa.Text(), nullable=True))
+    _earlier_failures()
     _partial("ix_runs_cause", "runs", ["cause", "id", "finished_at"], _DEAD_LETTER)
     _partial("ix_runs_died", "runs", ["finished_at", "flow_id"], _DEAD_LETTER)
     _partial("ix_runs_tests", "runs", ["flow_id", "id"], "source = 'test'")
     op.add_column("deliveries", sa.Column("repeated", sa.Integer(), nullable=True))
     _partial("ix_deliveries_repeated", "deliveries", ["flow_id", "id"], "repeated IS NOT NULL")
+
+
+def _earlier_failures() -> None:
+    """They are dead letters too, known by flow, step and kind of error; one that was run again since is
+    dealt with."""
+    failed = "state IN ('failed','dead') AND settled_at IS NULL AND source <> 'test'"
+    again = "EXISTS (SELECT 1 FROM runs AS again WHERE again.replay_of = runs.id)"
+    op.execute(f"UPDATE runs SET settled_at = finished_at WHERE {failed} AND {again}")
+    named = "flow_id || '|' || COALESCE(position, '') || '|' || COALESCE(error_kind, '') || '|'"
+    op.execute(f"UPDATE runs SET cause = {named} WHERE {failed}")
 
 
 def _bulk_orders() -> None:
@@ -39,6 +52,7 @@ def _bulk_orders() -> None:
         *_texts("after", "upto", "sentence", "state"),
         *_integers("total", "done", "refused"),
         sa.Column("chosen", sa.Text(), nullable=True),
+        sa.Column("narrowed", sa.Text(), nullable=True),
         sa.Column("by", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
@@ -56,6 +70,18 @@ def _ordered_runs() -> None:
         sa.PrimaryKeyConstraint("order_id", "run_id", name=op.f("pk_ordered_runs")),
     )
     _partial("ix_ordered_runs_open", "ordered_runs", ["order_id", "run_id"], "outcome IS NULL")
+
+
+def _resends() -> None:
+    op.create_table(
+        "resends",
+        *_texts("run_id", "mode"),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=True),
+        sa.Column("payload", sa.LargeBinary(), nullable=True),
+        sa.Column("keys", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_resends")),
+    )
 
 
 def _discards() -> None:
@@ -100,8 +126,10 @@ def _alert_mails() -> None:
 def _ledger_days() -> None:
     op.create_table(
         "ledger_days",
-        *_texts("flow_id", "day", "counted", "pruned", "sentence"),
-        *_integers("difference"),
+        *_texts("flow_id", "day", "sentence"),
+        *_integers("webhook", "poll", "schedule", "manual", "duplicates", "refused", "lost", "difference"),
+        *_integers("gone_succeeded", "gone_filtered", "gone_cancelled", "gone_failed", "gone_settled"),
+        *_integers("gone_duplicates", "gone_refused", "gone_events"),
         sa.Column("checked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("flow_id", "day", name=op.f("pk_ledger_days")),
     )
