@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.storage import progress
 from app.storage.crashes import GOT_FURTHER, got_further
 from app.storage.db import Database
+from app.storage.dead_letters import cause_of
 from app.storage.progress import StepFacts
 from app.storage.writer import Row, Rows
 
@@ -231,7 +232,11 @@ class RunContext:
             findings=self.findings,
             calls=self.calls,
         )
-        self._rows.append((progress.RUN_END, row))
+        if ends.state in ("failed", "dead"):
+            cause = cause_of(self.version.flow_id, ends.step_key, ends.error_kind, ends.about)
+            self._rows.append((progress.RUN_FAIL, {**row, "to_cause": cause}))
+        else:
+            self._rows.append((progress.RUN_END, row))
 
     def wait(self, waits: RunWaits) -> None:
         row = progress.run_change(

@@ -54,7 +54,8 @@ async def _run_step(ctx: RunContext, step: Step, scope: Scope, key: str) -> Any:
     try:
         return await _perform(ctx, step, scope, key)
     except MappingFailed as reason:
-        failure = StepFails(reason.kind, reason.sentence, remedy=reason.remedy)
+        about = f"field {reason.field}" if reason.field else ""
+        failure = StepFails(reason.kind, reason.sentence, remedy=reason.remedy, about=about)
         return _fail(ctx, step, key, failure)
     except StepFails as failure:
         return _fail(ctx, step, key, failure)
@@ -85,7 +86,9 @@ def _fail(ctx: RunContext, step: Step, key: str, failure: StepFails) -> Any:
         remedy=failure.remedy,
     )
     if not goes_on:
-        raise RunEnds("dead", failure.sentence, step_key=key, error_kind=failure.error_kind)
+        raise RunEnds(
+            "dead", failure.sentence, step_key=key, error_kind=failure.error_kind, about=failure.about
+        )
     return step.default_output
 
 
@@ -233,5 +236,8 @@ def _most_urgent(interrupted: list[RunEnds | RunWaits], of: int) -> RunEnds | Ru
         return min(timed, key=lambda s: s.wake_at) if timed else waits[0]  # type: ignore[arg-type,return-value]
     if len(ends) > 1:
         sentence = f"{len(ends)} of {of} failed. The first: {ends[0].sentence}"
-        return RunEnds("dead", sentence, step_key=ends[0].step_key, error_kind=ends[0].error_kind)
+        first = ends[0]
+        return RunEnds(
+            "dead", sentence, step_key=first.step_key, error_kind=first.error_kind, about=first.about
+        )
     return ends[0]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.calls.client import Answer, CallOutcome, CallRequest
 from app.calls.connections import ConnectionFacts
@@ -182,7 +183,14 @@ async def _judge(
         remedy=failure.remedy,
         mapped=outgoing.mapped,
         findings=outgoing.findings,
+        about=_about(request, failure),
     )
+
+
+def _about(request: CallRequest, failure: CallFailed) -> str:
+    """Who did not take it, and with which status; without the address, which may differ per record."""
+    host = urlsplit(request.url).hostname or ""
+    return f"{host} {failure.status or ''}".strip()
 
 
 def _record_failure(ctx: RunContext, outgoing: Outgoing, failure: CallFailed, verdict: Verdict) -> None:

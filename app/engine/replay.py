@@ -19,6 +19,7 @@ from app.storage import progress, turns
 from app.storage.db import Database
 from app.storage.models import OPEN_STATES, Flow, FlowVersion, Run, StepRecord
 from app.storage.queued import note_queued
+from app.storage.run_rows import settle
 
 _KEPT_COLUMNS = [one.name for one in StepRecord.__table__.columns if one.name != "run_id"]
 
@@ -43,6 +44,7 @@ def replay(
         ticket = RunTicket(new_id("run"), old.flow_id, version_id, old.event_id, fresh=False)
         db.execute(insert(Run), _new_run(ticket, old, now))
         note_queued(db, [ticket.run_id])
+        settle(db, [old.id], now=now)
         if mode == "failed":
             _take_over_steps(db, old.id, ticket.run_id)
         _stand_in_line(db, ticket)

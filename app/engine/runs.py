@@ -143,7 +143,7 @@ class Runs:
             ctx.end_step(
                 key, "unknown", sentence="Plumbline stopped while this was sent: it may have arrived."
             )
-        ctx.end(RunEnds("dead", sentence, step_key=facts.position, error_kind="unavailable"))
+        ctx.end(RunEnds("dead", sentence, step_key=facts.position, error_kind="unavailable", about="stopped"))
         self.means.database.writer.write_rows(ctx.take_rows())
         if ctx.is_one_by_one:
             self.pass_on([self.means.database.write(lambda db: turns.leave(db, ctx.run_id))])
@@ -204,7 +204,8 @@ class Runs:
         except Exception as reason:
             log.exception("%s", fields(event="step_broke", run=ctx.run_id))
             sentence = f"Plumbline itself made a mistake ({type(reason).__name__}). Nothing more was sent."
-            ctx.end(RunEnds("dead", sentence, error_kind="unavailable"))
+            about = type(reason).__name__
+            ctx.end(RunEnds("dead", sentence, error_kind="unavailable", about=about))
         return None
 
 

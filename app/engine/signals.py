@@ -9,16 +9,24 @@ from app.flows.mapping import Finding
 
 
 class RunEnds(Exception):
-    """The run is over, in one of the final states."""
+    """The run is over, in one of the final states.  `about`: what tells this failure from others of its
+    kind at the step, the same for all that failed alike: `api.example.com 422`, `field Email`."""
 
     def __init__(
-        self, state: str, sentence: str = "", *, step_key: str | None = None, error_kind: str | None = None
+        self,
+        state: str,
+        sentence: str = "",
+        *,
+        step_key: str | None = None,
+        error_kind: str | None = None,
+        about: str = "",
     ) -> None:
         super().__init__(sentence)
         self.state = state
         self.sentence = sentence
         self.step_key = step_key
         self.error_kind = error_kind
+        self.about = about
 
 
 class RunWaits(Exception):
@@ -52,7 +60,7 @@ class BranchEnds(Exception):
 
 
 class StepFails(Exception):
-    """A step gave up; whether the run goes on is the step's own setting."""
+    """A step gave up; whether the run goes on is the step's own setting.  `about`: see `RunEnds`."""
 
     def __init__(
         self,
@@ -63,6 +71,7 @@ class StepFails(Exception):
         attempt: int = 1,
         mapped: Any = None,
         findings: list[Finding] | None = None,
+        about: str = "",
     ) -> None:
         super().__init__(sentence)
         self.error_kind = error_kind
@@ -71,3 +80,4 @@ class StepFails(Exception):
         self.attempt = attempt
         self.mapped = mapped
         self.findings = findings or []
+        self.about = about

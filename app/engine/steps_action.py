@@ -165,6 +165,7 @@ def check(action: Action, values: dict[str, Any], mapped: Any, findings: list[Fi
             remedy=f"Mend the field “{problems[0].field}” in the step, then replay.",
             mapped=mapped,
             findings=findings,
+            about=f"field {problems[0].field}",
         )
 
 

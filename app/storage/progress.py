@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Text,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import Row as SqlRow
 
 from app.storage.executor import Executor
@@ -27,14 +39,14 @@ _FINISHED_STEP = (
 )
 
 
-def _run_update(*columns: str) -> Any:
+def _run_update(*columns: str, **computed: Any) -> Any:
     """Only an open run moves: an end, once written, stands.  (IN would keep the statement from being
     sent for many runs at once.)"""
     is_open = or_(*(Run.state == literal_column(f"'{state}'") for state in OPEN_STATES))
     return (
         update(Run)
         .where(Run.id == bindparam("of_run"), is_open)
-        .values({name: bindparam(f"to_{name}") for name in columns})
+        .values({name: bindparam(f"to_{name}") for name in columns} | computed)
     )
 
 
@@ -60,21 +72,22 @@ RUN_WAIT = Noted(
     41,
     note_moved_runs,
 )
-RUN_END = Noted(
-    _run_update(
-        "state",
-        "reason",
-        "wake_at",
-        "finished_at",
-        "position",
-        "error_kind",
-        "sentence",
-        "findings",
-        "calls",
-    ),
-    42,
-    note_moved_runs,
+_RUN_END = (
+    "state",
+    "reason",
+    "wake_at",
+    "finished_at",
+    "position",
+    "error_kind",
+    "sentence",
+    "findings",
+    "calls",
 )
+RUN_END = Noted(_run_update(*_RUN_END), 42, note_moved_runs)
+_CAUSE = case(  # a person's test is nobody's dead letter
+    (Run.source == literal_column("'test'"), null()), else_=bindparam("to_cause", type_=Text())
+)
+RUN_FAIL = Noted(_run_update(*_RUN_END, cause=_CAUSE), 43, note_moved_runs)
 
 
 def step_begins(run_id: str, step_key: str, *, at: datetime, attempt: int, state: str = "started") -> Row:

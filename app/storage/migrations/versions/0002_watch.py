@@ -38,11 +38,14 @@ def _history() -> None:
 def _earlier_failures() -> None:
     """They are dead letters too, known by flow, step and kind of error; one that was run again since is
     dealt with."""
-    failed = "state IN ('failed','dead') AND settled_at IS NULL AND source <> 'test'"
-    again = "EXISTS (SELECT 1 FROM runs AS again WHERE again.replay_of = runs.id)"
-    op.execute(f"UPDATE runs SET settled_at = finished_at WHERE {failed} AND {again}")
-    named = "flow_id || '|' || COALESCE(position, '') || '|' || COALESCE(error_kind, '') || '|'"
-    op.execute(f"UPDATE runs SET cause = {named} WHERE {failed}")
+    op.execute(
+        "UPDATE runs SET settled_at = finished_at WHERE state IN ('failed','dead') AND settled_at IS NULL"
+        " AND EXISTS (SELECT 1 FROM runs AS again WHERE again.replay_of = runs.id)"
+    )
+    op.execute(
+        "UPDATE runs SET cause = flow_id || '|' || COALESCE(position, '') || '|' || COALESCE(error_kind, '')"
+        " || '|' WHERE state IN ('failed','dead') AND settled_at IS NULL AND source <> 'test'"
+    )
 
 
 def _bulk_orders() -> None:
