@@ -14,11 +14,25 @@ from pydantic import Field, model_validator
 
 from app.catalog.auth import Auth, AuthField
 from app.catalog.later import Batch, Later
+from app.catalog.paging import Paginate
 from app.catalog.request import BodyKind, Check, ErrorRule, Limit, Request, Success
+from app.catalog.subscribe import Look, Subscribe
 from app.catalog.templates import Filler, TemplateText, filler, references_in
 from app.catalog.values import Day, Duration, HeaderName, JsonPath, Key, Model, Pattern, Place, Url, Words
 
-__all__ = ["Auth", "AuthField", "BodyKind", "Check", "ErrorRule", "Limit", "Request", "Success"]
+__all__ = [
+    "Auth",
+    "AuthField",
+    "BodyKind",
+    "Check",
+    "ErrorRule",
+    "Limit",
+    "Look",
+    "Paginate",
+    "Request",
+    "Subscribe",
+    "Success",
+]
 
 FieldType = Literal[
     "string",
@@ -150,33 +164,6 @@ class Action(Operation):
         return self
 
 
-class Paginate(Model):
-    """How one gets to the next page.  `cursor`: the value at `next` becomes `${page}`, which on the
-    first page is `start` or nothing; with `more` only while that is true.  `page`, `offset`: `${page}`
-    counts up from `start`; a page with fewer than `size` records is the last.  `link`: the address at
-    `next` (`$.path`, or `header:Link` for its rel="next") is the next request."""
-
-    type: Literal["cursor", "page", "offset", "link"]
-    next: Place | Literal[""] = ""
-    more: JsonPath | Literal[""] = ""
-    start: int | str | None = None
-    size: int = Field(default=0, ge=0, le=10_000)
-    max_pages: int = Field(default=50, ge=1, le=1000)
-
-    @model_validator(mode="after")
-    def _says_what_it_needs(self) -> Paginate:
-        counts = self.type in ("page", "offset")
-        if counts and not self.size:
-            raise ValueError(f"type {self.type} needs size: how many records a full page has")
-        if not counts and not self.next:
-            raise ValueError(f"type {self.type} needs next: where the next page is named")
-        if counts and isinstance(self.start, str):
-            raise ValueError(f"type {self.type} counts from a number, not from '{self.start}'")
-        if counts and (self.next or self.more):
-            raise ValueError(f"type {self.type} counts by itself: next and more cannot stand here")
-        return self
-
-
 class Cursor(Model):
     """The largest value at `path` is kept and handed to the next poll as `${cursor}`, less the
     overlap; records that come again are known by `dedupe`."""
@@ -192,7 +179,8 @@ class Cursor(Model):
 
 
 class PollTrigger(Operation):
-    """Asks the service every so often.  `dedupe`: the path of what makes a record the same one."""
+    """Asks the service every so often.  `dedupe`: the path of what makes a record the same one.
+    `table`: the first record is a heading, and each other one becomes `{row, cells}`."""
 
     kind: Literal["poll"]
     every: Duration
@@ -200,6 +188,7 @@ class PollTrigger(Operation):
     request: Request
     paginate: Paginate | None = None
     items: JsonPath
+    table: bool = False
     cursor: Cursor | None = None
     dedupe: JsonPath
     remember: Duration = 30 * 86400.0
@@ -287,12 +276,6 @@ class Handshake(Model):
     signed: bool = True
 
 
-class Subscribe(Model):
-    """What a person has to do at the service, step by step."""
-
-    directions: Words
-
-
 class WebhookTrigger(Operation):
     """The service calls us.  `items`: each match becomes an event of its own ('' = the body is one).
     `where`: only items (or deliveries) with these values are taken; '' = nothing may stand there.
@@ -347,7 +330,8 @@ class LookupFields(Model):
 
 class Lookup(Model):
     """What only the account knows.  `needs`: inputs that have to be filled in first.  `where`: only
-    items with these values.  `inner`: not the items themselves are meant, but what lies there in each."""
+    items with these values.  `inner`: not the items themselves are meant, but what lies there in each.
+    `table`: the items are the heading of a table, and each becomes `{letter, name}`."""
 
     key: Key
     label: Words
@@ -357,6 +341,7 @@ class Lookup(Model):
     success: Success | None = None
     paginate: Paginate | None = None
     items: JsonPath
+    table: bool = False
     where: dict[JsonPath, TemplateText | int | bool | None] = {}
     inner: JsonPath | Literal[""] = ""
     cache: Duration = 600.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.definition import FieldType, Lookup, LookupFields
+from app.catalog.sheets import columns_of
 from app.catalog.templates import fill
 from app.flows.jsonpath import find, first
 from app.flows.values import as_text
@@ -39,7 +40,7 @@ def lookup_items(lookup: Lookup, document: Any) -> list[Any]:
     found = find(lookup.items, document)
     if len(found) == 1 and isinstance(found[0], list):
         found = found[0]
-    return found[:_MOST]
+    return columns_of(found[:_MOST]) if lookup.table else found[:_MOST]
 
 
 def _wanted_items(lookup: Lookup, document: Any, values: Mapping[str, Any]) -> list[Any]:

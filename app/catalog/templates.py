@@ -14,13 +14,17 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator
 
+from app.catalog.mime import mime
+from app.catalog.personal import digits, e164, google_email, plain, plain_email, sha256
+from app.catalog.sheets import cells
 from app.errors import MappingFailed
 from app.flows.jsonpath import MISSING
 from app.flows.near import nearest_hint
 from app.flows.values import as_flag, as_json, as_moment, as_number, as_text, is_empty, json_number
 
 _DATA = ("api", "input", "fields", "connection", "cursor", "page", "item", "response")
-ROOTS: Final = frozenset((*_DATA, "callback", "accepted", "records"))
+ROOTS: Final = frozenset((*_DATA, "callback", "accepted", "records", "subscription", "asked"))
+_OWN = ("connection", "subscription")  # they hold placeholders for secrets, and nothing from outside
 WHEN: Final = "$when"
 EACH: Final = "$each"
 _ONE = re.compile(r"\$\{([^{}]*)\}")
@@ -209,6 +213,12 @@ def _md5_lower(value: Any) -> str:
     return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
+def _quoted(value: Any) -> str:
+    """What may stand between '…' in the query languages of Salesforce and Google, and ends nothing there."""
+    text = as_text(value).replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"')
+    return re.sub(r"[\x00-\x1f]+", " ", text)
+
+
 PIPES: Final[dict[str, Callable[[Any], Any]]] = {
     "path": lambda value: quote(as_text(value), safe="", errors="replace"),
     "trim": lambda value: as_text(value).strip(),
@@ -228,6 +238,16 @@ PIPES: Final[dict[str, Callable[[Any], Any]]] = {
     "epoch_s": lambda value: int(_moment(value).timestamp()),
     "epoch_ms": lambda value: round(_moment(value).timestamp() * 1000),
     "md5lower": _md5_lower,
+    "plain": plain,
+    "plain_email": plain_email,
+    "google_email": google_email,
+    "e164": e164,
+    "digits": digits,
+    "sha256": sha256,
+    "cells": cells,
+    "mime": mime,
+    "quoted": _quoted,
+    "doubled": lambda value: as_text(value).replace("'", "''"),
 }
 
 
@@ -274,7 +294,7 @@ def _fixed(value: Any) -> Filler:
 def _text_filler(template: Template, text: str) -> Filler:
     single = template.single
     if single is not None:
-        is_own = single.root == "connection"
+        is_own = single.root in _OWN
         return Filler(lambda s: evaluate(single, s) if is_own else harmless(evaluate(single, s)), False)
     if any(template.references):
         return Filler(lambda scope: _joined(template, scope), False)
@@ -347,7 +367,7 @@ def _joined(template: Template, scope: Scope) -> Any:
         value = evaluate(part, scope)
         found = found or value is not MISSING
         piece = "" if value is MISSING else as_text(value)
-        if part.root == "connection":
+        if part.root in _OWN:
             written, foreign = written + harmless(foreign) + piece, ""
         else:
             foreign += piece

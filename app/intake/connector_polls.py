@@ -11,8 +11,10 @@ from app.calls.client import CallRequest
 from app.calls.paginate import pages
 from app.catalog.definition import Connector
 from app.catalog.definition import PollTrigger as ServicePoll
+from app.catalog.definition import WebhookTrigger as ServiceWebhook
 from app.catalog.fields import check_input, ready_input
 from app.catalog.render import plan
+from app.catalog.sheets import records_of
 from app.engine.steps_action import request_of
 from app.errors import CallFailed
 from app.flows.mapping import MISSING, Finding, fill
@@ -54,7 +56,7 @@ class ConnectorSource:
 
     async def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
         connection = ready_connection(self._needs, self._trigger.connection_id)
-        values = self._input()
+        values = trigger_input(self._trigger, self._poll)
 
         def build(page: Any) -> CallRequest:
             scope = {
@@ -89,26 +91,28 @@ class ConnectorSource:
                 raise _too_many_pages()
 
     def _records(self, document: Any) -> list[Any]:
-        return records_in(document, self._poll.items)
+        found = records_in(document, self._poll.items)
+        return records_of(found) if self._poll.table else found
 
-    def _input(self) -> dict[str, Any]:
-        """Inputs of a poll hold no references to events: there is none yet."""
-        findings: list[Finding] = []
-        values: dict[str, Any] = {}
-        for one in self._poll.input:
-            mapping = self._trigger.input.get(one.key)
-            if mapping is None:
-                continue
-            value = fill(one.label, mapping, {}, findings, required=one.required)
-            if value is not MISSING:
-                values[one.key] = value
-        if problems := check_input(self._poll, values):
-            raise CallFailed(
-                "invalid_payload",
-                f"{problems[0].sentence} The service was not asked.",
-                remedy="Mend the trigger's input.",
-            )
-        return ready_input(self._poll, values)
+
+def trigger_input(trigger: ConnectorTrigger, service: ServicePoll | ServiceWebhook) -> dict[str, Any]:
+    """The inputs of a trigger hold no references to events: there is none yet.  Raises CallFailed."""
+    findings: list[Finding] = []
+    values: dict[str, Any] = {}
+    for one in service.input:
+        mapping = trigger.input.get(one.key)
+        if mapping is None:
+            continue
+        value = fill(one.label, mapping, {}, findings, required=one.required)
+        if value is not MISSING:
+            values[one.key] = value
+    if problems := check_input(service, values):
+        raise CallFailed(
+            "invalid_payload",
+            f"{problems[0].sentence} The service was not asked.",
+            remedy="Mend the trigger's input.",
+        )
+    return ready_input(service, values)
 
 
 def _too_many_pages() -> CallFailed:

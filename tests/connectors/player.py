@@ -21,13 +21,16 @@ from app.calls.paginate import pages
 from app.catalog.cassettes import Cassette, Exchange
 from app.catalog.definition import Action, Connector, Limit
 from app.catalog.fields import check_input
+from app.catalog.later import Wanted
 from app.catalog.lookups import FoundField, Option, lookup_items, read_fields, read_options
 from app.catalog.registry import Registry
 from app.catalog.render import plan
+from app.engine.later import is_accepted
 from app.engine.steps_action import request_of, requests_of
 from app.errors import CallFailed
 from app.flows.mapping import first
 from app.flows.model import ActionStep, ConnectorTrigger
+from app.flows.values import as_text
 from app.intake import verification
 from app.intake.bodies import read_body
 from app.intake.connector_polls import ConnectorSource
@@ -142,8 +145,34 @@ async def play_action(connector: Connector, cassette: Cassette, tape: Tape) -> A
                 continue
             if outcome.failure is not None or outcome.answer is None:
                 raise outcome.failure or CallFailed("unavailable", "no answer")
-            return first(action.output.select, outcome.answer.document())
+            document = outcome.answer.document()
+            if action.later is not None and is_accepted(action.later, outcome.answer):
+                document = await _end_of(caller, connector, action, facts_of(connector, cassette), document)
+            return first(action.output.select, document)
     raise AssertionError("the last request cannot move on")
+
+
+async def _end_of(
+    caller: Caller, connector: Connector, action: Action, facts: ConnectionFacts, accepted: Any
+) -> Any:
+    """What the service says when it is asked how the call that it accepted ended; once."""
+    check = action.later.check if action.later is not None else None
+    assert check is not None
+    assert check.request is not None
+    scope = {"accepted": accepted, "connection": facts.as_scope()}
+    planned = plan(connector, check.request, scope=scope)
+    outcome = await caller.send(request_of(planned, facts), rules=connector.errors)
+    if outcome.failure is not None or outcome.answer is None:
+        raise outcome.failure or CallFailed("unavailable", "no answer")
+    document = outcome.answer.document()
+    if check.failed and holds(check.failed, document):
+        raise CallFailed(check.kind, as_text(first(check.message, document)))
+    assert holds(check.done, document)
+    return document
+
+
+def holds(wanted: Wanted, document: Any) -> bool:
+    return all(as_text(first(path, document)) in values for path, values in wanted.items())
 
 
 def _requests(connector: Connector, action: Action, cassette: Cassette) -> Any:

@@ -68,7 +68,7 @@ def connection_for(connector: Connector, auth: int = 0) -> ConnectionFacts:
     taped = {name: text for tape in tapes_of(connector.key) for name, text in tape.connection.items()}
     public: dict[str, str] = {}
     secrets: dict[str, str] = {}
-    for field in (*connector.connection_fields, *block.fields):
+    for field in (*connector.connection_fields, *block.fields, *block.given):
         if field.secret:
             secrets[field.key] = f"secret-of-{field.key}"
         else:

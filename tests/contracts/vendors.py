@@ -66,6 +66,7 @@ CONTRACTS = {
     ),
     "discord": Contract(("discord.json",), base="/api/v10"),
     "github": Contract(("github.json",)),
+    "google_sheets": Contract(("google-sheets.json",)),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
         absent={
