@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 
@@ -24,6 +20,7 @@ log = logging.getLogger("plumbline.storage")
 _LOCK = 7_205_759_403
 _JOBS = "job_queue_schema"
 _FOLDER = Path(__file__).parent / "migrations"
+_KNOWN = sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py"))
 
 
 def migrate(database: Database) -> bool:
@@ -38,7 +35,7 @@ def keep_before_upgrade(database: Database) -> Path | None:
     upgrade and starts again and again must not fill the disk.  Raises SettingInvalid without room."""
     with database.read() as connection:
         schema = schema_of(connection)
-    if schema is None or schema == schema_head() or schema not in _known():
+    if schema is None or schema == schema_head() or schema not in _KNOWN:
         return None
     now, source = datetime.now(UTC), Path(make_url(database.url).database or "")
     target = source.with_name(f"before-upgrade-{schema}-{now:%Y%m%d}.db")
@@ -49,10 +46,9 @@ def keep_before_upgrade(database: Database) -> Path | None:
     return copy.path
 
 
-@cache
 def schema_head() -> str:
-    """The schema this code works with."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+    """The schema this code works with: the number that the newest migration's file begins with."""
+    return _KNOWN[-1]
 
 
 def schema_of(connection: Connection) -> str | None:
@@ -63,27 +59,26 @@ def schema_of(connection: Connection) -> str | None:
     return schema
 
 
-def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
-    return config
-
-
 def _migrate(connection: Connection, *, is_sqlite: bool) -> bool:
     if not is_sqlite:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    config = _config()
-    config.attributes["connection"] = connection
     was_empty = not inspect(connection).has_table("flows")
     _refuse_newer(connection)
-    command.upgrade(config, "head")
+    if schema_of(connection) != schema_head():
+        _upgrade(connection)
     if not is_sqlite:
         _migrate_jobs(connection)
     return was_empty
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # a tenth of a second that a start without an upgrade does not need
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _migrate_jobs(connection: Connection) -> None:
@@ -106,10 +101,8 @@ def _run_script(connection: Connection, script: str) -> None:
 
 
 def _refuse_newer(connection: Connection) -> None:
-    if not inspect(connection).has_table("alembic_version"):
-        return
-    current = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if current is not None and current not in _known():
+    current = schema_of(connection)
+    if current is not None and current not in _KNOWN:
         raise SettingInvalid(
             f"This database was written by a newer release of Plumbline (schema {current}).",
             remedy="Install that release again, or restore the backup made before the upgrade.",

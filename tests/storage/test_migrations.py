@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from app.errors import SettingInvalid
@@ -28,6 +31,15 @@ def test_migrations_make_what_the_models_describe(database: Database) -> None:
 def _is_ours(made: Any, name: str | None, kind: str, reflected: bool, _other: Any) -> bool:
     """The tables of the job queue are its own package's."""
     return not str(name).startswith(("procrastinate_", "idx_procrastinate_"))
+
+
+def test_files_of_migrations_are_named_by_their_place_in_the_line() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
+    line = ScriptDirectory.from_config(config)
+    assert line.get_current_head() == migrations.schema_head()
+    for script in line.walk_revisions():
+        assert Path(script.path).name.partition("_")[0] == script.revision
 
 
 @pytest.mark.postgres
