@@ -89,6 +89,20 @@ CONTRACTS = {
     "openweather": Contract(("openweather-current.json", "openweather-forecast.json"), base="/data/2.5"),
     "pipedrive": Contract(("pipedrive-v2.json", "pipedrive.json"), bases=("/api/v2", "/v1")),
     "posthog": Contract(("posthog.json",)),
+    "salesforce": Contract(
+        ("salesforce.json", "salesforce-read.json"),
+        base="/services/data/v63.0",
+        absent=_absent(
+            "Neither document has the path that finds a record by another field",
+            "actions/upsert_lead.request",
+            "actions/upsert_contact.request",
+            "actions/upsert_record.request",
+        ),
+        undocumented={
+            "body: 'attributes' is a required property": "Described as optional by the vendor",
+            "path/id: 'describe' is too short": "It takes /describe, which it lacks, for the ID of a record",
+        },
+    ),
     "segment": Contract(("segment-tracking.json",), base="/v1"),
     "sendgrid": Contract(
         ("sendgrid.json",),
