@@ -185,6 +185,7 @@ def _poll(connector: Connector, trigger: PollTrigger) -> Iterator[Fault]:
 def _webhook(connector: Connector, trigger: WebhookTrigger) -> Iterator[Fault]:
     file = f"triggers/{trigger.key}.yaml"
     yield from _lookups_of(connector, trigger.input, file)
+    yield from _subscribe(connector, trigger, file)
     secrets = [("verify.secret", trigger.verify.secret)]
     for shake in trigger.handshakes:
         secrets += [("handshakes", one.secret) for one in (shake.token, shake.proof) if one is not None]
@@ -194,6 +195,39 @@ def _webhook(connector: Connector, trigger: WebhookTrigger) -> Iterator[Fault]:
         found = connector.field_of(key)
         if found is None or not found.secret:
             yield Fault(file, field, f"'{key}' is no secret field of the connection.")
+
+
+def _subscribe(connector: Connector, trigger: WebhookTrigger, file: str) -> Iterator[Fault]:
+    subscribe = trigger.subscribe
+    inputs = frozenset(field.key for field in trigger.input)
+    for purpose, request in subscribe.requests.items():
+        roots = {"api", "connection", "input"}
+        if purpose != "ask":
+            roots |= {"subscription"} | ({"asked"} if subscribe.ask is not None else set())
+        if purpose == "look" and subscribe.look is not None and subscribe.look.paginate is not None:
+            roots |= {"page"}
+        place = Place(file, f"subscribe.{purpose}", frozenset(roots), inputs)
+        yield from _request(connector, request, place)
+        for reference in references_in([request.path, request.query, request.headers, request.body]):
+            if reference.root == "subscription" and (why := _wrong_subscription(trigger, purpose, reference)):
+                yield Fault(file, place.field, f"{reference.text}: {why}")
+    if subscribe.create is not None and not any(
+        one.root == "subscription" and one.path == ("address",)
+        for one in references_in([subscribe.create.path, subscribe.create.query, subscribe.create.body])
+    ):
+        yield Fault(file, "subscribe.create", "it does not send ${subscription.address}.")
+    if subscribe.look is not None:
+        yield from _page_used(subscribe.look.request, subscribe.look.paginate, file)
+
+
+def _wrong_subscription(trigger: WebhookTrigger, purpose: str, reference: Reference) -> str:
+    known = {"address", "tag"}
+    known |= {"secret"} if trigger.subscribe.makes_secret else set()
+    known |= {"id"} if purpose in ("renew", "look", "remove") else set()
+    if len(reference.path) != 1 or reference.path[0] not in known:
+        return f"there is {', '.join(sorted(known))}."
+    is_open = reference.path[0] in ("id", "tag") or set(reference.pipes) <= _SECRET_PIPES
+    return "" if is_open else "it is put in at the very end, so no pipe can work on it."
 
 
 def _lookup(connector: Connector, lookup: Lookup) -> Iterator[Fault]:
@@ -276,7 +310,7 @@ def _wrong(connector: Connector, reference: Reference, place: Place) -> str:
         return f"'{root}' is not known in this place. There is {', '.join(sorted(place.roots))}."
     if root in ("fields", "cursor", "page", "callback", "records"):
         return f"'{root}' has no parts." if path else ""
-    if root in ("item", "accepted"):
+    if root in ("item", "accepted", "asked", "subscription"):
         return ""
     if not path:
         return f"'{root}' alone says nothing; write ${{{root}.name}}."
