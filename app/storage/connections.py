@@ -92,7 +92,13 @@ def create_connection(
         "secrets": sealed,
     }
     row |= {"public": dict(public), "owner_id": owner_id or None, "definition_hash": definition_hash}
-    row |= {"account": account or None, "state": "ok", "state_sentence": "", "created_at": now, "updated_at": now}
+    row |= {
+        "account": account or None,
+        "state": "ok",
+        "state_sentence": "",
+        "created_at": now,
+        "updated_at": now,
+    }
     connection.execute(insert(Table), row)
     return connection_id
 
@@ -128,6 +134,12 @@ def rename_connection(connection: Connection, connection_id: str, name: str, *, 
 def note_account(connection: Connection, connection_id: str, account: str) -> None:
     """`account`: as the service calls it; '' where it does not say."""
     _set(connection, connection_id, account=account or None)
+
+
+def mend_connection(connection: Connection, connection_id: str) -> None:
+    """It is no longer broken; what somebody holds on purpose stays held."""
+    of_it = update(Table).where(Table.id == connection_id, Table.state == "broken")
+    connection.execute(of_it.values(state="ok", state_sentence=""))
 
 
 def break_connection(connection: Connection, connection_id: str, sentence: str) -> None:

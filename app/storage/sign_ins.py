@@ -6,12 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from app.storage.executor import Executor
 from app.storage.models import OAuthApp, SignIn
 
 LASTS = timedelta(minutes=15)
+_KEPT = timedelta(days=1)  # so that who comes back late hears why
 _MOST_PER_USER = 20
 
 
@@ -30,6 +31,14 @@ class AppRow:
         return place_of(self.connector, self.auth)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """`reason`: unknown | used | late, where it cannot be gone on with."""
+
+    sealed: bytes = b""
+    reason: str = ""
+
+
 def place_of(connector: str, auth: str) -> str:
     return f"app:{connector}:{auth}:secret"
 
@@ -46,6 +55,10 @@ def put_app(connection: Connection, app: AppRow) -> None:
     connection.execute(insert(OAuthApp), values)
 
 
+def delete_app(connection: Connection, connector: str, auth: str) -> None:
+    connection.execute(delete(OAuthApp).where(OAuthApp.connector == connector, OAuthApp.auth == auth))
+
+
 # ------------------------------------------------------------------------------------- sign-ins
 
 
@@ -58,7 +71,7 @@ def begin_sign_in(
     connection: Connection, sign_in_id: str, *, user_id: str, sealed: bytes, now: datetime
 ) -> None:
     """What was begun long ago, or too often, is forgotten on the way."""
-    connection.execute(delete(SignIn).where(SignIn.begun_at < now - LASTS))
+    connection.execute(delete(SignIn).where(SignIn.begun_at < now - _KEPT))
     newest = select(SignIn.id).where(SignIn.user_id == user_id).order_by(SignIn.begun_at.desc())
     keep = connection.scalars(newest.limit(_MOST_PER_USER - 1)).all()
     connection.execute(delete(SignIn).where(SignIn.user_id == user_id, SignIn.id.not_in(keep)))
@@ -66,17 +79,18 @@ def begin_sign_in(
     connection.execute(insert(SignIn), row)
 
 
-def get_sign_in(db: Executor, sign_in_id: str, *, user_id: str, now: datetime) -> bytes | None:
-    """None when nothing of that id was begun by this person a short while ago."""
-    return db.execute(
-        select(SignIn.sealed).where(
-            SignIn.id == sign_in_id, SignIn.user_id == user_id, SignIn.begun_at >= now - LASTS
-        )
-    ).scalar()
-
-
-def take_sign_in(connection: Connection, sign_in_id: str, *, user_id: str, now: datetime) -> bytes | None:
-    """As `get_sign_in`, and it is used up, whoever asks next."""
-    sealed = get_sign_in(connection, sign_in_id, user_id=user_id, now=now)
-    gone = connection.execute(delete(SignIn).where(SignIn.id == sign_in_id, SignIn.user_id == user_id))
-    return sealed if gone.rowcount == 1 else None
+def take_sign_in(connection: Connection, sign_in_id: str, *, user_id: str, now: datetime) -> Taken:
+    """It is used up, whoever asks next; what is left of it says so for a while."""
+    row = connection.execute(
+        select(SignIn.sealed, SignIn.begun_at).where(SignIn.id == sign_in_id, SignIn.user_id == user_id)
+    ).first()
+    if row is None:
+        return Taken(reason="unknown")
+    used = connection.execute(
+        update(SignIn)
+        .where(SignIn.id == sign_in_id, SignIn.user_id == user_id, SignIn.sealed != b"")
+        .values(sealed=b"")
+    )
+    if used.rowcount != 1:
+        return Taken(reason="used")
+    return Taken(row.sealed) if row.begun_at >= now - LASTS else Taken(row.sealed, "late")

@@ -6,6 +6,8 @@ from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from app.calls.builtin import BUILT_IN
 from app.calls.client import CallOutcome
 from app.calls.connections import ConnectionFacts
@@ -15,7 +17,7 @@ from app.catalog.render import plan
 from app.engine.steps_action import request_of
 from app.errors import AppError, CallFailed, MappingFailed
 from app.flows.mapping import first
-from app.storage.connections import mark_checked
+from app.storage.connections import mark_checked, note_account
 
 if TYPE_CHECKING:
     from app.parts import Parts
@@ -26,11 +28,13 @@ _REFUSED = ("auth_expired", "permission_missing")
 
 @dataclass(frozen=True)
 class Checked:
-    """`ok` None: there is nothing to ask this service.  `released`: runs that go on now."""
+    """`ok` None: there is nothing to ask this service.  `released`: runs that go on now.  `account`:
+    whose it is, where the service says so."""
 
     ok: bool | None
     sentence: str
     released: int = 0
+    account: str = ""
 
 
 def check(parts: Parts, connection_id: str) -> Checked:
@@ -68,7 +72,8 @@ def _judge(
     parts: Parts, facts: ConnectionFacts, name: str, failure: CallFailed | None, account: str = ""
 ) -> Checked:
     if failure is None:
-        return _well(parts, facts.id, f"{name} accepts this connection{account}.")
+        whose = f" (account “{account}”)" if account else ""
+        return _well(parts, facts.id, f"{name} accepts this connection{whose}.", account)
     state = "broken" if failure.kind in _REFUSED else facts.state
     return _failed(parts, facts.id, state, f"{failure.sentence} {failure.remedy}".strip())
 
@@ -81,13 +86,18 @@ def _account(connector: Connector, outcome: CallOutcome) -> str:
         name = first(connector.check.account, outcome.answer.document())
     except AppError:
         return ""
-    return f" (account “{str(name)[:80]}”)" if name not in (None, "") else ""
+    return str(name)[:80] if isinstance(name, str | int) and name != "" else ""
 
 
-def _well(parts: Parts, connection_id: str, sentence: str) -> Checked:
+def _well(parts: Parts, connection_id: str, sentence: str, account: str = "") -> Checked:
     now = parts.clock.now()
-    parts.database.write(lambda c: mark_checked(c, connection_id, state="ok", sentence="", now=now))
-    return Checked(True, sentence, _release(parts, connection_id))
+
+    def work(c: Connection) -> None:
+        mark_checked(c, connection_id, state="ok", sentence="", now=now)
+        note_account(c, connection_id, account)
+
+    parts.database.write(work)
+    return Checked(True, sentence, _release(parts, connection_id), account)
 
 
 def _trust(parts: Parts, connection_id: str, sentence: str) -> Checked:

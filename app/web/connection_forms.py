@@ -13,6 +13,7 @@ from app.catalog.registry import Registry
 from app.errors import NotFound
 
 _LONGEST = 10_000
+_LONGEST_FILE = 50_000
 _HINT_FROM = 12  # a secret shorter than this shows nothing of itself
 
 
@@ -67,6 +68,7 @@ class Shown:
     value: str = ""
     hint: str = ""
     problem: str = ""
+    multiline: bool = False
 
 
 @dataclass
@@ -97,15 +99,21 @@ def block_of(service: Service, key: str) -> Block | None:
 
 
 def fields_of(service: Service, block: Block | None) -> list[Field]:
-    """The account's fields first: a shop's address is known before its token."""
+    """The account's fields first: a shop's address is known before its token.  What the answer to a
+    sign-in brings along is not asked for."""
     general = getattr(service, "connection_fields", ())
     own = block.fields if block is not None else ()
-    unique = {one.key: one for one in (*general, *own)}
+    brought = getattr(block, "keep", {})
+    unique = {one.key: one for one in (*general, *own) if one.key not in brought}
     return list(unique.values())
 
 
 def is_required(one: Field) -> bool:
     return bool(getattr(one, "required", True))
+
+
+def is_multiline(one: Field) -> bool:
+    return bool(getattr(one, "multiline", False))
 
 
 def read(fields: Sequence[Field], form: Mapping[str, str], kept: Mapping[str, str]) -> Filled:
@@ -125,10 +133,12 @@ def read(fields: Sequence[Field], form: Mapping[str, str], kept: Mapping[str, st
 def _problem(one: Field, value: str) -> str:
     if not value:
         return f"{one.label} is needed." if is_required(one) else ""
-    if len(value) > _LONGEST:
-        return f"{one.label} is longer than {_LONGEST:,} characters."
-    if any(ord(letter) < 32 for letter in value):
-        return f"{one.label} must be a single line."
+    longest = _LONGEST_FILE if is_multiline(one) else _LONGEST
+    if len(value) > longest:
+        return f"{one.label} is longer than {longest:,} characters."
+    if any(ord(letter) < 32 and not (is_multiline(one) and letter in "\r\n\t") for letter in value):
+        what = "holds characters that no text has." if is_multiline(one) else "must be a single line."
+        return f"{one.label} {what}"
     choices = getattr(one, "choices", ())
     if choices and value not in choices:
         return f"Choose one of {', '.join(choices)}."
@@ -153,6 +163,7 @@ def shown(
             value="" if one.secret else filled.public.get(one.key, _default(one) if fresh else ""),
             hint=_hint(kept[one.key]) if one.secret and one.key in kept else "",
             problem=filled.problems.get(one.key, ""),
+            multiline=is_multiline(one),
         )
         for one in fields
     ]

@@ -9,10 +9,13 @@ import pytest
 
 from app.parts import open_parts
 from app.settings import Settings
+from app.storage import passwords, users
+from app.web import create_app
 from tests.engine.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.oauth.club import register, write_club
+from tests.web.browser import Browser
 
 
 @pytest.fixture
@@ -26,3 +29,29 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield World(parts, service, clock)
     parts.engine.stop(2)
     parts.database.close()
+
+
+@pytest.fixture(scope="session")
+def kept_password() -> str:
+    return passwords.hash_password("correct horse battery")
+
+
+@pytest.fixture
+def browser(world: World, kept_password: str) -> Browser:
+    """Ana, an administrator of this Plumbline, signed in."""
+    return person(world, kept_password, "ana@example.com", "Ana Silva", "admin")
+
+
+@pytest.fixture
+def editor(world: World, browser: Browser, kept_password: str) -> Browser:
+    """Ben, who may change flows and connections."""
+    return person(world, kept_password, "ben@example.com", "Ben Okafor", "editor")
+
+
+def person(world: World, password: str, email: str, name: str, role: str) -> Browser:
+    facts = {"email": email, "name": name, "password_hash": password, "role": role}
+    now = world.clock.now()
+    world.parts.database.write(lambda c: users.create_user(c, **facts, now=now))
+    browser = Browser(create_app(world.parts))
+    assert browser.sign_in(email, "correct horse battery").status_code == 303
+    return browser

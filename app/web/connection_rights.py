@@ -1,0 +1,96 @@
+"""Rights at a service: what a sign-in asks for, what was granted, and what the flows need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from app.catalog.auth import OAuth2Auth, TokenAuth
+from app.catalog.definition import Connector
+from app.catalog.registry import Registry
+from app.catalog.scopes import all_scopes, missing_scopes, operations_used
+from app.errors import NotFound
+from app.flows.model import FlowDefinition
+from app.storage.connections import ConnectionRow, Use
+from app.storage.executor import Executor
+from app.storage.flows import get_flow, live_definition
+from app.storage.grants import get_grant
+from app.web.connection_forms import Block, Service
+
+
+@dataclass(frozen=True)
+class Right:
+    """`needed_for`: what it is asked for, in the words of the builder; `is_fixed`: always asked for."""
+
+    scope: str
+    needed_for: tuple[str, ...] = ()
+    is_fixed: bool = False
+
+
+@dataclass
+class Rights:
+    """`missing`: scope -> the flows that cannot do their work without it."""
+
+    granted: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    missing: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def flows(self) -> list[str]:
+        return list(dict.fromkeys(name for names in self.missing.values() for name in names))
+
+
+def rights_to_ask(service: Service, block: Block | None) -> list[Right]:
+    if not isinstance(service, Connector) or not isinstance(block, OAuth2Auth):
+        return []
+    operations = (*service.triggers.values(), *service.actions.values())
+    return [
+        Right(
+            scope,
+            tuple(one.label for one in operations if scope in one.scopes),
+            is_fixed=scope in block.scopes,
+        )
+        for scope in all_scopes(service, block)
+    ]
+
+
+def asked_scopes(rights: Iterable[Right], chosen: Iterable[str]) -> tuple[str, ...]:
+    wanted = set(chosen)
+    return tuple(right.scope for right in rights if right.is_fixed or right.scope in wanted)
+
+
+def rights_of(db: Executor, registry: Registry, row: ConnectionRow, uses: list[Use]) -> Rights | None:
+    """None where there is nothing to compare: no sign-in, or no token yet."""
+    connector, grant = registry.find(row.connector), get_grant(db, row.id)
+    auth = next((one for one in connector.auth if one.key == row.auth), None) if connector else None
+    if connector is None or not isinstance(auth, TokenAuth) or grant is None or grant.sealed is None:
+        return None
+    rights = Rights(granted=grant.scopes)
+    rights.refused = missing_scopes(auth, grant.scopes, all_scopes(connector, auth))
+    for use in uses:
+        for definition in _definitions(db, use.flow_id):
+            for scope in _lacking(connector, auth, grant.scopes, definition, row.id):
+                flows = rights.missing.setdefault(scope, [])
+                if use.flow_name not in flows:
+                    flows.append(use.flow_name)
+    return rights
+
+
+def _lacking(
+    connector: Connector,
+    auth: TokenAuth,
+    granted: tuple[str, ...],
+    definition: FlowDefinition,
+    connection_id: str,
+) -> tuple[str, ...]:
+    used = operations_used(connector, definition, connection_id)
+    needed = [scope for _, operation in used for scope in operation.scopes]
+    return missing_scopes(auth, granted, needed)
+
+
+def _definitions(db: Executor, flow_id: str) -> list[FlowDefinition]:
+    try:
+        flow, live = get_flow(db, flow_id), live_definition(db, flow_id)
+    except NotFound:
+        return []  # deleted; only its open runs still use the connection
+    return [flow.draft] if live is None else [flow.draft, live]

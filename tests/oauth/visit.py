@@ -1,0 +1,40 @@
+"""A person in a browser who signs in at the club: leaves Plumbline by its page, comes back by its address."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from werkzeug.test import TestResponse
+
+from tests.web.browser import Browser
+
+_REFRESH = re.compile(r'<meta http-equiv="refresh" content="0; url=([^"]+)">')
+
+
+def begin(browser: Browser, data: dict[str, Any] | None = None, key: str = "club") -> TestResponse:
+    return browser.post(f"/sign-in/{key}", {"auth": "oauth", "name": "", **(data or {})})
+
+
+def way(page: TestResponse) -> tuple[str, dict[str, str]]:
+    """Where the browser is sent: the address, and what stands in its query."""
+    found = _REFRESH.search(page.text)
+    assert found is not None, page.text
+    parts = urlsplit(html.unescape(found[1]))
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    return f"{parts.scheme}://{parts.netloc}{parts.path}", query
+
+
+def leave(browser: Browser, data: dict[str, Any] | None = None) -> str:
+    """The state that the browser brings back."""
+    return way(begin(browser, data))[1]["state"]
+
+
+def come_back(browser: Browser, key: str = "club", **answer: str) -> TestResponse:
+    return browser.client.get(f"/sign-in/{key}/callback", query_string=answer)
+
+
+def sign_in(browser: Browser, data: dict[str, Any] | None = None) -> TestResponse:
+    return come_back(browser, state=leave(browser, data), code="the-code")
