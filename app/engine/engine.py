@@ -16,6 +16,7 @@ from app.engine.context import Means
 from app.engine.dispatch import RunTicket
 from app.engine.dispatch_embedded import EmbeddedDispatcher
 from app.engine.holds import release_connection
+from app.engine.orders import Orders
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
 from app.engine.turns import go_ahead
@@ -53,6 +54,7 @@ class Engine:
             presence.on_message = self._hear
         self.runs.version_known = self.dispatcher.look_again
         self.runs.hand_over = self.enqueue
+        self.orders = Orders(means.database, means.clock, self.enqueue)
         self.is_paused = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -171,6 +173,10 @@ class Engine:
             self.enqueue([RunTicket(*run, fresh=False) for run in woken])
             total += len(woken)
         return total
+
+    def work_orders(self) -> int:
+        """Some of what people ordered for many runs; called every second.  With how many runs."""
+        return 0 if self.is_paused else self.orders.work()
 
     def sweep(self) -> int:
         """Queue what the database calls queued and nobody here knows: runs made by another process

@@ -3,6 +3,7 @@ outcome nobody knows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,13 +16,27 @@ from app.engine.turns import key_of
 from app.errors import FlowInvalid, NotFound
 from app.flows.model import read_mapping
 from app.ids import new_id
-from app.storage import progress, turns
+from app.storage import progress, resends, turns
 from app.storage.db import Database
-from app.storage.models import OPEN_STATES, Flow, FlowVersion, Run, StepRecord
+from app.storage.models import OPEN_STATES, Event, Flow, FlowVersion, Run, StepRecord
 from app.storage.queued import note_queued
 from app.storage.run_rows import settle
 
+Mode = Literal["whole", "failed"]
+WhichVersion = Literal["same", "current"]
+
 _KEPT_COLUMNS = [one.name for one in StepRecord.__table__.columns if one.name != "run_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a run is made from another.  `mode` failed: steps that succeeded are taken over, never sent
+    again.  `payload`: the event's data as a person changed it, None = as it came."""
+
+    mode: Mode = "whole"
+    version: WhichVersion = "same"
+    by: str | None = None
+    payload: bytes | None = None
 
 
 def replay(
@@ -30,29 +45,36 @@ def replay(
     clock: Clock,
     run_id: str,
     *,
-    mode: Literal["whole", "failed"] = "whole",
-    version: Literal["same", "current"] = "same",
+    mode: Mode = "whole",
+    version: WhichVersion = "same",
+    by: str | None = None,
+    payload: bytes | None = None,
 ) -> str:
-    """The id of the new run.  `failed`: steps that succeeded are taken over, never sent again."""
-    now = clock.now()
-
-    def queue_new(db: Connection) -> RunTicket:
-        old = _get(db, run_id)
-        if old.state in OPEN_STATES:
-            raise FlowInvalid("This run is still under way.", remedy="Wait for its end, or cancel it first.")
-        version_id = old.version_id if version == "same" else _live_version(db, old.flow_id)
-        ticket = RunTicket(new_id("run"), old.flow_id, version_id, old.event_id, fresh=False)
-        db.execute(insert(Run), _new_run(ticket, old, now))
-        note_queued(db, [ticket.run_id])
-        settle(db, [old.id], now=now)
-        if mode == "failed":
-            _take_over_steps(db, old.id, ticket.run_id)
-        _stand_in_line(db, ticket)
-        return ticket
-
-    ticket = database.write(queue_new)
+    """The id of the new run; see `Way`."""
+    now, way = clock.now(), Way(mode, version, by, payload)
+    ticket = database.write(lambda db: run_again(db, run_id, way, now))
     dispatcher.enqueue([ticket])
     return ticket.run_id
+
+
+def run_again(db: Connection, run_id: str, way: Way, now: datetime) -> RunTicket:
+    """Queued, with the failure it was made from dealt with.  Whatever refuses it does so before
+    anything is written: NotFound or FlowInvalid."""
+    old = _get(db, run_id)
+    if old.state in OPEN_STATES:
+        raise FlowInvalid("This run is still under way.", remedy="Wait for its end, or cancel it first.")
+    version_id = old.version_id if way.version == "same" else _live_version(db, old.flow_id)
+    if db.scalar(select(Event.id).where(Event.id == old.event_id)) is None:
+        raise FlowInvalid("What came in for this run is no longer in the history.", run=run_id)
+    ticket = RunTicket(new_id("run"), old.flow_id, version_id, old.event_id, fresh=False)
+    db.execute(insert(Run), _new_run(ticket, old, now))
+    note_queued(db, [ticket.run_id])
+    settle(db, [old.id], now=now)
+    if way.mode == "failed":
+        _take_over_steps(db, old.id, ticket.run_id)
+    resends.keep(db, ticket.run_id, mode=way.mode, at=now, by=way.by, payload=way.payload)
+    _stand_in_line(db, ticket)
+    return ticket
 
 
 def _get(db: Connection, run_id: str) -> Any:

@@ -28,6 +28,10 @@ class RunEngine(Protocol):
         """Bring runs whose wait is over to execution."""
         ...
 
+    def work_orders(self) -> Any:
+        """Go on with what people ordered for many runs."""
+        ...
+
     def sweep(self) -> Any:
         """Take up runs whose process went away."""
         ...

@@ -57,6 +57,7 @@ class Ticks:
             ("poll_tick", self.start_due, 1),
             ("timer_tick", self._needs.engine.wake_due, 1),
             ("lease_sweep", self._needs.engine.sweep, 2),
+            ("orders", self._needs.engine.work_orders, 1),
             ("disk", self.look_at_disk, 1),
             ("retention", self.prune, 3600),
         ]

@@ -52,6 +52,9 @@ class NotingEngine:
     def wake_due(self) -> None:
         self.woken += 1
 
+    def work_orders(self) -> None:
+        pass
+
     def sweep(self) -> None:
         pass
 

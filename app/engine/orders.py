@@ -1,0 +1,124 @@
+"""Works off what people want done with many runs: a small portion at a time, so that what comes in
+meanwhile is not kept waiting.
+
+A resent run goes the way of every other: it stands in its flow's line and takes its place in the
+service's budget.  Only a few of an order are on that way at once; the next follow when those are done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from app.clock import Clock
+from app.engine.dispatch import RunTicket
+from app.engine.replay import Way, WhichVersion, run_again
+from app.errors import AppError
+from app.log import fields
+from app.storage import bulk_orders
+from app.storage.bulk_orders import Order
+from app.storage.db import Database
+from app.storage.discards import discard
+from app.storage.models import Flow
+
+log = logging.getLogger("plumbline.orders")
+
+MOST_UNDER_WAY = 50
+_RESENT_AT_ONCE = 25
+_DISCARDED_AT_ONCE = 200
+_PORTIONS = 4  # of one order in a row, before the next order has its turn
+
+
+@dataclass(slots=True)
+class Portion:
+    """`moved`: how many runs it dealt with; 0 = nothing can be done for this order now."""
+
+    moved: int = 0
+    tickets: list[RunTicket] = field(default_factory=list)
+
+
+class Orders:
+    """`enqueue`: hands over the tickets of runs that are queued."""
+
+    def __init__(
+        self, database: Database, clock: Clock, enqueue: Callable[[Sequence[RunTicket]], None]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._enqueue = enqueue
+
+    def work(self) -> int:
+        """A portion or some of each open order; called every second.  With how many runs."""
+        with self._database.read() as db:
+            order_ids = bulk_orders.open_orders(db)
+        return sum(self._work_on(order_id) for order_id in order_ids)
+
+    def _work_on(self, order_id: str) -> int:
+        moved = 0
+        for _ in range(_PORTIONS):
+            portion = self._database.write(lambda db: self._portion(db, order_id))
+            self._enqueue(portion.tickets)
+            moved += portion.moved
+            if not portion.moved:
+                break
+        return moved
+
+    def _portion(self, db: Connection, order_id: str) -> Portion:
+        order = bulk_orders.take(db, order_id)
+        if order is None:
+            return Portion()
+        now = self._clock.now()
+        if order.what == "discard":
+            return _discard(db, order, now)
+        return _resend(db, order, now)
+
+
+def _resend(db: Connection, order: Order, now: datetime) -> Portion:
+    room = MOST_UNDER_WAY - bulk_orders.note_outcomes(db, order.id, now=now)
+    if room <= 0 or _is_held(db, order.flow_id):
+        return Portion()
+    following, left = bulk_orders.next_letters(db, order, min(room, _RESENT_AT_ONCE))
+    if not following:
+        return _end(db, order, now)
+    way = Way("failed" if order.mode == "failed" else "whole", _version(order), order.by)
+    tickets, refusal = [], ""
+    for run_id in left:
+        try:
+            tickets.append(run_again(db, run_id, way, now))
+        except AppError as reason:
+            refusal = f"{reason.sentence} {reason.remedy}".strip()
+    if len(left) < len(following) and not refusal:
+        refusal = "Somebody had dealt with them already."
+    bulk_orders.keep_made(db, order, [ticket.run_id for ticket in tickets])
+    refused = len(following) - len(tickets)
+    done = len(tickets)
+    bulk_orders.advance(db, order, after=following[-1], done=done, refused=refused, sentence=refusal)
+    return Portion(len(following), tickets)
+
+
+def _discard(db: Connection, order: Order, now: datetime) -> Portion:
+    following, left = bulk_orders.next_letters(db, order, _DISCARDED_AT_ONCE)
+    if not following:
+        return _end(db, order, now)
+    gone = discard(db, left, reason=order.reason, by=order.by, now=now)
+    bulk_orders.advance(db, order, after=following[-1], done=len(gone), refused=len(following) - len(gone))
+    return Portion(len(following))
+
+
+def _end(db: Connection, order: Order, now: datetime) -> Portion:
+    bulk_orders.end(db, order.id, "done", now=now)
+    log.info("%s", fields(event="order_done", order=order.id, what=order.what, total=order.total))
+    return Portion()
+
+
+def _is_held(db: Connection, flow_id: str) -> bool:
+    """What a held flow is to send again waits, as everything of it does."""
+    return bool(flow_id and db.scalar(select(Flow.is_held).where(Flow.id == flow_id)))
+
+
+def _version(order: Order) -> WhichVersion:
+    return "current" if order.version == "current" else "same"
