@@ -30,6 +30,7 @@ from app.storage.flows import (
     changed_drafts,
     create_flow,
     delete_flow,
+    flow_choices,
     get_flow,
     list_flows,
     list_versions,
@@ -127,7 +128,7 @@ def _create(definition: FlowDefinition, action: str) -> str:
 def _free_name(wanted: str) -> str:
     """With a number behind it where another flow is called so already."""
     wanted = wanted[: _LONGEST_NAME - 6]
-    taken = {flow.name for flow in list_flows(db.session)}
+    taken = {flow.name for flow in flow_choices(db.session)}
     return next(
         name
         for number in range(1, len(taken) + 2)

@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from app.errors import NotFound
 from app.storage.db import db
-from app.storage.flows import FlowRow, get_flow, list_flows
+from app.storage.flows import FlowRow, flow_choices, get_flow
 from app.storage.run_counts import Hour, Speed, hours, speed, state_counts, waits_for_people
 from app.storage.run_detail import get_event
 from app.storage.run_rows import RunRow, get_row
@@ -109,7 +109,7 @@ def index() -> Response:
         today=today,
         seen=seen,
         flow=_flow(chosen.flow),
-        flows=list_flows(db.session),
+        flows=flow_choices(db.session),
         state_choices=STATE_CHOICES,
         time_choices=TIME_CHOICES,
     )
