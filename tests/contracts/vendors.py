@@ -79,6 +79,7 @@ CONTRACTS = {
     "intercom": Contract(("intercom.json",)),
     "klaviyo": Contract(("klaviyo.json",)),
     "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
+    "meta_conversions": Contract(()),
     "notion": Contract(
         ("notion.json",),
         undocumented={
