@@ -66,6 +66,15 @@ CONTRACTS = {
     ),
     "discord": Contract(("discord.json",), base="/api/v10"),
     "github": Contract(("github.json",)),
+    "ga4_measurement": Contract(
+        ("ga4-measurement-protocol.json",),
+        base="/mp",
+        absent=_absent(
+            "The document has another address for the validation server than the vendor's guide",
+            "check",
+            "actions/check_event.request",
+        ),
+    ),
     "google_sheets": Contract(("google-sheets.json",)),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
@@ -80,6 +89,18 @@ CONTRACTS = {
     "klaviyo": Contract(("klaviyo.json",)),
     "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
     "meta_conversions": Contract(()),
+    "microsoft_teams": Contract(
+        ("microsoft-teams-graph.json",),
+        base="/v1.0",
+        absent=_absent(
+            "The document has meetings of an app alone, not those of whoever signed in",
+            "actions/create_meeting.request",
+        ),
+        undocumented={
+            "body/@odata.type: ": "Graph asks for the type of a member, as its own guide shows",
+            "body/user@odata.bind: ": "Graph takes a person by address, as its own guide shows",
+        },
+    ),
     "notion": Contract(
         ("notion.json",),
         undocumented={
