@@ -237,6 +237,7 @@ PIPES: Final[dict[str, Callable[[Any], Any]]] = {
     "iso8601": _iso8601,
     "epoch_s": lambda value: int(_moment(value).timestamp()),
     "epoch_ms": lambda value: round(_moment(value).timestamp() * 1000),
+    "epoch_us": lambda value: round(_moment(value).timestamp() * 1000) * 1000,
     "md5lower": _md5_lower,
     "plain": plain,
     "plain_email": plain_email,
