@@ -4,7 +4,7 @@ for the history."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -45,7 +45,8 @@ _BAD_VALUE = re.compile(r"[\r\n\x00]")
 @dataclass(slots=True)
 class CallRequest:
     """`idempotency_header` '' = the service takes no key.  `expects` json: an answer that is no JSON
-    is a failure.  `limits`: the windows this call counts in."""
+    is a failure.  `limits`: the windows this call counts in.  `secrets`: those of this call alone, which
+    its connection does not know."""
 
     method: str
     url: str
@@ -61,6 +62,7 @@ class CallRequest:
     step_sentence: str = ""
     idempotency_header: str = IDEMPOTENCY_HEADER
     expects: str = ""
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

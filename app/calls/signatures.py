@@ -61,13 +61,16 @@ def verify(
     body: bytes,
     secrets: Mapping[str, str],
     now: datetime,
+    agreed: Sequence[str] = (),
 ) -> None:
     """Raises DeliveryRefused (401).  `url`: the public address the sender used.  `secrets`: those
-    of the connection; besides the secret itself, `previous_<name>` counts while it is rotated."""
+    of the connection; besides the secret itself, `previous_<name>` counts while it is rotated.
+    `agreed`: further ones, that the service got from us or we from it."""
     if isinstance(block, Verify) and block.scheme == "none":
         return
     given = _by_name(headers)
-    candidates = _candidates(secrets, (block.secret if isinstance(block, Verify) else "") or "secret")
+    key = (block.secret if isinstance(block, Verify) else "") or "secret"
+    candidates = _candidates(secrets, key, agreed)
     if isinstance(block, Verify) and block.scheme == "standard_webhooks":
         _verify_standard(given, body, candidates, block.max_age_s, now)
     elif isinstance(block, Verify) and block.scheme == "token":
@@ -83,8 +86,8 @@ def _by_name(headers: Headers) -> dict[str, str]:
     return {name.lower(): value.strip() for name, value in rows}
 
 
-def _candidates(secrets: Mapping[str, str], key: str) -> list[str]:
-    found = [secrets.get(key, ""), secrets.get(f"previous_{key}", "")]
+def _candidates(secrets: Mapping[str, str], key: str, agreed: Sequence[str]) -> list[str]:
+    found = [*agreed, secrets.get(key, ""), secrets.get(f"previous_{key}", "")]
     if not any(found):
         raise _refuse("No signing secret is stored for this address yet, so nothing can be accepted.")
     return [secret for secret in found if secret]

@@ -13,6 +13,7 @@ from app.flows.model import ConnectorTrigger, FlowDefinition, PollTrigger, Sched
 from app.flows.review import Problem, review
 from app.intake.needs import Needs, Whole
 from app.intake.schedule import next_fire
+from app.intake.subscriptions import settle
 from app.storage import audit, events, flows, hooks, triggers
 from app.storage.executor import Executor
 from app.storage.flows import FlowRow
@@ -52,6 +53,7 @@ def publish(parts: Whole, flow_id: str, *, by: str | None) -> int:
         version = flows.add_version(connection, flow_id, flow.draft, by=by, now=now)
         _set_trigger(parts, connection, flow, before, now)
         _ensure_hook(parts, connection, flow_id, flow.draft, now)
+        settle(parts, connection, flow_id, now)
         _record(connection, "published", flow_id, by, now, {"version": version.number})
         return version.number
 
@@ -93,6 +95,7 @@ def switch_on(parts: Whole, flow_id: str, *, by: str | None) -> None:
         if (kind := ticking_kind(parts.registry, live)) is not None:
             due = now if kind == "poll" else first_fire(live, now)
             triggers.switch_trigger(connection, flow_id, True, next_due_at=due)
+        settle(parts, connection, flow_id, now)
         _record(connection, "switched on", flow_id, by, now)
 
     parts.database.write(work)
@@ -107,6 +110,7 @@ def switch_off(parts: Whole, flow_id: str, *, by: str | None) -> None:
         if flows.get_flow(connection, flow_id).is_on:
             flows.set_on(connection, flow_id, False, now=now)
             triggers.switch_trigger(connection, flow_id, False)
+            settle(parts, connection, flow_id, now)
             _record(connection, "switched off", flow_id, by, now)
 
     parts.database.write(work)
@@ -259,6 +263,7 @@ def rotate_hook(parts: Whole, flow_id: str, *, by: str | None) -> str:
         flows.get_flow(connection, flow_id)
         hooks.retire_hooks(connection, flow_id, at=now + ROTATION_OVERLAP)
         token = hooks.create_hook(connection, parts.vault, flow_id, now=now)
+        settle(parts, connection, flow_id, now)
         _record(connection, "address replaced", flow_id, by, now)
         return token
 

@@ -9,6 +9,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -20,8 +21,11 @@ from app.errors import Unavailable
 from app.intake import firing
 from app.intake.needs import Needs
 from app.intake.polling import LEASE, poll_once
+from app.intake.subscriptions import settle_all
+from app.intake.subscriptions_work import LEASE as TALK
+from app.intake.subscriptions_work import look_after
 from app.log import fields
-from app.storage import triggers
+from app.storage import subscriptions, triggers
 from app.storage.keeping import read_rules
 from app.storage.retention import prune
 from app.storage.server_values import note_the_time, put_value
@@ -32,6 +36,7 @@ from app.storage.triggers import DueTrigger
 log = logging.getLogger("plumbline.ticks")
 
 _AT_ONCE = 200
+_SERVICES_AT_ONCE = 20
 _PROBE = "last written after trouble"
 _JITTER = (0.95, 1.05)
 
@@ -41,12 +46,15 @@ class Ticks:
         self._needs = needs
         self._scheduler: BackgroundScheduler | None = None
         self._stopping = threading.Event()
+        self._has_settled = False
 
     def start(self) -> None:
         """Leases of polls that an earlier process left behind are void: the caller holds the lock of
         the data folder."""
         now = self._needs.clock.now()
         self._needs.database.write(lambda c: triggers.end_leases(c, now))
+        self._needs.database.write(subscriptions.void_leases)
+        self._has_settled = False
         self._stopping.clear()
         scheduler = BackgroundScheduler(
             timezone="UTC",
@@ -55,6 +63,7 @@ class Ticks:
         )
         jobs: list[tuple[str, Callable[[], object], int]] = [
             ("poll_tick", self.start_due, 1),
+            ("subscription_tick", self.tell_services, 1),
             ("timer_tick", self._needs.engine.wake_due, 1),
             ("lease_sweep", self._needs.engine.sweep, 2),
             ("orders", self._needs.engine.work_orders, 1),
@@ -129,6 +138,27 @@ class Ticks:
 
         for flow_id in self._needs.database.write(work):
             self._needs.engine.spawn(poll_once(self._needs, flow_id))
+
+    # ------------------------------------------------------------------------------ services
+
+    def tell_services(self) -> list[Future[None]]:
+        """What services have to be told, flow by flow, besides everything else."""
+        if self._is_in_need() or self._stopping.is_set():
+            return []
+        now = self._needs.clock.now()
+        if not self._has_settled:
+            settle_all(self._needs, now)
+            self._has_settled = True
+        with self._needs.database.read() as db:
+            due = subscriptions.flows_with_work(db, now, limit=_SERVICES_AT_ONCE, without=stands_still(db))
+        taken = [flow_id for flow_id in due if self._take_talk(flow_id, now)]
+        return [self._needs.engine.spawn(look_after(self._needs, flow_id)) for flow_id in taken]
+
+    def _take_talk(self, flow_id: str, now: datetime) -> bool:
+        until = now + TALK
+        return self._needs.database.write(
+            lambda c: subscriptions.take_leases(c, flow_id, now=now, until=until)
+        )
 
     # ------------------------------------------------------------------------ room on the disk
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -20,20 +20,26 @@ from app.intake.places import value_at
 _NO_SECRET = "Deliveries cannot be checked: the connection of this trigger holds no signing secret."  # noqa: S105
 
 
-def check(needs: Needs, trigger: WebhookTrigger | ConnectorTrigger, inbound: Inbound) -> Accepted | None:
+def check(
+    needs: Needs,
+    trigger: WebhookTrigger | ConnectorTrigger,
+    inbound: Inbound,
+    agreed: Sequence[str] = (),
+) -> Accepted | None:
     """The answer when the request is a handshake.  Raises DeliveryRefused (401) for what is not
-    genuine, and 405 for a method nobody waits for."""
+    genuine, and 405 for a method nobody waits for.  `agreed`: secrets that the service and Plumbline
+    agreed on between themselves."""
     if isinstance(trigger, WebhookTrigger):
         if trigger.signature is not None:
             secrets = _secrets(needs, trigger.signature.connection_id)
-            _verify(needs, trigger.signature, inbound, secrets)
+            _verify(needs, trigger.signature, inbound, secrets, ())
         return None
     service = service_trigger(needs, trigger)
     shake = next((one for one in service.handshakes if _is_handshake(one, inbound)), None)
     if shake is None and inbound.method not in ("POST", "PUT"):
         raise MethodRefused(inbound.method, ("POST",))
     if shake is None or (shake.signed and service.verify.scheme != "none"):
-        _check_sender(needs, trigger, service.verify, inbound)
+        _check_sender(needs, trigger, service.verify, inbound, agreed)
     return None if shake is None else _answer(needs, trigger, shake, inbound)
 
 
@@ -51,16 +57,18 @@ def service_trigger(needs: Needs, trigger: ConnectorTrigger) -> ServiceTrigger:
 # ----------------------------------------------------------------------------------- signatures
 
 
-def _check_sender(needs: Needs, trigger: ConnectorTrigger, block: Verify, inbound: Inbound) -> None:
+def _check_sender(
+    needs: Needs, trigger: ConnectorTrigger, block: Verify, inbound: Inbound, agreed: Sequence[str]
+) -> None:
     """Without a secret nothing is taken, unless somebody chose to for this flow."""
     if block.scheme == "none":
         return
     secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
-    if not secrets.get(block.secret):
+    if not secrets.get(block.secret) and not agreed:
         if trigger.accept_unsigned:
             return
         raise DeliveryRefused(_NO_SECRET, status=401, remedy="Add the secret to the connection.")
-    _verify(needs, block, inbound, secrets)
+    _verify(needs, block, inbound, secrets, agreed)
 
 
 def _secrets(needs: Needs, connection_id: str) -> Mapping[str, str]:
@@ -70,7 +78,13 @@ def _secrets(needs: Needs, connection_id: str) -> Mapping[str, str]:
         raise DeliveryRefused(_NO_SECRET, status=401, remedy="Choose another connection.") from reason
 
 
-def _verify(needs: Needs, block: Verify | Signature, inbound: Inbound, secrets: Mapping[str, str]) -> None:
+def _verify(
+    needs: Needs,
+    block: Verify | Signature,
+    inbound: Inbound,
+    secrets: Mapping[str, str],
+    agreed: Sequence[str],
+) -> None:
     query = f"?{inbound.query}" if inbound.query else ""
     verify(
         block,
@@ -79,6 +93,7 @@ def _verify(needs: Needs, block: Verify | Signature, inbound: Inbound, secrets: 
         headers=inbound.by_name,
         body=inbound.body,
         secrets=secrets,
+        agreed=agreed,
         now=inbound.received_at,
     )
 

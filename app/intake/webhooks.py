@@ -79,7 +79,7 @@ class Keeping:
 class Door:
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
-        self.addresses = AddressBook(needs.database, needs.clock)
+        self.addresses = AddressBook(needs.database, needs.clock, needs.vault)
         self.unknown = 0  # requests to addresses that do not exist, since the start
         self._most_bytes = needs.settings.max_body_mb * 1024 * 1024
 
@@ -137,7 +137,7 @@ class Door:
 
     def _admit(self, address: Address, inbound: Inbound) -> Keeping:
         trigger = _listening(address, inbound)
-        handshake = verification.check(self._needs, trigger, inbound)
+        handshake = self._verify(address, trigger, inbound)
         if handshake is not None:
             row = inbound.row(
                 address.facts.flow_id,
@@ -165,6 +165,18 @@ class Door:
         if address.facts.is_held or any(new.dedupe_key is not None for new in found):
             return self._keep_checked(address, trigger, inbound, row, found)
         return self._keep_straight(address, trigger, inbound, row, found)
+
+    def _verify(
+        self, address: Address, trigger: WebhookTrigger | ConnectorTrigger, inbound: Inbound
+    ) -> Accepted | None:
+        """A service may sign with a secret that it agreed on with us a moment ago."""
+        try:
+            return verification.check(self._needs, trigger, inbound, address.secrets)
+        except DeliveryRefused as reason:
+            newer = self.addresses.read_secrets(address) if reason.status == 401 else address.secrets
+            if newer == address.secrets:
+                raise
+            return verification.check(self._needs, trigger, inbound, newer)
 
     def _reading(self, trigger: WebhookTrigger | ConnectorTrigger) -> Reading:
         if isinstance(trigger, WebhookTrigger):

@@ -88,10 +88,24 @@ def create_hook(connection: Connection, vault: Vault, flow_id: str, *, now: date
     return token
 
 
-def current_token(db: Executor, vault: Vault, flow_id: str) -> str | None:
+@dataclass(frozen=True, slots=True)
+class OpenedHook:
+    id: str
+    token: str
+
+
+def current_hook(db: Executor, vault: Vault, flow_id: str) -> OpenedHook | None:
+    """The address that senders are told now."""
     query = select(Hook.id, Hook.token_sealed).where(Hook.flow_id == flow_id, Hook.retires_at.is_(None))
     row = db.execute(query.order_by(Hook.id.desc()).limit(1)).one_or_none()
-    return None if row is None else vault.open(row.token_sealed, _belongs_to(row.id)).decode()
+    if row is None:
+        return None
+    return OpenedHook(row.id, vault.open(row.token_sealed, _belongs_to(row.id)).decode())
+
+
+def current_token(db: Executor, vault: Vault, flow_id: str) -> str | None:
+    hook = current_hook(db, vault, flow_id)
+    return None if hook is None else hook.token
 
 
 def retire_hooks(connection: Connection, flow_id: str, *, at: datetime) -> None:

@@ -74,9 +74,15 @@ class NotingEngine:
 class Server:
     """What a page or a command would hold, and short words for what tests do with it."""
 
-    def __init__(self, folder: Path, clock: FakeClock, service: FakeService) -> None:
+    def __init__(
+        self, folder: Path, clock: FakeClock, service: FakeService, *, database_url: str = ""
+    ) -> None:
         self.settings = Settings(
-            data_dir=folder, min_free_mb=0, max_body_mb=1, public_url="https://p.example"
+            data_dir=folder,
+            min_free_mb=0,
+            max_body_mb=1,
+            public_url="https://p.example",
+            database_url=database_url,
         )
         self.clock = clock
         self.service = service

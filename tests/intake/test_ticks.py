@@ -179,7 +179,7 @@ def test_the_ticks_start_and_stop(server: Server) -> None:
     jobs = server.intake.ticks._scheduler
     assert jobs is not None
     assert {job.id: job.misfire_grace_time for job in jobs.get_jobs()} == dict.fromkeys(
-        ("poll_tick", "timer_tick", "lease_sweep", "orders", "disk", "retention")
+        ("poll_tick", "subscription_tick", "timer_tick", "lease_sweep", "orders", "disk", "retention")
     )
     assert all(job.coalesce and job.max_instances == 1 for job in jobs.get_jobs())
     server.intake.stop()
