@@ -14,6 +14,7 @@ import time
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 52
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+_DIGITS = {letter: digit for digit, letter in enumerate(_ALPHABET)}
 
 _lock = threading.Lock()
 _last = 0
@@ -35,6 +36,14 @@ def new_id(prefix: str) -> str:
 def id_floor(prefix: str, timestamp_ms: int) -> str:
     """The smallest id made at or after that moment: turns a time filter into a range of ids."""
     return f"{prefix}_{_encode(timestamp_ms << _RANDOM_BITS)}"
+
+
+def made_at_ms(made: str) -> int:
+    """When an id was made; letters that no id has count as nothing."""
+    value = 0
+    for letter in made.rpartition("_")[2]:
+        value = value << 5 | _DIGITS.get(letter, 0)
+    return value >> _RANDOM_BITS
 
 
 def _encode(value: int) -> str:

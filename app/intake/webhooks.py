@@ -32,6 +32,7 @@ from app.intake.turns import give_places_by
 from app.log import fields
 from app.storage import events, flows
 from app.storage.events import Arrival
+from app.storage.ledger import NO_RECORD
 from app.storage.writer import Rows
 
 log = logging.getLogger("plumbline.intake")
@@ -160,7 +161,7 @@ class Door:
             address.facts.flow_id,
             outcome="accepted",
             body=None if as_it_came else inbound.body,
-            reason="" if found else "It holds no record that this flow is for.",
+            reason="" if found else NO_RECORD,
         )
         if address.facts.is_held or any(new.dedupe_key is not None for new in found):
             return self._keep_checked(address, trigger, inbound, row, found)
@@ -224,6 +225,8 @@ class Door:
         def work(connection: Connection) -> tuple[list[Arrival], list[str], bool]:
             held = address.facts.is_held and events.is_held(connection, flow_id)
             fresh, repeated = events.take_keys(connection, flow_id, found, now=inbound.received_at)
+            if repeated:
+                row["repeated"] = len(repeated)
             if repeated and not fresh:
                 row.update(outcome="duplicate", reason=f"A repetition of {', '.join(repeated[:5])}.")
                 row["body"] = inbound.body[:KEPT_OF_REFUSED]

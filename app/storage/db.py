@@ -69,6 +69,14 @@ class Database:
         with self.engine.connect() as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """As `read`; all its statements see the database as it was at the first of them."""
+        with self.engine.connect() as connection:
+            if not self.is_sqlite:  # which does so anyway
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
     def write(self, work: Callable[[Connection], T]) -> T:
         return self.writer.write(work)
 

@@ -20,6 +20,8 @@ from app.storage.db import Database
 from app.storage.events import KEYS_KEPT
 from app.storage.executor import Executor
 from app.storage.keeping import FAILURES_KEPT, Rule, Rules
+from app.storage.ledger import NO_RECORD
+from app.storage.ledger_days import Leaving, note_leaving
 from app.storage.models import (
     Call,
     Callback,
@@ -45,7 +47,7 @@ _SLOW_S, _QUICK_S = 0.05, 0.02
 _FEWEST = 5
 
 Wait = Callable[[float], bool]
-BeforePruning = Callable[[Connection, Sequence[str]], None]
+BeforePruning = Callable[[Connection, Leaving, Sequence[str]], None]
 
 
 @dataclass(slots=True)
@@ -86,10 +88,10 @@ def prune(
     now: datetime,
     rules: Rules,
     wait: Wait = lambda _seconds: False,
-    before_pruning: BeforePruning | None = None,
+    before_pruning: BeforePruning = note_leaving,
 ) -> Pruned:
     """`wait`: called between batches, see `_Pace`.  `before_pruning`: called inside the transaction
-    that deletes runs, with their ids, while all of them are still there."""
+    that deletes runs, events or deliveries, with their ids, while all of them are still there."""
     pace = _Pace(database, wait)
     gone = Pruned()
     for flow_id in _flows_with_runs(database):
@@ -98,7 +100,7 @@ def prune(
                 return gone
             gone.runs += pace.write(partial(_delete_runs, ids=ids, before_pruning=before_pruning))
     before = now - timedelta(days=rules.everywhere.well_days)
-    gone.deliveries = _deliveries(database, pace, before)
+    gone.deliveries = _deliveries(database, pace, before, before_pruning)
     gone.polls = _all_of(pace, partial(_polls, before=before))
     gone.keys = _all_of(pace, partial(_keys, before=now - KEYS_KEPT))
     return gone
@@ -167,19 +169,18 @@ def _old_batches(
         after = ids[-1]
 
 
-def _delete_runs(connection: Connection, ids: list[str], before_pruning: BeforePruning | None) -> int:
+def _delete_runs(connection: Connection, ids: list[str], before_pruning: BeforePruning) -> int:
     ended = Run.state.in_((*WELL, *FAILED))  # nothing goes back from there, but a page may be slow
     gone = connection.execute(select(Run.id, Run.event_id, Run.replay_of).where(Run.id.in_(ids), ended)).all()
     ids = [row.id for row in gone]
     if not ids:
         return 0
-    if before_pruning is not None:
-        before_pruning(connection, ids)
+    before_pruning(connection, "runs", ids)
     connection.execute(delete(Call).where(Call.made_for.in_(ids)))
     for table in (StepRecord, Callback, Gathered):
         connection.execute(delete(table).where(table.run_id.in_(ids)))
     connection.execute(delete(Run).where(Run.id.in_(ids)))
-    _delete_events(connection, _unneeded_events(connection, gone))
+    _delete_events(connection, _unneeded_events(connection, gone), before_pruning)
     return len(ids)
 
 
@@ -190,7 +191,7 @@ def _unneeded_events(connection: Connection, gone: Sequence[Any]) -> set[str]:
     return {row.event_id for row in gone} - set(connection.scalars(living))
 
 
-def _delete_events(connection: Connection, ids: set[str]) -> None:
+def _delete_events(connection: Connection, ids: set[str], before_pruning: BeforePruning) -> None:
     """With the deliveries that brought them.  One that brought several events keeps its body, and
     stays as long as any of those."""
     brought = (
@@ -199,12 +200,13 @@ def _delete_events(connection: Connection, ids: set[str]) -> None:
         .where(Event.id.in_(ids))
     )
     found = connection.execute(brought).all()
+    before_pruning(connection, "events", list(ids))
     connection.execute(delete(Event).where(Event.id.in_(ids)))
     deliveries = {row.id for row in found}
     if split := [row.received_at for row in found if row.split]:
         deliveries -= _still_needed(connection, split)
     if deliveries:
-        connection.execute(delete(Delivery).where(Delivery.id.in_(deliveries)))
+        _delete_deliveries(connection, list(deliveries), before_pruning)
 
 
 def _still_needed(connection: Connection, moments: list[datetime]) -> set[str]:
@@ -217,7 +219,9 @@ def _still_needed(connection: Connection, moments: list[datetime]) -> set[str]:
 # ---------------------------------------------------------------------------------- deliveries
 
 
-def _deliveries(database: Database, pace: _Pace, before: datetime) -> int:
+def _deliveries(
+    database: Database, pace: _Pace, before: datetime, before_pruning: BeforePruning
+) -> int:
     """Those that brought no event: refused ones, samples, repetitions.  The others go with theirs."""
     total, after = 0, ""
     while not pace.stopped:
@@ -226,9 +230,10 @@ def _deliveries(database: Database, pace: _Pace, before: datetime) -> int:
         if not found:
             break
         after = found[-1].id
-        ids = [row.id for row in found if row.outcome != "accepted" or row.reason]
+        ids = [row.id for row in found if row.outcome != "accepted" or row.reason == NO_RECORD]
         for start in range(0, len(ids), BATCH):
-            total += pace.write(partial(_delete_deliveries, ids=ids[start : start + BATCH]))
+            some = ids[start : start + BATCH]
+            total += pace.write(partial(_delete_deliveries, ids=some, before_pruning=before_pruning))
     return total
 
 
@@ -241,7 +246,8 @@ def _old_deliveries(after: str, before: datetime) -> Any:
     )
 
 
-def _delete_deliveries(connection: Connection, ids: list[str]) -> int:
+def _delete_deliveries(connection: Connection, ids: list[str], before_pruning: BeforePruning) -> int:
+    before_pruning(connection, "deliveries", ids)
     connection.execute(delete(Delivery).where(Delivery.id.in_(ids)))
     return len(ids)
 

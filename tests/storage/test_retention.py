@@ -206,20 +206,23 @@ def test_failures_are_kept_ninety_days_whatever_was_written_into_the_database(hi
 
 def test_whoever_counts_runs_sees_them_before_they_go(history: History) -> None:
     old = history.run(age_days=40)
-    seen: list[tuple[list[str], int]] = []
+    tables: dict[str, Any] = {"runs": Run, "events": Event, "deliveries": Delivery}
+    seen: list[tuple[str, list[str], int]] = []
 
-    def look(connection: Connection, ids: Sequence[str]) -> None:
-        there = connection.scalar(select(func.count()).select_from(Run).where(Run.id.in_(ids))) or 0
-        seen.append((list(ids), there))
+    def look(connection: Connection, what: str, ids: Sequence[str]) -> None:
+        table = tables[what]
+        there = connection.scalar(select(func.count()).select_from(table).where(table.id.in_(ids))) or 0
+        seen.append((what, list(ids), there))
 
     history.prune(before_pruning=look)
-    assert seen == [([old], 1)]
+    assert [(what, there) for what, _, there in seen] == [("runs", 1), ("events", 1), ("deliveries", 1)]
+    assert seen[0][1] == [old]
 
 
 def test_what_cannot_be_counted_does_not_go(history: History) -> None:
     old = history.run(age_days=40)
 
-    def fails(_connection: Connection, _ids: Sequence[str]) -> None:
+    def fails(_connection: Connection, _what: str, _ids: Sequence[str]) -> None:
         raise ValueError("not counted")
 
     with pytest.raises(ValueError, match="not counted"):
@@ -286,5 +289,9 @@ def test_runs_that_take_long_to_delete_go_fewer_at_a_time(
     for _ in range(18):
         history.run(age_days=50)
     sizes: list[int] = []
-    history.prune(before_pruning=lambda _connection, ids: sizes.append(len(ids)))
+
+    def look(_connection: Connection, what: str, ids: Sequence[str]) -> None:
+        sizes.extend([len(ids)] if what == "runs" else [])
+
+    history.prune(before_pruning=look)
     assert sizes == [8, 4, 2, 2, 2]
