@@ -83,7 +83,7 @@ def _order_group(
         raise FlowInvalid(
             "This group is being worked off already.", remedy="Wait for the order's end, or stop it first."
         )
-    number, last = bulk_orders.count_letters(db, group.cause, until=now)
+    number, last = bulk_orders.count_letters(db, group.cause)
     values = {"cause": group.cause, "flow_id": group.flow_id, "upto": last, "total": number, **how}
     return _give(db, what, by, now, values)
 

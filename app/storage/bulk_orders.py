@@ -138,13 +138,15 @@ def end(connection: Connection, order_id: str, state: str, *, now: datetime) -> 
 
 
 def dead_letters_of(order: Order) -> list[Any]:
-    """The conditions of the runs that an order by cause is about: what was there when it was given."""
+    """The conditions of the runs that an order by cause is about: what was there when it was given, and
+    never what it has made itself, whatever the clocks of several processes say."""
+    own = select(OrderedRun.run_id).where(OrderedRun.order_id == order.id, OrderedRun.run_id == Run.id)
     return [
         DEAD_LETTER,
         Run.cause == order.cause,
         Run.id > order.after,
         Run.id <= order.upto,
-        Run.finished_at <= order.created_at,
+        ~own.exists(),
     ]
 
 
@@ -160,10 +162,10 @@ def next_letters(connection: Connection, order: Order, limit: int) -> tuple[list
     return following, list(connection.scalars(left.with_for_update()))
 
 
-def count_letters(db: Executor, cause: str, *, until: datetime) -> tuple[int, str]:
+def count_letters(db: Executor, cause: str) -> tuple[int, str]:
     """How many dead letters of this cause there are, and the last of their ids."""
-    query = select(func.count(), func.max(Run.id))
-    number, last = db.execute(query.where(DEAD_LETTER, Run.cause == cause, Run.finished_at <= until)).one()
+    query = select(func.count(), func.max(Run.id)).where(DEAD_LETTER, Run.cause == cause)
+    number, last = db.execute(query).one()
     return number, last or ""
 
 

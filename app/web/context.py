@@ -24,6 +24,7 @@ NAVIGATION = (
     ("/", "Home", "house"),
     ("/flows", "Flows", "workflow"),
     ("/runs", "Runs", "history"),
+    ("/dead-letters", "Dead letters", "inbox"),
     ("/connections", "Connections", "cable"),
     ("/connectors", "Connectors", "blocks"),
 )

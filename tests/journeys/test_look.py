@@ -16,6 +16,8 @@ PAGES = (
     "/",
     "/flows",
     "/runs",
+    "/dead-letters",
+    "/dead-letters/discarded",
     "/connections",
     "/connections/new",
     "/connections/new?connector=http",
