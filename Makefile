@@ -11,6 +11,7 @@ help:
 	@echo "make run       start Plumbline with its demo on http://127.0.0.1:8000"
 	@echo "make install   only install what it needs to run, into $(VENV)"
 	@echo "make test      run every test, those in a browser and on PostgreSQL included"
+	@echo "make systems   test flows between a real WordPress, a mail server and the demo"
 	@echo "make lint      style, types, layers and connectors"
 	@echo "make format    rewrite the code in the project's format"
 	@echo "make clean     remove $(VENV) (your data stays in instance/)"
@@ -20,7 +21,7 @@ run: $(VENV)/.run
 
 install: $(VENV)/.run
 
-test: $(VENV)/.test chromium strace
+test: $(VENV)/.test chromium strace oidc-provider
 	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest
 
 lint: $(VENV)/.test
@@ -54,6 +55,38 @@ $(VENV)/.test: requirements-dev.lock $(VENV)/.run
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# Sign-ins are tested against a certified provider. The lock file has the hash of every package, Node's included.
+PROVIDER := build/oidc-provider
+.PHONY: oidc-provider npm
+oidc-provider: $(PROVIDER)/.ready
+
+$(PROVIDER)/.ready: tests/oauth/oidc/package-lock.json | npm
+	@echo "Installing oidc-provider for the tests of sign-ins into $(PROVIDER) ..."
+	@mkdir -p $(PROVIDER) && cp tests/oauth/oidc/package.json tests/oauth/oidc/package-lock.json $(PROVIDER)/
+	@cd $(PROVIDER) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --fetch-retries=5 --loglevel=error >/dev/null
+	@touch $@
+
+npm:
+	@if [ -e $(PROVIDER)/.ready ] || command -v npm >/dev/null; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing npm, which fetches oidc-provider ..."; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends npm >/dev/null; \
+	else echo "The tests of sign-ins need npm: install your system's package 'npm'."; exit 1; fi
+
+# WordPress, MariaDB and PHP come from Debian, MailDev from npm.
+.PHONY: systems
+systems: $(VENV)/.test
+	@command -v mariadbd >/dev/null && command -v php >/dev/null && test -d /usr/share/wordpress && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing WordPress and MariaDB for the tests with real servers ..."; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    wordpress php-cli php-mysql mariadb-server >/dev/null; \
+	else echo "These tests need Debian's packages wordpress, php-cli, php-mysql and mariadb-server."; exit 1; fi
+	@command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nodejs npm >/dev/null
+	@test -x $(VENV)/systems/node_modules/.bin/maildev || \
+	  npm install --prefix $(VENV)/systems --no-save --no-audit --no-fund --ignore-scripts --loglevel error maildev@2.1.0
+	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest tests/systems
 
 .PHONY: strace
 strace:

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -22,7 +23,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
+_PROVIDER = Path(__file__).parent.parent / "build" / "oidc-provider"
 
 # Taken out of the environment, where the product would refuse them as settings it does not know.
 GIVEN = {
@@ -45,6 +46,17 @@ def chromium() -> str:
     if found is None:
         missing("No Chromium here: install Debian's `chromium`, or set PLUMBLINE_CHROMIUM to its path.")
     return found
+
+
+def oidc_provider() -> tuple[str, str]:
+    """The Node that runs it, and the folder it is installed in."""
+    if not (_PROVIDER / "node_modules" / "oidc-provider").is_dir():
+        missing("No oidc-provider here: run `make oidc-provider`, which fetches it with npm.")
+    bundled = [str(path) for path in _PROVIDER.glob("node_modules/node-*/bin/node")]
+    node = next(iter(bundled), None) or shutil.which("node")
+    if node is None:
+        missing("No Node here: install Debian's `nodejs`.")
+    return node, str(_PROVIDER)
 
 
 def strace() -> None:

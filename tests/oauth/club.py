@@ -35,7 +35,7 @@ auth:
     register_url: https://club.example.com/apps
     authorize_url: {authorize_url}
     token_url: {token_url}
-    scopes: [openid]
+    scopes: [{scopes}]
     {more}
   - key: robot
     type: client_credentials
@@ -83,12 +83,15 @@ def write_club(
     api: str = API,
     token_url: str = TOKEN_URL,
     authorize_url: str = "https://id.club.example.com/authorize",
+    scopes: str = "openid",
     more: str = "client_auth: body",
 ) -> Path:
     """`folder`: where connectors are looked for."""
     target = folder / "club"
     (target / "actions").mkdir(parents=True, exist_ok=True)
-    text = _CONNECTOR.format(api=api, token_url=token_url, authorize_url=authorize_url, more=more)
+    text = _CONNECTOR.format(
+        api=api, token_url=token_url, authorize_url=authorize_url, scopes=scopes, more=more
+    )
     (target / "connector.yaml").write_text(text)
     (target / "actions" / "add_member.yaml").write_text(_ACTION)
     (target / "actions" / "find_member.yaml").write_text(_LIST)

@@ -37,13 +37,13 @@ def kept_password() -> str:
 
 
 @pytest.fixture
-def browser(world: World, kept_password: str) -> Browser:
+def ana(world: World, kept_password: str) -> Browser:
     """Ana, an administrator of this Plumbline, signed in."""
     return person(world, kept_password, "ana@example.com", "Ana Silva", "admin")
 
 
 @pytest.fixture
-def editor(world: World, browser: Browser, kept_password: str) -> Browser:
+def ben(world: World, ana: Browser, kept_password: str) -> Browser:
     """Ben, who may change flows and connections."""
     return person(world, kept_password, "ben@example.com", "Ben Okafor", "editor")
 

@@ -15,65 +15,65 @@ def club(world: World, *scopes: str) -> str:
     return connect(world.parts.database, world.parts.vault, world.clock.now(), expires_in=1800, scopes=scopes)
 
 
-def test_a_flow_that_needs_more_is_named_with_a_button(welcome: World, browser: Browser) -> None:
+def test_a_flow_that_needs_more_is_named_with_a_button(welcome: World, ana: Browser) -> None:
     connection_id = club(welcome, "openid", "members.write")
     welcome.live(step(connection_id, action="find_member"))
-    page = browser.get(f"/connections/{connection_id}").text
+    page = ana.get(f"/connections/{connection_id}").text
     assert "Not allowed yet, but needed by" in page
     assert "<code>members.read</code>" in page
     assert "Sign in again for 1 more right" in page
 
 
-def test_signing_in_again_for_it_makes_the_sentence_go(welcome: World, browser: Browser) -> None:
+def test_signing_in_again_for_it_makes_the_sentence_go(welcome: World, ana: Browser) -> None:
     connection_id = club(welcome, "openid")
     welcome.live(step(connection_id))
     place = f"/connections/{connection_id}"
-    assert "Sign in again for 1 more right" in browser.get(place).text
-    sign_in(browser, {"connection": connection_id, "name": "Our club"})
-    assert "Not allowed yet" not in browser.get(place).text
+    assert "Sign in again for 1 more right" in ana.get(place).text
+    sign_in(ana, {"connection": connection_id, "name": "Our club"})
+    assert "Not allowed yet" not in ana.get(place).text
     assert len(rows(welcome)) == 1
 
 
-def test_rights_that_no_flow_needs_are_only_listed(welcome: World, browser: Browser) -> None:
+def test_rights_that_no_flow_needs_are_only_listed(welcome: World, ana: Browser) -> None:
     connection_id = club(welcome, "openid", "members.write")
     welcome.live(step(connection_id))
-    page = browser.get(f"/connections/{connection_id}").text
+    page = ana.get(f"/connections/{connection_id}").text
     assert "Not allowed yet" not in page
     assert "<dt>Not granted</dt><dd><code>members.read</code>" in page
 
 
 def test_an_account_that_grants_less_than_asked_is_compared_with_the_flows(
-    welcome: World, browser: Browser
+    welcome: World, ana: Browser
 ) -> None:
     less = {"access_token": "access-canary-less-1", "refresh_token": "r" * 20, "scope": "openid"}
     welcome.service.answers("POST", "/token", less)
-    sign_in(browser)
+    sign_in(ana)
     connection_id = rows(welcome)[0].id
     welcome.live(step(connection_id))
-    page = browser.get(f"/connections/{connection_id}").text
+    page = ana.get(f"/connections/{connection_id}").text
     assert "<code>members.write</code>" in page
     assert "Sign in again for 1 more right" in page
 
 
-def test_a_service_that_says_nothing_of_rights_is_believed(welcome: World, browser: Browser) -> None:
+def test_a_service_that_says_nothing_of_rights_is_believed(welcome: World, ana: Browser) -> None:
     silent = {"access_token": "access-canary-silent", "refresh_token": "r" * 20}
     welcome.service.answers("POST", "/token", silent)
-    sign_in(browser)
+    sign_in(ana)
     connection_id = rows(welcome)[0].id
     welcome.live(step(connection_id))
-    assert "Not allowed yet" not in browser.get(f"/connections/{connection_id}").text
+    assert "Not allowed yet" not in ana.get(f"/connections/{connection_id}").text
 
 
-def test_a_sign_in_that_cannot_be_renewed_says_when_it_ends(welcome: World, browser: Browser) -> None:
+def test_a_sign_in_that_cannot_be_renewed_says_when_it_ends(welcome: World, ana: Browser) -> None:
     short = {"access_token": "access-canary-short1", "expires_in": 3600, "scope": "openid"}
     welcome.service.answers("POST", "/token", short)
-    page = browser.get(sign_in(browser).location).text
+    page = ana.get(sign_in(ana).location).text
     assert "Club gave no token to renew this sign-in with: it ends at" in page
     assert "“offline access”" in page
 
 
-def test_the_button_asks_for_everything_again(welcome: World, browser: Browser) -> None:
+def test_the_button_asks_for_everything_again(welcome: World, ana: Browser) -> None:
     connection_id = club(welcome, "openid")
     asked = {"auth": "oauth", "connection": connection_id, "name": "Our club"}
-    query = way(browser.post("/sign-in/club", asked))[1]
+    query = way(ana.post("/sign-in/club", asked))[1]
     assert query["scope"] == "openid members.write members.read"

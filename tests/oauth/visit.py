@@ -18,11 +18,16 @@ def begin(browser: Browser, data: dict[str, Any] | None = None, key: str = "club
     return browser.post(f"/sign-in/{key}", {"auth": "oauth", "name": "", **(data or {})})
 
 
-def way(page: TestResponse) -> tuple[str, dict[str, str]]:
-    """Where the browser is sent: the address, and what stands in its query."""
+def way_text(page: TestResponse) -> str:
+    """Where the browser is sent."""
     found = _REFRESH.search(page.text)
     assert found is not None, page.text
-    parts = urlsplit(html.unescape(found[1]))
+    return html.unescape(found[1])
+
+
+def way(page: TestResponse) -> tuple[str, dict[str, str]]:
+    """The address it is sent to, and what stands in its query."""
+    parts = urlsplit(way_text(page))
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     return f"{parts.scheme}://{parts.netloc}{parts.path}", query
 
