@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,10 +16,10 @@ import httpx
 
 from app.calls.client import Caller, CallRequest
 from app.calls.connections import ConnectionFacts, hosts_of
-from app.calls.limits import Budgets
+from app.calls.limits import Limits
 from app.calls.paginate import pages
 from app.catalog.cassettes import Cassette, Exchange
-from app.catalog.definition import Action, Connector, Limit
+from app.catalog.definition import Action, Connector
 from app.catalog.fields import check_input
 from app.catalog.later import Wanted
 from app.catalog.lookups import FoundField, Option, lookup_items, read_fields, read_options
@@ -242,11 +242,11 @@ async def play_check(connector: Connector, cassette: Cassette, tape: Tape) -> An
     return first(check.account, outcome.answer.document()) if check.account else None
 
 
-class Unhurried(Budgets):
+class Unhurried(Limits):
     """The clock of the tests stands still, so nobody may wait for a turn."""
 
-    def reserve(self, connection_id: str, limits: Sequence[Limit], *, ticket: str = "") -> float:
-        return 0.0
+    def take(self, request: CallRequest, **facts: Any) -> None:
+        """Go now."""
 
 
 class OpenCaller:

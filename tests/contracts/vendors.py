@@ -75,6 +75,12 @@ CONTRACTS = {
             "actions/check_event.request",
         ),
     ),
+    "gmail": Contract(
+        ("gmail.json",),
+        undocumented={
+            "body: application/json is none of ": "The vendor's own guide sends JSON with the mail in raw"
+        },
+    ),
     "google_sheets": Contract(("google-sheets.json",)),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
@@ -101,6 +107,24 @@ CONTRACTS = {
             "body/user@odata.bind: ": "Graph takes a person by address, as its own guide shows",
         },
     ),
+    "mixpanel": Contract(
+        ("mixpanel-ingestion.json",),
+        absent=_absent(
+            "The document tells the uses of /engage and /groups apart by fragments, which are not on the wire",
+            *(
+                f"actions/{name}.request"
+                for name in (
+                    "set_profile",
+                    "set_profile_once",
+                    "add_to_number",
+                    "add_to_list",
+                    "delete_profile",
+                    "set_group",
+                )
+            ),
+        ),
+    ),
+    "moz": Contract(()),
     "notion": Contract(
         ("notion.json",),
         undocumented={
