@@ -40,6 +40,7 @@ __all__ = [
 LIMIT_TEMPLATE: Final = 300_000
 _LONGEST_KEPT = 10_000  # characters; longer templates are read anew, so that the cache stays small
 TRIGGER: Final = "trigger"
+GAP: Final = "gap"  # `{{gap:$['what stood there']}}`: a value that an import could not bring along
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,14 @@ class NamedMapping(Model):
     mapping: MappingField = Mapping()
 
 
+class Gap(Model):
+    """What could not be brought along from another tool: the flow goes live only once somebody has
+    seen to it and taken this away."""
+
+    what: str
+    reason: str
+
+
 # ---------------------------------------------------------------------------------- conditions
 
 Operator = Literal[
@@ -120,6 +128,7 @@ class Signature(Model):
 class BaseTrigger(Model):
     id: StepId = "trigger"
     name: str = ""
+    gaps: list[Gap] = []
 
 
 class WebhookTrigger(BaseTrigger):
@@ -209,6 +218,7 @@ class BaseStep(Model):
     on_error: Literal["stop", "continue"] = "stop"
     default_output: Any = None  # what later steps see when this one failed and the run goes on
     retry: RetryPolicy = RetryPolicy()
+    gaps: list[Gap] = []
 
 
 class HttpStep(BaseStep):

@@ -15,7 +15,7 @@ from app.flows.review_trigger import check_trigger
 
 __all__ = ["ConnectorView", "Problem", "review"]
 
-_RESERVED = frozenset({"run", "delivery", "answer", "cursor"})
+_RESERVED = frozenset({"run", "delivery", "answer", "cursor", "gap"})
 
 
 def review(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from app.errors import MappingFailed
 from app.flows.jsonpath import parse_path
-from app.flows.mapping import Reference, Template, compile_template
+from app.flows.mapping import GAP, Reference, Template, compile_template
 from app.flows.model import FlowDefinition, Mapping, Model, Step, walk
 from app.flows.order import before, label, numbering
 
@@ -126,6 +126,9 @@ class Notes:
         root = reference.root
         if root in extra or root in self.visible(step_id):
             return
+        if root == GAP:
+            self.add(step_id, place, f"{name}: {gap_words(reference)}")
+            return
         if root == step_id:
             self.add(step_id, place, f"{name} uses the step's own data, which is not there yet.")
         elif root in self.steps:
@@ -155,6 +158,10 @@ class Notes:
         except MappingFailed as error:
             self.add(step_id, place, f"{name}: {error.sentence} {error.remedy}".rstrip())
 
+    def gaps(self, part: Any) -> None:
+        for gap in part.gaps:
+            self.add(part.id, "gaps", f"Not brought along: {gap.what}. {gap.reason}")
+
     def connection(self, step_id: str, place: str, connection_id: str, wanted: str = "") -> None:
         """A picked connection has to exist, and be one for `wanted`."""
         if not connection_id:
@@ -175,6 +182,12 @@ class Notes:
     def service(self, connector: str) -> str:
         name = getattr(self.connectors.find(connector), "name", "")
         return str(name or _BUILT_IN.get(connector, connector))
+
+
+def gap_words(reference: Reference) -> str:
+    """A value that an import left open: what stood there instead of data."""
+    stood = next((key for key in parse_path(reference.path).segments or () if isinstance(key, str)), "")
+    return f"'{stood}' could not be brought along. Put another value in its place."
 
 
 _BUILT_IN = {"smtp": "a mail server", "http": "web requests"}

@@ -31,6 +31,7 @@ _ANSWER = frozenset({"answer"})
 
 
 def check_step(notes: Notes, step: Step) -> None:
+    notes.gaps(step)
     for place, name, mapping in mappings_in(step):
         if place != "request.body_text" or not _is_json_text(step):
             extra = _ANSWER if place.startswith("success.") else NOTHING

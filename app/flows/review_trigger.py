@@ -23,6 +23,7 @@ _CURSOR = frozenset({"cursor"})
 
 
 def check_trigger(notes: Notes, trigger: Trigger) -> None:
+    notes.gaps(trigger)
     json_text = isinstance(trigger, PollTrigger) and trigger.request.body_kind == "json_text"
     for place, name, mapping in mappings_in(trigger):
         if place != "request.body_text" or not json_text:

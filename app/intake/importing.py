@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from app.bring_flows.drafts import Draft
 from app.flows.model import FlowDefinition
 from app.flows.portable import FileConnection, FlowFile, with_connections
 from app.intake import activation
 from app.intake.needs import Whole
-from app.storage import connections, flows
+from app.storage import audit, connections, flows
 from app.storage.connections import ConnectionRow
 from app.storage.executor import Executor
 
@@ -38,6 +39,35 @@ def _match(wanted: FileConnection, known: Sequence[ConnectionRow]) -> str:
     same = [row for row in known if row.connector == wanted.connector]
     named = [row for row in same if row.name == wanted.name]
     return named[0].id if named else same[0].id if len(same) == 1 else ""
+
+
+def import_drafts(parts: Whole, drafts: Sequence[Draft], *, by: str | None = None) -> list[Imported]:
+    """Flows from other tools, as drafts with their samples: all of them or none."""
+    now = parts.clock.now()
+    with parts.database.read() as db:
+        taken = {row.name for row in flows.list_flows(db)}
+        bound = [bind_connections(db, draft.file) for draft in drafts]
+
+    def create(connection: Connection) -> list[Imported]:
+        made = []
+        for definition, draft in zip(bound, drafts, strict=True):
+            name = free_name(definition.name, taken)
+            taken.add(name)
+            flow_id = flows.create_flow(connection, name=name, definition=definition, owner_id=by, now=now)
+            for root, sample in draft.samples.items():
+                flows.set_sample(connection, flow_id, sample, root=root)
+            audit.record(connection, now=now, user_id=by, action="imported", noun="flow", noun_id=flow_id)
+            made.append(Imported(flow_id, name, ""))
+        return made
+
+    return parts.database.write(create)
+
+
+def free_name(wanted: str, taken: set[str], longest: int = 200) -> str:
+    """With a number behind it where another flow is called so already."""
+    wanted = wanted[: longest - 6]
+    names = (wanted if number == 1 else f"{wanted} {number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
 
 
 def import_flow(
