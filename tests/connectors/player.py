@@ -177,7 +177,7 @@ def holds(wanted: Wanted, document: Any) -> bool:
 
 def _requests(connector: Connector, action: Action, cassette: Cassette) -> Any:
     step = ActionStep(id="s1", connector=connector.key, action=action.key)
-    ctx: Any = SimpleNamespace(run_id="run_1")
+    ctx: Any = SimpleNamespace(run_id="run_1", call_key=lambda key, part: f"run_1:{key}{part}")
     given = (cassette.input, cassette.extra)
     return requests_of(ctx, step, "s1", connector, action, facts_of(connector, cassette), given, [])
 

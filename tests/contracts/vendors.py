@@ -81,6 +81,14 @@ CONTRACTS = {
             "body: application/json is none of ": "The vendor's own guide sends JSON with the mail in raw"
         },
     ),
+    "google_ads": Contract(
+        ("google-ads.json",),
+        absent=_absent(
+            "The copy of the document lacks the upload to customer lists",
+            "actions/add_to_list.request",
+            "actions/remove_from_list.request",
+        ),
+    ),
     "google_sheets": Contract(("google-sheets.json",)),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
