@@ -235,6 +235,7 @@ PIPES: Final[dict[str, Callable[[Any], Any]]] = {
     "document": _document,
     "date": lambda value: _moment(value).date().isoformat(),
     "iso8601": _iso8601,
+    "sql_time": lambda value: _moment(value).isoformat(" ", "seconds"),
     "epoch_s": lambda value: int(_moment(value).timestamp()),
     "epoch_ms": lambda value: round(_moment(value).timestamp() * 1000),
     "epoch_us": lambda value: round(_moment(value).timestamp() * 1000) * 1000,
