@@ -45,7 +45,7 @@ def bring_flows(
         if documents and all(is_it(one) for one in documents):
             if tool not in ("", name):
                 raise FlowInvalid(
-                    f"this is an export of {_TITLES[name]}, not of {_TITLES[tool]}.", where=file
+                    f"this is an export of {TITLES[name]}, not of {TITLES[tool]}.", where=file
                 )
             return _brought(name, bring, documents, connectors, file, time_zone)
     return _own(text, file, tool)
@@ -53,12 +53,12 @@ def bring_flows(
 
 Bring = Callable[..., list[Draft]]
 _TOOLS: list[tuple[str, Callable[[Any], bool], Bring]] = [("n8n", is_n8n, bring_n8n)]
-_TITLES = {"n8n": "n8n", "make": "Make", "plumbline": "Plumbline"}
+TITLES = {"n8n": "n8n", "make": "Make", "plumbline": "Plumbline"}
 
 
 def _own(text: str, file: str, tool: str) -> Brought:
     if tool:
-        raise FlowInvalid(f"this is no export of {_TITLES[tool]}.", where=file, remedy=_HOW[tool])
+        raise FlowInvalid(f"this is no export of {TITLES[tool]}.", where=file, remedy=_HOW[tool])
     drafts = [Draft(one) for one in from_text(text, file)]
     return Brought("plumbline", drafts, Report())
 

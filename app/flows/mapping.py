@@ -275,7 +275,9 @@ def _zone_of(scope: dict[str, Any]) -> str:
 def _nothing_found(reference: Reference, scope: dict[str, Any], field: str, value: Any) -> Finding:
     where = in_words(reference.compiled)
     remedy = "Pick another value, or say what to use when there is none."
-    if reference.root not in scope:
+    if reference.root == GAP:
+        sentence = f"{field} is empty: '{where}' could not be brought along."
+    elif reference.root not in scope:
         source = "the trigger" if reference.root == TRIGGER else f"step '{reference.root}'"
         sentence = f"{field} is empty: {source} gave no data to this run."
     elif value is None:

@@ -210,7 +210,8 @@ def _file_name(name: str) -> str:
 
 @blueprint.get("/flows/import")
 def ask_import() -> Response:
-    return page("flows/import.html", text="", reason=None)
+    """One page takes the files of every tool, our own among them."""
+    return redirect("/flows/bring")
 
 
 @blueprint.post("/flows/import")
