@@ -65,6 +65,7 @@ class RunContext:
         self.calls = calls
         self.findings = findings
         self.cancelled = False
+        self.kept_keys: dict[str, str] = {}
         self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
         self.crashes = crashes
         self._position = position
@@ -111,6 +112,11 @@ class RunContext:
     def is_own(self, key: str) -> bool:
         """Begun here; a `started` that is not our own was left behind by a stop of the server."""
         return key in self._own
+
+    def call_key(self, key: str, part: str = "") -> str:
+        """What a service knows the call of a step by: the same on every attempt, and in a run made from
+        one of which nobody knows whether its call arrived."""
+        return f"{self.kept_keys.get(key, self.run_id)}:{key}{part}"
 
     def mark_unknown(self, key: str) -> None:
         self.records[key] = replace(self.records[key], state="unknown")

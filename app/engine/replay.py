@@ -31,7 +31,8 @@ _KEPT_COLUMNS = [one.name for one in StepRecord.__table__.columns if one.name !=
 @dataclass(frozen=True, slots=True)
 class Way:
     """How a run is made from another.  `mode` failed: steps that succeeded are taken over, never sent
-    again.  `payload`: the event's data as a person changed it, None = as it came."""
+    again, and a call of which nobody knows whether it arrived goes out under its first key.
+    `payload`: the event's data as a person changed it, None = as the other run had it."""
 
     mode: Mode = "whole"
     version: WhichVersion = "same"
@@ -70,10 +71,13 @@ def run_again(db: Connection, run_id: str, way: Way, now: datetime) -> RunTicket
     db.execute(insert(Run), _new_run(ticket, old, now))
     note_queued(db, [ticket.run_id])
     settle(db, [old.id], now=now)
+    keys: dict[str, str] = {}
     if way.mode == "failed":
         _take_over_steps(db, old.id, ticket.run_id)
-    resends.keep(db, ticket.run_id, mode=way.mode, at=now, by=way.by, payload=way.payload)
-    _stand_in_line(db, ticket)
+        keys = resends.open_keys(db, old.id)
+    payload = way.payload or resends.facts(db, old.id).payload
+    resends.keep(db, ticket.run_id, mode=way.mode, at=now, by=way.by, payload=payload, keys=keys)
+    _stand_in_line(db, ticket, payload)
     return ticket
 
 
@@ -111,13 +115,13 @@ def _new_run(ticket: RunTicket, old: Any, now: datetime) -> dict[str, Any]:
     }
 
 
-def _stand_in_line(db: Connection, ticket: RunTicket) -> None:
+def _stand_in_line(db: Connection, ticket: RunTicket, payload: bytes | None) -> None:
     """Behind the runs of the same key that are open, where the flow takes those one at a time."""
     definition = db.scalar(select(FlowVersion.definition).where(FlowVersion.id == ticket.version_id)) or {}
     one_by_one = read_mapping(definition.get("one_by_one", ""))
     if not one_by_one.value:
         return
-    document = orjson.loads(progress.event_payload(db, ticket.event_id))
+    document = orjson.loads(payload or progress.event_payload(db, ticket.event_id))
     key = key_of(one_by_one, definition["trigger"].get("id", "trigger"), document)
     if key is not None:
         turns.TURN.execute(db, [turns.turn_row(ticket.run_id, ticket.flow_id, key)])

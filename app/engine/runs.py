@@ -22,7 +22,7 @@ from app.engine.turns import lie_down
 from app.engine.versions import Version, VersionBook
 from app.errors import AppError, Unavailable
 from app.log import fields
-from app.storage import callbacks, gathered, progress, turns
+from app.storage import callbacks, gathered, progress, resends, turns
 from app.storage.events import delivery_scope
 from app.storage.progress import OpenRun, RunFacts, StepFacts
 
@@ -114,7 +114,8 @@ class Runs:
             facts = progress.run_facts(db, ticket.run_id)
             if facts is None or facts.state not in ("queued", "running", "waiting"):
                 return None
-            payload = progress.event_payload(db, facts.event_id)
+            again = resends.facts(db, facts.id) if facts.replay_of is not None else resends.AS_IT_CAME
+            payload = again.payload or progress.event_payload(db, facts.event_id)
             scope = _scope(version, facts.id, payload, facts.started_at or facts.created_at)
             if version.wants_delivery and (delivery := progress.delivery_of(db, facts.event_id)):
                 scope["delivery"] = delivery_scope(delivery.method, delivery.headers, delivery.query)
@@ -130,6 +131,7 @@ class Runs:
                 crashes=facts.crashes,
                 position=facts.position,
             )
+            ctx.kept_keys = again.keys
         return self._unless_poison(ctx, facts)
 
     def _unless_poison(self, ctx: RunContext, facts: RunFacts) -> RunContext | None:

@@ -195,7 +195,7 @@ def requests_of(
         )
         part = f":{described.id}" if len(action.requests) > 1 else ""
         request = request_of(planned, connection)
-        request.idempotency_key = f"{ctx.run_id}:{key}{part}"
+        request.idempotency_key = ctx.call_key(key, part)
         request.idempotency_header = action.idempotency.header if action.idempotency else ""
         yield outgoing, request
 

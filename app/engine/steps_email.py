@@ -18,7 +18,7 @@ async def perform_email(ctx: RunContext, step: EmailStep, scope: Scope, key: str
     mail, mapped = map_mail(step, scope, findings)
     settings = ctx.means.settings
     connection = ctx.means.connections.get(step.connection_id) if step.connection_id else None
-    request = mail_request(mail, connection, settings, message_key=f"{ctx.run_id}:{key}")
+    request = mail_request(mail, connection, settings, message_key=ctx.call_key(key))
     outgoing = Outgoing(step, key, mapped, findings, repeatable=False)
     await send(ctx, outgoing, request, via=lambda r: send_mail(r, settings, ctx.means.clock))
     output = {"message_id": request.idempotency_key}

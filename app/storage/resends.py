@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from app.storage.executor import Executor
-from app.storage.models import Resend, User
+from app.storage.models import Call, Resend, StepRecord, User
+
+_OPEN_KINDS = ("unavailable", "conflict", "rate_limited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,44 @@ class ResendRow:
     by_name: str
     payload: bytes | None
     keys: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResendFacts:
+    """What the engine needs of it."""
+
+    payload: bytes | None
+    keys: dict[str, str]
+
+
+AS_IT_CAME = ResendFacts(None, {})
+
+
+def facts(db: Executor, run_id: str) -> ResendFacts:
+    row = db.execute(select(Resend.payload, Resend.keys).where(Resend.run_id == run_id)).one_or_none()
+    return ResendFacts(row[0], row[1] or {}) if row else AS_IT_CAME
+
+
+def open_keys(db: Executor, run_id: str) -> dict[str, str]:
+    """Step -> the run whose key its last call went under, where nobody knows what became of that call:
+    it did not answer, was in trouble, or said that it was at it already.  A refusal is an answer: what
+    remembers keys would only repeat it."""
+    undone = select(StepRecord.step_key).where(
+        StepRecord.run_id == run_id, StepRecord.state.not_in(("succeeded", "skipped"))
+    )
+    calls = (
+        select(Call.step_key, Call.idempotency_key, Call.status, Call.error_kind)
+        .where(Call.made_for == run_id, Call.step_key.in_(undone), Call.idempotency_key.is_not(None))
+        .order_by(Call.number)
+    )
+    found: dict[str, str] = {}
+    for step_key, key, status, error_kind in db.execute(calls):
+        owner, _, step = key.partition(":")
+        if f"{step}:".startswith(f"{step_key}:") and (status is None or error_kind in _OPEN_KINDS):
+            found[step_key] = owner
+        else:
+            found.pop(step_key, None)
+    return found
 
 
 def keep(
