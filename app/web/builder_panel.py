@@ -21,6 +21,7 @@ from app.web.builder_times import Times, upcoming
 from app.web.builder_view import Card, Editor
 from app.web.context import parts
 from app.web.mapping import Preview, mapping_of, preview
+from app.web.subscriptions import Told, told_of
 
 
 @dataclass
@@ -86,6 +87,11 @@ class Panel:
     def address(self) -> str:
         """The inbound address; it is made the first time it is shown."""
         return hook_address(parts(), self.editor.flow.id)
+
+    @functools.cached_property
+    def told(self) -> Told | None:
+        """What the trigger's service was told, where Plumbline tells it."""
+        return told_of(self.editor.flow.id, self.editor.definition) if self.is_trigger else None
 
     @property
     def times(self) -> Times:

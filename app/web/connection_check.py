@@ -17,6 +17,7 @@ from app.catalog.render import plan
 from app.engine.steps_action import request_of
 from app.errors import AppError, CallFailed, MappingFailed
 from app.flows.mapping import first
+from app.intake.subscriptions import connection_mended
 from app.storage.connections import mark_checked, note_account
 
 if TYPE_CHECKING:
@@ -112,4 +113,6 @@ def _failed(parts: Parts, connection_id: str, state: str, sentence: str) -> Chec
 
 
 def _release(parts: Parts, connection_id: str) -> int:
+    """What waited for it goes on: runs, and what a service had refused to be told."""
+    connection_mended(parts, connection_id)
     return parts.engine.release_connection(connection_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
-from app.storage import connections, flows, triggers
+from app.storage import connections, flows, subscriptions, triggers
 from app.storage.connections import ConnectionRow
 from app.storage.executor import Executor
 from app.storage.flows import FlowRow
@@ -39,6 +39,7 @@ def needs(db: Executor, all_flows: list[FlowRow]) -> list[Need]:
         *_broken(broken, rows),
         *_stopped(rows),
         *_undecided(rows),
+        *_untold(db, all_flows),
         *_failing_polls(db, all_flows),
         *_held_flows(all_flows, rows),
         *_unpublished(db, all_flows),
@@ -91,6 +92,22 @@ def _undecided(rows: list[RunRow]) -> Iterator[Need]:
                 "Decide",
                 row.created_at,
                 row.flow_name,
+            )
+
+
+def _untold(db: Executor, all_flows: list[FlowRow]) -> Iterator[Need]:
+    """Flows that get nothing, as their service was not told where to send, or does not want to."""
+    named = {flow.id: flow for flow in all_flows if flow.is_on}
+    for row in subscriptions.in_trouble(db):
+        if row.flow_id in named:
+            yield Need(
+                "bad",
+                "webhook",
+                f"“{named[row.flow_id].name}” gets nothing",
+                f"{row.sentence} {row.remedy}".strip(),
+                f"/flows/{row.flow_id}/subscription",
+                "See why",
+                row.created_at,
             )
 
 
