@@ -29,6 +29,7 @@ from app.storage.migrate import migrate
 from app.storage.processes import declare
 from app.storage.secrets import Vault, check_key, has_key, load_key
 from app.storage.space import Space
+from app.watch.rounds import Rounds
 
 if TYPE_CHECKING:
     from app.intake.leading import Leader
@@ -116,6 +117,7 @@ def open_parts(
     parts = Parts(
         *(settings, clock, database, vault, registry, connections, caller, engine, intake, tokens, presence)
     )
+    intake.ticks.more += Rounds(settings, clock, database).jobs()
     if presence is not None and "scheduler" in roles:
         parts.leader = _leader(parts, presence)
     return parts

@@ -40,6 +40,8 @@ _SERVICES_AT_ONCE = 20
 _PROBE = "last written after trouble"
 _JITTER = (0.95, 1.05)
 
+Job = tuple[str, Callable[[], object], int]  # name, work, every how many seconds
+
 
 class Ticks:
     def __init__(self, needs: Needs) -> None:
@@ -47,6 +49,7 @@ class Ticks:
         self._scheduler: BackgroundScheduler | None = None
         self._stopping = threading.Event()
         self._has_settled = False
+        self.more: list[Job] = []  # of the layers above, to be added before the start
 
     def start(self) -> None:
         """Leases of polls that an earlier process left behind are void: the caller holds the lock of
@@ -58,10 +61,10 @@ class Ticks:
         self._stopping.clear()
         scheduler = BackgroundScheduler(
             timezone="UTC",
-            executors={"default": ThreadPoolExecutor(5)},
+            executors={"default": ThreadPoolExecutor(8)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        jobs: list[tuple[str, Callable[[], object], int]] = [
+        jobs: list[Job] = [
             ("poll_tick", self.start_due, 1),
             ("subscription_tick", self.tell_services, 1),
             ("timer_tick", self._needs.engine.wake_due, 1),
@@ -69,6 +72,7 @@ class Ticks:
             ("orders", self._needs.engine.work_orders, 1),
             ("disk", self.look_at_disk, 1),
             ("retention", self.prune, 3600),
+            *self.more,
         ]
         for name, work, every_s in jobs:
             # whoever takes over from another scheduler looks at once what is due

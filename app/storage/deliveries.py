@@ -12,12 +12,14 @@ from sqlalchemy import func, select, text
 from app.errors import NotFound
 from app.ids import id_floor
 from app.storage.executor import Executor
+from app.storage.ledger import DAY, begin_of, bounds
 from app.storage.models import Delivery, Event
 from app.storage.run_rows import clean
 from app.storage.types import to_ms
 
 OUTCOMES = ("accepted", "duplicate", "refused")
 _NOT_ACCEPTED = text("deliveries.outcome <> 'accepted'")  # written out: a partial index asks for it
+_REPEATED = text("deliveries.repeated IS NOT NULL")
 _EVENT_ID = re.compile(r"evt_[0-9a-z]{20}", re.ASCII)
 _EVENTS_FOLLOW = timedelta(seconds=10)  # the ids of a delivery and its events are made together
 
@@ -38,6 +40,7 @@ class DeliveryRow:
     remote_addr: str
     outcome: str
     reason: str
+    repeated: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,27 @@ _COLUMNS = [getattr(Delivery, name) for name in DeliveryRow.__dataclass_fields__
 
 
 def deliveries_page(
-    db: Executor, flow_id: str, *, outcome: str = "", before: str | None = None, limit: int = 50
+    db: Executor,
+    flow_id: str,
+    *,
+    outcome: str = "",
+    day: str = "",
+    before: str | None = None,
+    limit: int = 50,
 ) -> DeliveriesPage:
-    """The newest first, without bodies."""
+    """The newest first, without bodies.  `outcome`: `repeated` = with records that had come before, all
+    of them or some.  `day`: in UTC."""
     columns = [column for column in _COLUMNS if column is not Delivery.body]
     query = select(*columns).where(Delivery.flow_id == flow_id)
     if outcome in OUTCOMES:
         query = query.where(Delivery.outcome == outcome)
     if outcome in ("duplicate", "refused"):
         query = query.where(_NOT_ACCEPTED)
+    if outcome == "repeated":
+        query = query.where(_REPEATED)
+    if day:
+        low, high = bounds("dlv", begin_of(day), begin_of(day) + DAY)
+        query = query.where(Delivery.id >= low, Delivery.id < high)
     if before:
         query = query.where(Delivery.id < clean(before))
     found = db.execute(query.order_by(Delivery.id.desc()).limit(limit + 1))

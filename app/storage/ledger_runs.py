@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ScalarSelect, Select, Subquery, func, literal, select, text, union_all
+from sqlalchemy import ScalarSelect, Select, Subquery, func, literal, or_, select, text, union_all
 
 from app.ids import made_at_ms
 from app.storage import models
@@ -75,6 +75,28 @@ def totals_by_flow(db: Executor, day: str) -> dict[Slot, int]:
     found = {Slot(row.flow_id, row.day): Became(succeeded=row.total) for row in rows}
     _take_out(found, _Few(db, [day]), by_state=False)
     return {slot: one.succeeded for slot, one in found.items()}
+
+
+def is_in(db: Executor, slot: Slot, kind: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """States and further conditions of the runs that a figure of the ledger counts; `kind`: a field of
+    `Became`, or '' = all of that flow and day."""
+    begins, ends = bounds("evt", begin_of(slot.day), begin_of(slot.day) + DAY)
+    came = (Run.event_id >= begins, Run.event_id < ends, Run.replay_of.is_(None), Run.source != "test")
+    people = Run.reason.in_(NEEDS_PERSON_REASONS)
+    if kind in ("failed", "settled"):
+        again = [one.id for one in _Few(db, [slot.day]).sent_again() if one.flow_id == slot.flow_id]
+        settled = or_(Run.settled_at.is_not(None), Run.id.in_(again))
+        return FAILED, (*came, settled if kind == "settled" else ~settled)
+    if kind == "held":
+        return ("waiting",), (*came, people)
+    if kind == "waiting":
+        return (*_BEGUN, "waiting"), (*came, or_(Run.state != "waiting", ~people))
+    return ((kind,) if kind else ()), came
+
+
+def range_of(day: str) -> tuple[datetime, datetime]:
+    """In which the runs of a day's records were made."""
+    return begin_of(day), begin_of(day) + DAY + _NEXT_DAY
 
 
 # ------------------------------------------------------------------------------------ by index

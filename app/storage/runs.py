@@ -70,11 +70,13 @@ def runs_page(
     until: datetime | None = None,
     text: str = "",
     needs_person: bool = False,
+    only: Sequence[Any] = (),
     before: str | None = None,
     limit: int = 50,
 ) -> RunsPage:
     """The newest first.  `text` is looked for in the label, or is the id of a run or an event;
-    `needs_person`: only runs that wait for a decision, whatever `states` says."""
+    `needs_person`: only runs that wait for a decision, whatever `states` says.  `only`: further
+    conditions, looked at row by row."""
     limit = min(max(limit, 1), _MOST_ROWS)
     words, flow_id = clean(text), clean(flow_id) if flow_id else None
     if before is None and (found := _by_id(db, words, limit)):
@@ -82,6 +84,7 @@ def runs_page(
         return RunsPage(with_facts(db, kept), None, None, False)
     low, high = _bounds(since, until, before)
     lanes = _needs_lanes(flow_id) if needs_person else _lanes(flow_id, states)
+    lanes = [_Lane(lane.where, (*lane.matches, *only)) for lane in lanes]
     return _page(db, [_narrow(lane, low, high, words) for lane in lanes], limit)
 
 

@@ -21,14 +21,22 @@ from app.storage.deliveries import (
 from app.storage.flows import get_flow
 from app.storage.run_detail import get_event
 from app.storage.run_rows import RunRow, runs_of_event, with_facts
+from app.watch.ledger import of_flow as of_flow_ledger
 from app.web.context import parts
 from app.web.hx import page
 from app.web.runs_bodies import ALL_CHARS, show
+from app.web.runs_filter import known_day
 
 blueprint = Blueprint("deliveries", __name__)
 
 _PAGE = 50
-_CHOICES = (("", "All"), *((outcome, outcome.capitalize()) for outcome in OUTCOMES))
+_WEEK = 7
+_CHOICES = (
+    ("", "All"),
+    ("accepted", "Accepted"),
+    ("repeated", "Came again"),
+    ("refused", "Refused"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +50,18 @@ class EventLine:
 def of_flow(flow_id: str) -> Response:
     flow = get_flow(db.session, flow_id)
     outcome = request.args.get("outcome", "")
+    day = known_day(request.args.get("day", ""))
     before = request.args.get("before", "")[:64]
     since = parts().clock.now() - timedelta(hours=24)
     return page(
         "deliveries/index.html",
         flow=flow,
-        outcome=outcome if outcome in OUTCOMES else "",
+        outcome=outcome if outcome in (*OUTCOMES, "repeated") else "",
+        day=day,
         choices=_CHOICES,
-        found=deliveries_page(db.session, flow_id, outcome=outcome, before=before, limit=_PAGE),
+        found=deliveries_page(db.session, flow_id, outcome=outcome, day=day, before=before, limit=_PAGE),
         counts=outcome_counts(db.session, flow_id, since=since),
+        week=of_flow_ledger(parts().database, parts().clock.now(), flow_id, days=_WEEK) if not before else [],
         before=before,
         repeats_of=repeats_of,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 from app.errors import NotFound
 from app.storage.db import db
 from app.storage.flows import FlowRow, flow_choices, get_flow
+from app.storage.ledger_runs import is_in, range_of
 from app.storage.run_counts import Hour, Speed, hours, speed, state_counts, waits_for_people
 from app.storage.run_detail import get_event
 from app.storage.run_rows import RunRow, get_row
@@ -95,7 +96,7 @@ def index() -> Response:
     """Asked again every few seconds by an open page; `seen` spares it what it already shows."""
     chosen = RunFilter.of(request.args)
     now = parts().clock.now()
-    found = runs_page(db.session, **chosen.query(now, zone_name()), limit=_PAGE)
+    found = runs_page(db.session, **_query(chosen, now), limit=_PAGE)
     today = _today(chosen.flow or None)
     seen = _fingerprint(found, today)
     if hx().partial and request.args.get("seen") == seen:
@@ -116,6 +117,15 @@ def index() -> Response:
     if hx().partial and "seen" not in request.args:
         answer.headers["HX-Push-Url"] = chosen.address()
     return answer
+
+
+def _query(chosen: RunFilter, now: datetime) -> dict[str, Any]:
+    query = chosen.query(now, zone_name())
+    if chosen.slot is None:
+        return query
+    states, only = is_in(db.session, chosen.slot, chosen.became)
+    since, until = range_of(chosen.day)
+    return query | {"states": states, "needs_person": False, "since": since, "until": until, "only": only}
 
 
 @blueprint.get("/flows/<flow_id>/runs")

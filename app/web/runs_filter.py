@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
+from app.storage.ledger_runs import Became, Slot
 from app.storage.run_rows import LONGEST_TEXT
 from app.storage.runs import STATES
 
@@ -30,6 +31,7 @@ TIME_CHOICES = (
     ("30d", "Last 30 days"),
     ("days", "Between two days"),
 )
+FIGURES = tuple(Became.__dataclass_fields__)
 _GROUPS: dict[str, tuple[str, ...]] = {
     "open": ("queued", "running", "waiting"),
     "stopped": ("failed", "dead"),
@@ -44,7 +46,8 @@ _SPANS = {
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """`first` and `last`: days in the reader's zone, both included."""
+    """`first` and `last`: days in the reader's zone, both included.  `became` and `day`: a figure of the
+    flow's ledger, whose days are in UTC; they stand for the state and the time."""
 
     flow: str = ""
     state: str = ""
@@ -53,6 +56,8 @@ class RunFilter:
     last: str = ""
     text: str = ""
     before: str = ""
+    became: str = ""
+    day: str = ""
 
     @classmethod
     def of(cls, args: MultiDict[str, str]) -> RunFilter:
@@ -63,15 +68,21 @@ class RunFilter:
             flow=args.get("flow", "")[:64],
             state=state if state == "needs" or state in _GROUPS else "",
             span=span if span in dict(TIME_CHOICES) else "",
-            first=_day(args.get("from", "")),
-            last=_day(args.get("to", "")),
+            first=known_day(args.get("from", "")),
+            last=known_day(args.get("to", "")),
             text=args.get("q", "").strip()[:LONGEST_TEXT],
             before=args.get("before", "")[:64],
+            **_figure(args),
         )
 
     @property
     def is_narrow(self) -> bool:
-        return any((self.flow, self.state, self.span, self.text))
+        return any((self.flow, self.state, self.span, self.text, self.day))
+
+    @property
+    def slot(self) -> Slot | None:
+        """The flow and day of the ledger whose figure this is."""
+        return Slot(self.flow, self.day) if self.flow and self.day else None
 
     def query(self, now: datetime, zone: str) -> dict[str, Any]:
         """As `runs_page` takes it."""
@@ -103,12 +114,20 @@ class RunFilter:
             "from": self.first if self.span == "days" else "",
             "to": self.last if self.span == "days" else "",
             "q": self.text,
+            "became": self.became,
+            "day": self.day,
         } | changes
         query = urlencode({name: value for name, value in values.items() if value})
         return f"/runs?{query}" if query else "/runs"
 
 
-def _day(text: str) -> str:
+def _figure(args: MultiDict[str, str]) -> dict[str, str]:
+    became = args.get("became", "")
+    return {"became": became if became in FIGURES else "", "day": known_day(args.get("day", ""))}
+
+
+def known_day(text: str) -> str:
+    """A date as it stands in an address; '' = none."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
