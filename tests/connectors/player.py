@@ -147,19 +147,20 @@ async def play_action(connector: Connector, cassette: Cassette, tape: Tape) -> A
                 raise outcome.failure or CallFailed("unavailable", "no answer")
             document = outcome.answer.document()
             if action.later is not None and is_accepted(action.later, outcome.answer):
-                document = await _end_of(caller, connector, action, facts_of(connector, cassette), document)
+                document = await _end_of(caller, connector, action, cassette, document)
             return first(action.output.select, document)
     raise AssertionError("the last request cannot move on")
 
 
 async def _end_of(
-    caller: Caller, connector: Connector, action: Action, facts: ConnectionFacts, accepted: Any
+    caller: Caller, connector: Connector, action: Action, cassette: Cassette, accepted: Any
 ) -> Any:
     """What the service says when it is asked how the call that it accepted ended; once."""
     check = action.later.check if action.later is not None else None
     assert check is not None
     assert check.request is not None
-    scope = {"accepted": accepted, "connection": facts.as_scope()}
+    facts = facts_of(connector, cassette)
+    scope = {"accepted": accepted, "input": cassette.input, "connection": facts.as_scope()}
     planned = plan(connector, check.request, scope=scope)
     outcome = await caller.send(request_of(planned, facts), rules=connector.errors)
     if outcome.failure is not None or outcome.answer is None:

@@ -133,6 +133,22 @@ CONTRACTS = {
         ),
     ),
     "moz": Contract(()),
+    "meta_marketing": Contract(
+        ("meta-marketing.json", "meta-graph-audiences.json"),
+        bases=("/v24.0", "/v24.0"),
+        absent=_absent(
+            "Neither document has creating an audience, or reports that are worked out later",
+            "actions/create_audience.request",
+            "actions/run_report.request",
+            "actions/get_report.request",
+            "lookups/audiences",
+        ),
+        undocumented={
+            "body: application/x-www-form-urlencoded": "The Graph API takes forms everywhere",
+            "body: the document has none here": "The vendor's guide sends those to be removed in the body",
+        },
+    ),
+    "meta_lead_ads": Contract(()),
     "notion": Contract(
         ("notion.json",),
         undocumented={
@@ -194,6 +210,10 @@ CONTRACTS = {
             "actions/update_customer.request",
             "actions/update_order_status.request",
         ),
+    ),
+    "whatsapp": Contract(
+        ("meta-business-messaging-whatsapp.json",),
+        undocumented={"header/User-Agent: ": "The document holds the name of a client to a form of its own"},
     ),
     "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),
     "zendesk": Contract(
