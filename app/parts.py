@@ -16,6 +16,7 @@ import httpx
 
 from app.calls.client import Caller
 from app.calls.connections import ConnectionBook
+from app.calls.keeping import outlive
 from app.calls.renewal import Tokens
 from app.catalog.registry import Registry
 from app.clock import Clock, SystemClock
@@ -110,6 +111,7 @@ def open_parts(
     connections = ConnectionBook(database, vault, registry)
     caller = Caller(settings, clock, transport=transport)
     tokens = caller.tokens = Tokens(database, vault, registry, connections, caller, clock)
+    outlive(caller.limits, database, clock)
     presence = None if database.is_sqlite else _presence(database.url, roles)
     means = Means(settings, clock, database, registry, connections, caller)
     engine = Engine(means, presence, performs="worker" in roles)

@@ -18,7 +18,7 @@ from app.calls.classify import classify
 from app.calls.failures import failure_of, too_large
 from app.calls.guard import Guard
 from app.calls.inflate import Body
-from app.calls.limits import Budgets
+from app.calls.limits import Limits
 from app.calls.record import NO_SECRETS, Scrubber, shown_headers, shown_url
 from app.calls.redirects import MAX_HOPS, next_hop
 from app.calls.request import CallRequest, Ready, make_ready
@@ -79,7 +79,7 @@ class Caller:
         self._transport = transport
         self.guard = Guard(settings.allow_targets)
         self.tokens: TokenSource | None = None
-        self.limits = Budgets(clock)
+        self.limits = Limits(clock)
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -89,8 +89,10 @@ class Caller:
             self._transport = open_transport(self.guard)
             names = ThreadPoolExecutor(_LOOK_UPS, thread_name_prefix="names")
             asyncio.get_running_loop().set_default_executor(names)
+        await self.limits.start()
 
     async def close(self) -> None:
+        await self.limits.close()
         if self._transport is not None:
             await self._transport.aclose()
 
@@ -147,10 +149,10 @@ class Caller:
         answer = _answer(exchange, duration_ms)
         if answer is not None and failure is None:
             failure = classify(answer, rules, success, request=request, now=started_at)
-        self._heed_wait(request, failure)
         scrubber = _scrubber_for(request, exchange.ready, answer, failure)
         row = _row(request, exchange.ready, answer, failure, started_at, scrubber)
         row["duration_ms"] = duration_ms
+        self.limits.heed(request, failure)
         return CallOutcome(_clean(answer, request, scrubber), failure, row)
 
     async def _exchange(self, exchange: _Exchange, request: CallRequest) -> CallFailed | None:
@@ -198,11 +200,6 @@ class Caller:
                 await exchange.body.read(_stream(response))
         finally:
             await _stream(response).aclose()
-
-    def _heed_wait(self, request: CallRequest, failure: CallFailed | None) -> None:
-        """A service that asks us to wait is left alone by all flows that use the connection."""
-        if failure is not None and failure.wait_s and request.connection is not None:
-            self.limits.pause(request.connection.id, failure.wait_s)
 
     def row_without_answer(self, request: CallRequest, *, started_at: datetime, sentence: str) -> Row:
         """For a call whose outcome nobody knows, because the server ended while it was under way."""

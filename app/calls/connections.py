@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, select
 
 from app.calls.auth import Credentials, credentials_of
 from app.calls.builtin import BUILT_IN, BuiltInAuth, BuiltInConnector
+from app.calls.pace import PLAIN, Pace, read_pace
 from app.calls.tokens import TokenFacts, facts_of, open_app, open_tokens
 from app.catalog.auth import Auth, OAuth2Auth, TokenAuth
 from app.catalog.definition import Connector
@@ -45,6 +46,7 @@ class ConnectionFacts:
     state: str = "ok"
     hosts: tuple[str, ...] = ()
     state_sentence: str = ""
+    pace: Pace = PLAIN
     grant: TokenFacts | None = None
 
     @property
@@ -151,6 +153,7 @@ class ConnectionBook:
             state=row.state,
             hosts=hosts_of(connector, public),
             state_sentence=row.state_sentence,
+            pace=read_pace(row.pace, getattr(connector, "at_once", None)),
         )
 
     def _open(self, row: Row[Any]) -> dict[str, str]:

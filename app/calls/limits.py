@@ -1,147 +1,227 @@
-"""How many calls a connection may make: several windows at once, shared by all flows.
+"""Whether a call may go out now.  In this order: is the host left alone for a while, are there too many
+retries, does a pause or a limit of the connection make it wait, is there room for one more at once.
 
-Nothing waits here: `reserve` says how long to wait and keeps the place in the line, so that
-thousands of waiting runs come back one after another and not all at once.
+Nothing fails here: who may not go waits, for a moment in place, for longer as a row.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
+from app.calls.budgets import IN_PLACE_S, BudgetBook, MemoryBook
+from app.calls.lanes import Host, Lane
+from app.calls.pace import PLAIN
+from app.calls.request import CallRequest
 from app.catalog.definition import Limit
 from app.clock import Clock
+from app.errors import CallFailed
 
-MAX_PAUSE_S = 24 * 3600
-_MOST_GROUPS = 1000
+MAX_PAUSE_S = 24 * 3600.0
 _RAMP_S = 0.005  # after a pause the waiting calls start 200 a second
-_TICKET_KEEP_S = 3600.0
-_SWEEP_EVERY = 4096
+_UNNAMED_PAUSE_S = 2.0  # for a service that says “too many” and not how long
+_AFTER_THE_TRY_S = 1.0
+_RETRY_WAIT_S = 10.0
+_MOST_LANES = 5000
+_MOST_WITHOUT_CONNECTION = 400
+
+Why = Literal["turn", "pause", "away", "retries"]
 
 
-class Window:
-    """At most `most` calls in any `per_s` seconds.  Large windows count calls in groups, to keep
-    the memory small; that errs on the side of fewer calls."""
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """`is_mine`: go after `seconds`, the call is counted already.  Else come back and ask again."""
 
-    def __init__(self, most: int, per_s: float) -> None:
-        self.per_s = per_s
-        self._group = max(1, math.ceil(most / _MOST_GROUPS))
-        groups = max(1, most // self._group - (1 if self._group > 1 else 0))
-        self._starts: deque[float] = deque(maxlen=groups)
-        self._in_group = 0
-
-    def earliest(self, now: float) -> float:
-        """When the next call may go."""
-        if self._in_group:
-            return max(now, self._starts[-1])
-        if len(self._starts) < (self._starts.maxlen or 1):
-            return now
-        return max(now, self._starts[0] + self.per_s)
-
-    def book(self, moment: float) -> None:
-        if self._in_group == 0:
-            self._starts.append(moment)
-        self._in_group = (self._in_group + 1) % self._group
+    seconds: float
+    why: Why
+    is_mine: bool = False
 
 
-@dataclass(slots=True)
-class _Ticket:
-    """A place in line: the windows that are booked already, and for when."""
+class LaneKeeper(Protocol):
+    def take_up(self, limits: Limits) -> None: ...
 
-    booked: dict[str, float] = field(default_factory=dict)
-    due: float = 0.0
+    def keep_lane(self, lane: Lane) -> None: ...
 
+    def look_at(self, limits: Limits, place: str) -> None: ...
 
-@dataclass(slots=True)
-class _Budget:
-    windows: dict[str, Window] = field(default_factory=dict)
-    tickets: dict[str, _Ticket] = field(default_factory=dict)
-    paused_until: float = 0.0
-    behind_pause: int = 0
+    async def finish(self) -> None: ...
 
 
-class Budgets:
-    """Used inside the event loop only."""
+class Limits:
+    """Used inside the event loop only.  `keeper`: writes down what is to outlive the process."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, at_once: int = _MOST_WITHOUT_CONNECTION) -> None:
         self._clock = clock
-        self._budgets: dict[str, _Budget] = {}
-        self._reserved = 0
+        self._at_once = at_once
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._hosts: dict[str, Host] = {}
+        self._behind: dict[str, int] = {}
+        self.book: BudgetBook = MemoryBook(clock)
+        self.keeper: LaneKeeper | None = None
 
-    def reserve(self, connection_id: str, limits: Sequence[Limit], *, ticket: str = "") -> float:
-        """Seconds to wait; 0 = go now, and the call is counted.  Asking again with the same ticket
-        after that wait keeps the place; without a ticket there is none to keep."""
-        budget = self._budgets.get(connection_id)
-        if budget is None:
-            if not limits:
-                return 0.0
-            budget = self._budgets[connection_id] = _Budget()
+    async def start(self) -> None:
+        if self.keeper is not None:
+            self.keeper.take_up(self)
+        await self.book.start()
+
+    async def close(self) -> None:
+        await self.book.close()
+        if self.keeper is not None:
+            await self.keeper.finish()
+
+    def hear(self, place: str) -> None:
+        """Another process changed that lane."""
+        if self.keeper is not None:
+            self.keeper.look_at(self, place)
+
+    def take(
+        self, request: CallRequest, *, flow: str = "", is_back: bool = False, attempt: int = 1
+    ) -> Wait | None:
+        """None = go now, and the call is counted.  `is_back`: a wait it was told to make has passed."""
         now = self._clock.monotonic()
-        self._reserved += 1
-        if self._reserved % _SWEEP_EVERY == 0:
-            self._sweep(now)
-        if budget.paused_until > now:
-            budget.behind_pause += 1
-            return budget.paused_until - now + budget.behind_pause * _RAMP_S
-        budget.behind_pause = 0
-        return _take_place(budget, limits, ticket, now) if limits else 0.0
+        lane = self._lane_of(request, now)
+        if lane.tried_at and (left := lane.left_alone_for(now)) > 0:
+            return Wait(left + self._ramp(lane, _AFTER_THE_TRY_S), "away")
+        if attempt > 1 and lane.host.has_too_many_retries(now):
+            return Wait(_RETRY_WAIT_S + self._ramp(lane), "retries")
+        wait = None
+        limits = limits_of(request)
+        if limits or lane.paused_until > now:
+            wait = self._take_place(lane, limits, flow, is_back, now)
+            if wait is not None and not wait.is_mine:
+                return wait
+        if lane.tried_at:
+            lane.begin_probe(now)
+        elif self._behind:
+            self._behind.pop(lane.place, None)
+        lane.host.add(now, attempt > 1)
+        return wait
 
-    def pause(self, connection_id: str, seconds: float) -> None:
-        """No call of this connection for so long; a shorter pause never ends a longer one."""
-        budget = self._budgets.setdefault(connection_id, _Budget())
-        until = self._clock.monotonic() + min(max(seconds, 0.0), MAX_PAUSE_S)
-        budget.paused_until = max(budget.paused_until, until)
+    def _take_place(
+        self, lane: Lane, limits: Sequence[Limit], flow: str, is_back: bool, now: float
+    ) -> Wait | None:
+        why: Why = "pause" if lane.paused_until > now else "turn"
+        if not limits:
+            return Wait(lane.paused_until - now + self._ramp(lane), why)
+        place = self.book.take(
+            lane.connection_id, limits, flow=flow, is_back=is_back, not_before=lane.paused_until
+        )
+        if place.wait_s <= 0 and place.is_mine:
+            return None
+        return Wait(place.wait_s, why, place.is_mine)
+
+    def _ramp(self, lane: Lane, first_s: float = 0.0) -> float:
+        """Those that wait for the same moment come one after another.  Of those that wait for a try,
+        the first makes it."""
+        behind = self._behind.get(lane.place, 0)
+        self._behind[lane.place] = behind + 1
+        return behind * _RAMP_S + (first_s if behind else 0.0)
+
+    def heed(self, request: CallRequest, failure: CallFailed | None) -> None:
+        """What became of a call that went out."""
+        now = self._clock.monotonic()
+        lane = self._lane_of(request, now)
+        if failure is None:
+            if lane.record(now, False):
+                self._changed(lane)
+            return
+        wait_s = failure.wait_s
+        if failure.kind == "rate_limited" and wait_s is None:
+            wait_s = _UNNAMED_PAUSE_S
+        is_away = failure.kind == "unavailable" and not wait_s and not failure.is_ours
+        is_changed = lane.record(now, is_away, failure.sentence)
+        if wait_s and lane.pause(now + min(wait_s, MAX_PAUSE_S)):
+            is_changed = True
+        if is_changed:
+            self._changed(lane)
+
+    def _changed(self, lane: Lane) -> None:
+        self._behind.pop(lane.place, None)
+        if self.keeper is not None:
+            self.keeper.keep_lane(lane)
+
+    # --------------------------------------------------------------------------------- asked for
+
+    def lane_for(self, request: CallRequest) -> Lane:
+        return self._lane_of(request, self._clock.monotonic())
+
+    def away(self, request: CallRequest) -> Wait | None:
+        """It failed so often that it is left alone: when to come back."""
+        now = self._clock.monotonic()
+        lane = self._lane_of(request, now)
+        if not lane.tried_at:
+            return None
+        return Wait(lane.left_alone_for(now) + self._ramp(lane, _AFTER_THE_TRY_S), "away")
+
+    def lanes(self, connection_id: str) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if lane.connection_id == connection_id]
+
+    def lane(self, connection_id: str, host_name: str) -> Lane:
+        """By its name; made where there is none yet."""
+        key = (connection_id, host_name)
+        if (lane := self._lanes.get(key)) is None:
+            host = self._hosts.get(host_name)
+            if host is None:
+                host = self._hosts[host_name] = Host()
+            most = PLAIN.at_once if connection_id else self._at_once
+            lane = self._lanes[key] = Lane(connection_id, host_name, host, most)
+            lane.share = most if connection_id else most // 2
+        return lane
 
     def paused_for(self, connection_id: str) -> float:
         """Seconds the connection still pauses."""
-        budget = self._budgets.get(connection_id)
-        return max(0.0, budget.paused_until - self._clock.monotonic()) if budget is not None else 0.0
+        now = self._clock.monotonic()
+        return max((lane.paused_until - now for lane in self.lanes(connection_id)), default=0.0)
 
     def lift(self, connection_id: str) -> None:
-        """A person mended the connection: nothing is left of its pause."""
-        budget = self._budgets.get(connection_id)
-        if budget is not None:
-            budget.paused_until = 0.0
+        """A person mended the connection, or changed its numbers: nothing is left of its pauses, and
+        who waited asks anew."""
+        now = self._clock.monotonic()
+        self.book.forget_line(connection_id)
+        for lane in self.lanes(connection_id):
+            lane.try_now(now)
+            self._behind.pop(lane.place, None)
 
-    def _sweep(self, now: float) -> None:
-        """Places of runs that never came back (cancelled) are forgotten."""
-        for budget in self._budgets.values():
-            for name in [n for n, one in budget.tickets.items() if one.due + _TICKET_KEEP_S < now]:
-                del budget.tickets[name]
+    def _lane_of(self, request: CallRequest, now: float) -> Lane:
+        connection = request.connection
+        if connection is None:
+            lane = self._lanes.get(("", name := host_of(request.url)))
+        else:
+            hosts = connection.hosts
+            name = hosts[0] if len(hosts) == 1 else host_of(request.url)
+            lane = self._lanes.get((connection.id, name))
+        if lane is None:
+            if len(self._lanes) >= _MOST_LANES:
+                self._drop_idle(now)
+            lane = self.lane(connection.id if connection is not None else "", name)
+        if connection is not None and lane.most != connection.pace.at_once:
+            lane.most = connection.pace.at_once
+            lane.let_in()
+        lane.used_at = now
+        return lane
 
-
-def _take_place(budget: _Budget, limits: Sequence[Limit], ticket: str, now: float) -> float:
-    windows = {_name_of(limit): _window(budget, limit) for limit in limits}
-    if not ticket:
-        start = max(window.earliest(now) for window in windows.values())
-        for window in windows.values() if start <= now else ():
-            window.book(now)
-        return start - now
-    place = budget.tickets.get(ticket) or _Ticket()
-    for key, window in windows.items():
-        if key not in place.booked and (start := window.earliest(now)) > now:
-            window.book(start)
-            place.booked[key] = start
-    place.due = max(place.booked.values(), default=now)
-    if place.due > now:
-        budget.tickets[ticket] = place
-        return place.due - now
-    for key, window in windows.items():
-        if key not in place.booked:
-            window.book(now)
-    budget.tickets.pop(ticket, None)
-    return 0.0
-
-
-def _window(budget: _Budget, limit: Limit) -> Window:
-    window = budget.windows.get(_name_of(limit))
-    if window is None:
-        window = budget.windows[_name_of(limit)] = Window(limit.requests, limit.per)
-    return window
+    def _drop_idle(self, now: float) -> None:
+        """Addresses may come from data: there is no end of them."""
+        by_age = sorted(self._lanes.items(), key=lambda item: item[1].used_at)
+        for key, lane in by_age[: _MOST_LANES // 2]:
+            if lane.is_idle(now):
+                del self._lanes[key]
+        named = {lane.host_name for lane in self._lanes.values()}
+        self._hosts = {name: host for name, host in self._hosts.items() if name in named}
 
 
-def _name_of(limit: Limit) -> str:
-    """With its numbers: a connector that was edited counts anew."""
-    return f"{limit.key}/{limit.requests}/{limit.per:g}"
+def limits_of(request: CallRequest) -> tuple[Limit, ...]:
+    """The windows a call counts in: its connector's, and those somebody set for the connection."""
+    connection = request.connection
+    return connection.pace.limits(request.limits) if connection is not None else ()
+
+
+def host_of(url: str) -> str:
+    place = url.partition("://")[2]
+    for end in "/?#":
+        place = place.partition(end)[0]
+    return place.rpartition("@")[2].lower()[:300]
+
+
+__all__ = ["IN_PLACE_S", "MAX_PAUSE_S", "Limits", "Wait", "Why", "host_of", "limits_of"]

@@ -372,7 +372,8 @@ class Api(Model):
 
 class Connector(Model):
     """`connection_fields`: what every connection has, whatever its auth.  `success`: for all
-    operations that state none of their own."""
+    operations that state none of their own.  `at_once`: calls under way at a time, where the service
+    states a number."""
 
     format: Literal[1] = 1
     key: Key
@@ -387,6 +388,7 @@ class Connector(Model):
     headers: dict[HeaderName, TemplateText] = {}
     check: Check | None = None
     limits: tuple[Limit, ...] = ()
+    at_once: int | None = Field(default=None, ge=1, le=500)
     errors: tuple[ErrorRule, ...] = ()
     success: Success | None = None
     known_gaps: tuple[str, ...] = ()

@@ -66,6 +66,7 @@ class RunContext:
         self.findings = findings
         self.cancelled = False
         self.kept_keys: dict[str, str] = {}
+        self.stand_aside: Callable[[str, int], None] = lambda flow_id, number: None
         self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
         self.crashes = crashes
         self._position = position
@@ -112,6 +113,10 @@ class RunContext:
     def is_own(self, key: str) -> bool:
         """Begun here; a `started` that is not our own was left behind by a stop of the server."""
         return key in self._own
+
+    def is_back(self, key: str) -> bool:
+        """The run had lain down at this step before."""
+        return self._position == key
 
     def call_key(self, key: str, part: str = "") -> str:
         """What a service knows the call of a step by: the same on every attempt, and in a run made from

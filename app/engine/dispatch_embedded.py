@@ -24,6 +24,7 @@ MostAtOnce = Callable[[str], int | None]
 _TIMER_HORIZON_S = 60.0
 _MOST_PAYLOADS = 4000
 _SHARE_OF_ONE_FLOW = 0.9
+_MOST_ASIDE = 2000  # runs that wait for a slow service and are not counted as under way
 
 
 class EmbeddedDispatcher:
@@ -47,6 +48,8 @@ class EmbeddedDispatcher:
         self._known: set[str] = set()
         self._queued = 0
         self._under_way: dict[str, int] = {}
+        self._aside: dict[str, int] = {}
+        self._all_aside = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._paused = False
@@ -118,7 +121,7 @@ class EmbeddedDispatcher:
         self._queued += 1
 
     def _fill(self) -> None:
-        while not self._stopping and not self._paused and len(self._tasks) < self._slots:
+        while not self._stopping and not self._paused and self._has_slot():
             ticket = self._next()
             if ticket is None:
                 return
@@ -144,9 +147,25 @@ class EmbeddedDispatcher:
     def _is_full(self, ticket: RunTicket, under_way: int) -> bool:
         """The flow has as many runs under way as its setting, or fairness, allows."""
         most = self._most_at_once(ticket.version_id)
-        if most != 0 and under_way >= (most or 1):
+        if (most != 0 and under_way >= (most or 1)) or under_way >= self._slots:
             return True
-        return under_way >= self._slots_of_one_flow and len(self._lines) > 1
+        performed = under_way - self._aside.get(ticket.flow_id, 0)
+        return performed >= self._slots_of_one_flow and len(self._lines) > 1
+
+    def _has_slot(self) -> bool:
+        return len(self._tasks) - min(self._all_aside, _MOST_ASIDE) < self._slots
+
+    def stand_aside(self, flow_id: str, number: int) -> None:
+        """So many more (or fewer) runs of the flow wait for a service that takes no more calls for the
+        moment: they take no place from others.  In the loop's thread."""
+        self._all_aside += number
+        aside = self._aside.get(flow_id, 0) + number
+        if aside:
+            self._aside[flow_id] = aside
+        else:
+            self._aside.pop(flow_id, None)
+        if number > 0:
+            self._fill()
 
     def look_again(self) -> None:
         """Something is known now that was not, in the loop's thread."""

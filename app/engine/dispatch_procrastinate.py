@@ -103,6 +103,9 @@ class SharedDispatcher:
     def look_again(self) -> None:
         self._lanes.look_again()
 
+    def stand_aside(self, flow_id: str, number: int) -> None:
+        self._lanes.stand_aside(flow_id, number)
+
     def pause(self) -> None:
         self._is_paused = True
         self._lanes.pause()

@@ -53,6 +53,7 @@ class Engine:
             self._takeover = _takeover(means.database)
             presence.on_message = self._hear
         self.runs.version_known = self.dispatcher.look_again
+        self.runs.stand_aside = self.dispatcher.stand_aside
         self.runs.hand_over = self.enqueue
         self.orders = Orders(means.database, means.clock, self.enqueue)
         self.is_paused = False
@@ -240,6 +241,8 @@ class Engine:
         elif word == "mended":
             self.means.connections.forget(value)
             self._loop.call_soon_threadsafe(self.means.caller.limits.lift, value)
+        elif word == "lane":
+            self._loop.call_soon_threadsafe(self.means.caller.limits.hear, value)
 
     def go_ahead(self, run_id: str) -> None:
         """A run that waits for an earlier one of the same key waits no longer."""

@@ -15,7 +15,8 @@ from app.catalog.later import Later, StatusCheck, Verdict, Wanted
 from app.catalog.render import limits_of
 from app.engine.context import RunContext
 from app.engine.holds import hold_connection
-from app.engine.outgoing import Outgoing, held, wait_for_budget
+from app.engine.outgoing import Outgoing, held
+from app.engine.pacing import wait_for_turn
 from app.engine.signals import RunWaits, StepFails
 from app.errors import CallFailed, ErrorKind, MappingFailed
 from app.flows.mapping import first
@@ -101,7 +102,7 @@ async def _called(ctx: RunContext, pending: Pending, state: Any) -> Any:
 
 async def _ask(ctx: RunContext, pending: Pending, check: StatusCheck, state: Any) -> Any:
     request = _question(pending, check, state)
-    await wait_for_budget(ctx, pending.outgoing, request)
+    await wait_for_turn(ctx, pending.outgoing.key, request)
     ctx.check_cancelled(pending.outgoing.key)
     outcome = await ctx.means.caller.send(request, rules=pending.connector.errors)
     state = {**state, "asked": state["asked"] + 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +13,7 @@ from app.calls.connections import ConnectionFacts
 from app.catalog.definition import ErrorRule, Success
 from app.engine.context import RunContext
 from app.engine.holds import hold_connection
+from app.engine.pacing import wait_for_room, wait_for_the_host, wait_for_turn
 from app.engine.retry import Verdict, judge
 from app.engine.signals import RunWaits, StepFails
 from app.errors import CallFailed
@@ -23,7 +23,6 @@ from app.flows.model import BaseStep
 Via = Callable[[CallRequest], Awaitable[CallOutcome]]
 
 _READS = ("GET", "HEAD", "OPTIONS")
-_WAIT_IN_PLACE_S = 0.5
 
 
 @dataclass
@@ -49,14 +48,22 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
     await _wait_for_connection(ctx, outgoing, request)
     _settle_lost_call(ctx, outgoing, request)
     attempt = ctx.attempt(outgoing.key)
-    waited = await wait_for_budget(ctx, outgoing, request)
-    ctx.check_cancelled(outgoing.key)
-    await _put_on_record(ctx, outgoing, request, attempt)
-    _stop_if_cancelled(ctx, outgoing)
-    if via is not None:
-        outcome = await via(request)
-    else:
-        outcome = await ctx.means.caller.send(request, rules=outgoing.rules, success=outgoing.success)
+    lane = ctx.means.caller.limits.lane_for(request)
+    if not lane.begin():
+        await wait_for_room(ctx, lane)
+    aside = lane.stands_aside
+    if aside:
+        ctx.stand_aside(ctx.version.flow_id, 1)
+    try:
+        waited = await wait_for_turn(ctx, outgoing.key, request, attempt)
+        ctx.check_cancelled(outgoing.key)
+        await _put_on_record(ctx, outgoing, request, attempt)
+        _stop_if_cancelled(ctx, outgoing)
+        outcome = await _send(ctx, outgoing, request, via)
+    finally:
+        lane.end()
+        if aside:
+            ctx.stand_aside(ctx.version.flow_id, -1)
     for row in outcome.before:
         ctx.add_call(outgoing.key, attempt, row)
     ctx.add_call(outgoing.key, attempt, {**outcome.row, "waited_ms": round(waited * 1000)})
@@ -66,6 +73,15 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
         raise AssertionError("a call has an answer or a failure")
     await _judge(ctx, outgoing, request, outcome.failure, attempt)
     raise AssertionError("judging a failure always raises")
+
+
+async def _send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: Via | None) -> CallOutcome:
+    caller = ctx.means.caller
+    if via is None:
+        return await caller.send(request, rules=outgoing.rules, success=outgoing.success)
+    outcome = await via(request)
+    caller.limits.heed(request, outcome.failure)
+    return outcome
 
 
 def _stop_if_cancelled(ctx: RunContext, outgoing: Outgoing) -> None:
@@ -134,31 +150,6 @@ def _ask(outgoing: Outgoing, reason: str) -> RunWaits:
     )
 
 
-async def wait_for_budget(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> float:
-    """Seconds waited.  A longer wait becomes a row, so that it holds no place in the line."""
-    if request.connection is None:
-        return 0.0
-    waited = 0.0
-    ticket = f"{ctx.run_id}:{outgoing.key}:{outgoing.part}"
-    while (wait := ctx.means.caller.limits.reserve(request.connection.id, request.limits, ticket=ticket)) > 0:
-        if waited + wait > _WAIT_IN_PLACE_S:
-            raise _its_turn_comes(ctx, outgoing, request.connection, wait)
-        await asyncio.sleep(wait)
-        waited += wait
-    return waited
-
-
-def _its_turn_comes(
-    ctx: RunContext, outgoing: Outgoing, connection: ConnectionFacts, wait: float
-) -> RunWaits:
-    return RunWaits(
-        "rate_limit",
-        step_key=outgoing.key,
-        wake_at=ctx.now() + timedelta(seconds=wait),
-        sentence=f"Waits its turn: “{connection.name}” takes only so many calls at a time.",
-    )
-
-
 async def _judge(
     ctx: RunContext, outgoing: Outgoing, request: CallRequest, failure: CallFailed, attempt: int
 ) -> None:
@@ -169,6 +160,9 @@ async def _judge(
         repeatable=outgoing.repeatable or request.method in _READS,
         has_connection=request.connection is not None,
     )
+    if verdict.what == "give_up" and _waits_with_others(ctx, outgoing, request, failure):
+        _record_failure(ctx, outgoing, failure, Verdict("again"))
+        raise wait_for_the_host(ctx, outgoing.key, request, failure)
     _record_failure(ctx, outgoing, failure, verdict)
     if verdict.what == "hold" and request.connection is not None:
         await hold_connection(ctx.means, request.connection, failure.sentence)
@@ -191,6 +185,15 @@ def _about(request: CallRequest, failure: CallFailed) -> str:
     """Who did not take it, and with which status; without the address, which may differ per record."""
     host = urlsplit(request.url).hostname or ""
     return f"{host} {failure.status or ''}".strip()
+
+
+def _waits_with_others(
+    ctx: RunContext, outgoing: Outgoing, request: CallRequest, failure: CallFailed
+) -> bool:
+    """While a host is left alone nobody's attempts run out: they were used up on one outage."""
+    if failure.permanent or failure.is_ours or outgoing.step.retry.preset == "none":
+        return False
+    return ctx.means.caller.limits.away(request) is not None
 
 
 def _record_failure(ctx: RunContext, outgoing: Outgoing, failure: CallFailed, verdict: Verdict) -> None:

@@ -45,6 +45,7 @@ class Runs:
         self.versions = VersionBook(means.database)
         self.active: dict[str, RunContext | None] = {}
         self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
+        self.stand_aside: Callable[[str, int], None] = lambda flow_id, number: None
         self.version_known: Callable[[], None] = lambda: None
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-read")
         self._one_suspect = asyncio.Lock()
@@ -64,6 +65,7 @@ class Runs:
                 return None
             self.active[ticket.run_id] = ctx
             ctx.hand_over = self.hand_over
+            ctx.stand_aside = self.stand_aside
             if ticket.after_stop:
                 return await self._perform_after_stop(ctx)
             return await self._perform(ctx)

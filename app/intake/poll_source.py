@@ -10,16 +10,17 @@ from typing import Any, Protocol
 
 from app.calls.client import Answer, CallRequest
 from app.calls.connections import ConnectionFacts
+from app.calls.limits import host_of
 from app.engine.steps_http import build_request
 from app.errors import CallFailed
 from app.flows.mapping import Finding
 from app.flows.model import PollTrigger
-from app.ids import new_id
 from app.intake.needs import Needs
 from app.intake.records import furthest, overlapping, record_key, records_in
 from app.storage.writer import Row
 
 _LONGEST_WAIT_S = 60.0
+_POLLS = "polls"  # together they have as much of a connection as one flow
 _LEAST_OVERLAP_S = 300.0
 
 
@@ -126,16 +127,26 @@ def refuse_broken(connection: ConnectionFacts) -> None:
 
 async def wait_turn(needs: Needs, request: CallRequest) -> None:
     """Polls share the budget of the connection with the runs of all flows."""
-    connection = request.connection
-    if connection is None:
-        return
-    ticket = new_id("look")
-    while (wait := needs.caller.limits.reserve(connection.id, request.limits, ticket=ticket)) > 0:
-        if wait > _LONGEST_WAIT_S:
+    is_back = False
+    while (wait := needs.caller.limits.take(request, flow=_POLLS, is_back=is_back)) is not None:
+        if wait.why == "away":
             raise CallFailed(
-                "rate_limited", f"“{connection.name}” has to wait before it may call again.", wait_s=wait
+                "unavailable", f"{_named(request)} is left alone for a while: it failed too often."
             )
-        await asyncio.sleep(wait)
+        if wait.seconds > _LONGEST_WAIT_S:
+            raise CallFailed(
+                "rate_limited",
+                f"{_named(request)} has to wait before it may call again.",
+                wait_s=wait.seconds,
+            )
+        await asyncio.sleep(wait.seconds)
+        is_back = True
+        if wait.is_mine:
+            return
+
+
+def _named(request: CallRequest) -> str:
+    return f"“{request.connection.name}”" if request.connection is not None else host_of(request.url)
 
 
 def look_back(cursor: Any, source: Source, interval_s: int) -> Any:

@@ -199,7 +199,9 @@ def note_outcomes(connection: Connection, order_id: str, *, now: datetime) -> in
 
 def _comes_soon(reason: str, wake_at: datetime | None, now: datetime) -> bool:
     """A budget's line is one that others stand in too; any other wait is short or counts for nothing."""
-    return reason == "rate_limit" or (reason == "retry" and wake_at is not None and wake_at - now < _SOON)
+    if reason in ("rate_limit", "away"):
+        return True
+    return reason == "retry" and wake_at is not None and wake_at - now < _SOON
 
 
 def outcomes(db: Executor, order_ids: Sequence[str]) -> dict[str, dict[str, int]]:

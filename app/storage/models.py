@@ -281,7 +281,7 @@ class Run(Base):
 
     state: queued -> running -> (waiting -> queued)* -> succeeded | filtered | failed | dead | cancelled
     reason of waiting: delay | retry | rate_limit | held_connection | held_flow | unknown | turn |
-    batch | status | callback
+    batch | status | callback | away
     """
 
     __tablename__ = "runs"

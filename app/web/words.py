@@ -15,6 +15,7 @@ _RUN_WORDS = {
 _WAITING_WORDS = {
     "retry": "Retrying",
     "rate_limit": "Waiting",
+    "away": "Waiting",
     "delay": "Waiting",
     "held_connection": "Held",
     "held_flow": "Held",

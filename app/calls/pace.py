@@ -1,0 +1,64 @@
+"""How fast a connection may be used: what its connector says, and the numbers somebody set for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.catalog.definition import Limit
+
+# Mailchimp's documented number, the lowest of the services connectors exist for.  At a quarter of a
+# second each these are 40 calls a second, which is above nearly all documented rates.
+AT_ONCE = 10
+MOST_AT_ONCE = 500
+MOST_OWN = 5
+LONGEST_PER_S = 31 * 86400
+
+
+@dataclass(frozen=True)
+class Pace:
+    """`changed`: other numbers for limits of the connector, by key.  `own`: further limits, which hold
+    for every call."""
+
+    at_once: int = AT_ONCE
+    changed: Mapping[str, int] = field(default_factory=dict)
+    own: tuple[Limit, ...] = ()
+    _known: dict[tuple[str, ...], tuple[Limit, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def limits(self, given: tuple[Limit, ...]) -> tuple[Limit, ...]:
+        """The windows a call counts in.  `given`: those its connector names."""
+        if not self.changed and not self.own:
+            return given
+        keys = tuple(limit.key for limit in given)
+        if (known := self._known.get(keys)) is None:
+            known = self._known[keys] = (*map(self._changed, given), *self.own)
+        return known
+
+    def _changed(self, limit: Limit) -> Limit:
+        return limit.model_copy(update={"requests": self.changed.get(limit.key, limit.requests)})
+
+
+PLAIN = Pace()
+
+
+def own_limit(requests: int, per_s: float) -> Limit:
+    return Limit.model_construct(key="own", requests=requests, per=per_s, default=True)
+
+
+def read_pace(kept: Any, at_once: int | None = None) -> Pace:
+    """`kept`: the numbers on record, if there are any.  `at_once`: what the connector says."""
+    usual = at_once or AT_ONCE
+    if not kept:
+        return PLAIN if usual == AT_ONCE else Pace(usual)
+    own = tuple(own_limit(int(number), float(per_s)) for number, per_s in kept.get("own", ()))
+    changed = {str(key): int(number) for key, number in kept.get("changed", {}).items()}
+    return Pace(int(kept.get("at_once") or usual), changed, own)
+
+
+def write_pace(at_once: int | None, changed: Mapping[str, int], own: Iterable[tuple[int, float]]) -> Any:
+    """What is kept; None where nobody set anything."""
+    kept: dict[str, Any] = {"changed": dict(changed), "own": [list(one) for one in own]}
+    if at_once:
+        kept["at_once"] = at_once
+    return {name: value for name, value in kept.items() if value} or None
