@@ -75,18 +75,22 @@ npm:
 	else echo "The tests of sign-ins need npm: install your system's package 'npm'."; exit 1; fi
 
 # WordPress, MariaDB and PHP come from Debian, MailDev from npm.
-.PHONY: systems
-systems: $(VENV)/.test
-	@command -v mariadbd >/dev/null && command -v php >/dev/null && test -d /usr/share/wordpress && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+MAILDEV := build/maildev/node_modules/.bin/maildev
+.PHONY: systems wordpress
+systems: $(VENV)/.test wordpress $(MAILDEV)
+	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest tests/systems
+
+wordpress:
+	@if command -v mariadbd >/dev/null && command -v php >/dev/null && [ -d /usr/share/wordpress ]; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "Installing WordPress and MariaDB for the tests with real servers ..."; \
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
 	    wordpress php-cli php-mysql mariadb-server >/dev/null; \
 	else echo "These tests need Debian's packages wordpress, php-cli, php-mysql and mariadb-server."; exit 1; fi
-	@command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nodejs npm >/dev/null
-	@test -x $(VENV)/systems/node_modules/.bin/maildev || \
-	  npm install --prefix $(VENV)/systems --no-save --no-audit --no-fund --ignore-scripts --loglevel error maildev@2.1.0
-	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest tests/systems
+
+$(MAILDEV): | npm
+	@echo "Installing MailDev for the tests with real servers into build/maildev ..."
+	@npm install --prefix build/maildev --no-save --ignore-scripts --no-audit --no-fund --fetch-retries=5 --loglevel=error maildev@2.1.0 >/dev/null
 
 .PHONY: strace
 strace:
