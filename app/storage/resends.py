@@ -58,7 +58,7 @@ def open_keys(db: Executor, run_id: str) -> dict[str, str]:
     )
     found: dict[str, str] = {}
     for step_key, key, status, error_kind in db.execute(calls):
-        owner, _, step = key.partition(":")
+        owner, _, step = (key or "").partition(":")
         if f"{step}:".startswith(f"{step_key}:") and (status is None or error_kind in _OPEN_KINDS):
             found[step_key] = owner
         else:

@@ -15,6 +15,7 @@ from app.errors import NotFound
 from app.storage.db import db
 from app.storage.flows import FlowRow, flow_choices, get_flow
 from app.storage.ledger_runs import is_in, range_of
+from app.storage.resends import facts
 from app.storage.run_counts import Hour, Speed, hours, speed, state_counts, waits_for_people
 from app.storage.run_detail import get_event
 from app.storage.run_rows import RunRow, get_row
@@ -238,6 +239,9 @@ def download_body(run_id: str, number: int, side: str) -> Response:
 @blueprint.get("/runs/<run_id>/event.json")
 def download_event(run_id: str) -> Response:
     run = get_row(db.session, run_id)
+    edited = facts(db.session, run.id).payload if run.replay_of and "original" not in request.args else None
+    if edited is not None:
+        return attachment(edited, f"{run.event_id}-edited.json", "application/json")
     event = get_event(db.session, run.event_id)
     if event is None:
         raise NotFound("The event of this run is no longer in the history.", run=run_id)

@@ -6,11 +6,14 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, flash, request
+from sqlalchemy import Connection
 
+from app.engine.dead_letters import resend_chosen
 from app.engine.replay import decide_unknown, replay
 from app.errors import AppError, FlowInvalid
 from app.storage import audit
 from app.storage.db import db
+from app.storage.discards import take_back
 from app.storage.run_rows import get_row, same_cause, settle, unsettle
 from app.web.context import me, my_id, parts
 from app.web.hx import redirect
@@ -33,11 +36,15 @@ def replay_run(run_id: str) -> Response:
 
 @blueprint.post("/runs/<run_id>/replay-alike")
 def replay_alike(run_id: str) -> Response:
-    """This run and all others that stopped for the same cause, the oldest first."""
+    """This run and all others that stopped for the same cause, the oldest first, a few at a time."""
     run = get_row(db.session, run_id)
     ids = sorted([run.id, *same_cause(db.session, run, limit=MOST_AT_ONCE - 1)])
-    _replay_all(ids, "failed" if run.position else "whole")
-    return redirect(f"/runs?flow={run.flow_id}")
+    mode: Mode = "failed" if run.position else "whole"
+    resend_chosen(parts().database, parts().clock, ids, mode=mode, by=my_id())
+    if parts().engine.is_started:
+        parts().engine.work_orders()
+    flash(f"{counted(len(ids), 'run')} are sent again, a few at a time.", "success")
+    return redirect("/dead-letters")
 
 
 @blueprint.post("/runs/bulk")
@@ -100,14 +107,24 @@ def put_aside(run_id: str) -> Response:
 @blueprint.post("/runs/<run_id>/reopen")
 def reopen(run_id: str) -> Response:
     run = get_row(db.session, run_id)
-    parts().database.write(lambda connection: unsettle(connection, run.id))
+
+    def work(connection: Connection) -> None:
+        unsettle(connection, run.id)
+        take_back(connection, run.id)
+
+    parts().database.write(work)
     _record("took up again", run.id)
     return redirect(f"/runs/{run.id}")
 
 
 def _replay(run_id: str, mode: Mode, version: Version = "same") -> str:
     known = parts()
-    new_id = replay(known.database, known.engine.dispatcher, known.clock, run_id, mode=mode, version=version)
+    new_id = replay(
+        *(known.database, known.engine.dispatcher, known.clock, run_id),
+        mode=mode,
+        version=version,
+        by=my_id(),
+    )
     _record("replayed", run_id, {"as": new_id, "mode": mode, "version": version})
     return new_id
 

@@ -17,12 +17,15 @@ from app.flows.order import label
 from app.storage import turns
 from app.storage.connections import ConnectionRow, get_connection
 from app.storage.db import db
+from app.storage.discards import DiscardRow, get_discard
 from app.storage.executor import Executor
 from app.storage.models import Call, Run, StepRecord
+from app.storage.resends import ResendRow, get_resend
 from app.storage.run_detail import CallRow, RunDetail, StepRow, calls_for, get_head, step_marks, steps_of
 from app.storage.run_rows import RunRow, same_cause
 from app.web import runs_words
 from app.web.context import parts
+from app.web.run_edit import Changed, changes
 from app.web.runs_bodies import Shown, show, show_document
 from app.web.runs_calls import CallView, call_view
 from app.web.runs_timeline import Card, Timeline, View, every
@@ -73,6 +76,9 @@ class RunView:
     connection: ConnectionRow | None
     alike: list[str]
     payload: Node | None
+    resend: ResendRow | None
+    edited: list[Changed]
+    discard: DiscardRow | None
     called: str
     calls: int
     behind: int  # runs of the same key that wait until this one has ended
@@ -97,6 +103,9 @@ def read_view(run_id: str, args: MultiDict[str, str]) -> RunView:
     at = names.get(runs_words.step_id(run.position)) if run.position else None
     calls = [view.call for card in cards.values() for view in card.calls]
     is_stopped = run.state in ("failed", "dead")
+    resend = get_resend(db.session, run_id) if run.replay_of else None
+    came = detail.event.payload if detail.event else None
+    data = resend.payload if resend and resend.payload is not None else came
     return RunView(
         detail=detail,
         seen=seen,
@@ -108,7 +117,10 @@ def read_view(run_id: str, args: MultiDict[str, str]) -> RunView:
         failed=cards.get(run.position or "") if is_stopped or run.reason in ("unknown", "retry") else None,
         connection=_connection(run),
         alike=same_cause(db.session, run) if is_stopped and run.settled_at is None else [],
-        payload=tree(detail.event.payload) if detail.event else None,
+        payload=tree(data) if data is not None else None,
+        resend=resend,
+        edited=changes(came, data) if came is not None and data is not None and data is not came else [],
+        discard=get_discard(db.session, run_id) if run.settled_at else None,
         called=runs_words.called(calls),
         calls=_count_calls(db.session, run_id),
         behind=turns.behind(db.session, run_id) if run.is_open else 0,

@@ -423,8 +423,9 @@ def test_all_runs_with_one_cause_are_replayed_at_once(
     html = browser.get(f"/runs/{made[0]}").text
     assert "Replay all 3 with this cause" in html
     browser.post(f"/runs/{made[0]}/replay-alike")
+    parts.engine.work_orders()
     assert all(row(parts, run).replayed_as for run in made)
-    assert "3 runs replayed" in browser.get("/runs").text
+    assert "3 of 3 resent" in browser.get("/dead-letters").text
 
 
 def test_selected_runs_are_put_aside_together(
