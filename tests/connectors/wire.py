@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.calls.connections import ConnectionFacts
 from app.calls.encode import encode_body
 from app.calls.request import CallRequest, Ready, make_ready
-from app.catalog.definition import Action, Connector, PollTrigger, Request
+from app.catalog.definition import Action, Connector, PollTrigger, Request, WebhookTrigger
 from app.catalog.fields import action_fields
 from app.catalog.pages import first_page
 from app.catalog.render import plan
 from tests.connectors.samples import EXTRA, connection_for, inputs_of, taped_input
 
 CURSOR = "2026-11-20T08:00:00Z"
+ADDRESS = "https://flows.example.com/hooks/0123456789abcdef0123456789abcdef"
+_USER, _TEAM = "https://api.calendly.com/users/AAAA", "https://api.calendly.com/organizations/BBBB"
+ASKED = {"resource": {"uri": _USER, "current_organization": _TEAM}}  # as Calendly answers
 
 
 def on_the_wire(
@@ -46,6 +50,8 @@ def requests_of(connector: Connector) -> Iterator[tuple[str, Ready]]:
     for trigger in connector.triggers.values():
         if isinstance(trigger, PollTrigger):
             yield from _poll(connector, trigger, connection)
+        else:
+            yield from _subscription(connector, trigger, connection)
     for lookup in connector.lookups.values():
         page = first_page(lookup.paginate).value
         taped = taped_input(connector.key, f"lookups/{lookup.key}")
@@ -67,6 +73,27 @@ def _action(
         scope["records"] = [action.batch.record_filler({**scope, "api": {"version": connector.api.version}})]
         name = f"actions/{action.key}.batch.{'full' if full else 'least'}"
         yield name, on_the_wire(connector, action.batch.request, scope, connection)
+
+
+def _subscription(
+    connector: Connector, trigger: WebhookTrigger, connection: ConnectionFacts
+) -> Iterator[tuple[str, Ready]]:
+    """What the service is told when a flow goes on and off."""
+    taped = taped_input(connector.key, f"triggers/{trigger.key}")
+    given = {"subscription_address": ADDRESS, "subscription_secret": "a" * 64}
+    connection = replace(connection, secrets={**connection.secrets, **given})
+    known = {name: f"{{{{secret:subscription_{name}}}}}" for name in ("address", "secret")}
+    known |= {"id": "42", "tag": "plumbline-0123456789ab"}
+    look = trigger.subscribe.look
+    usual = {field.key: field.default for field in trigger.input if field.default}
+    scope = {
+        "input": {**inputs_of(trigger, taped, full=True), **usual},
+        "subscription": known,
+        "asked": ASKED,
+        "page": first_page(look.paginate).value if look is not None else None,
+    }
+    for purpose, request in trigger.subscribe.requests.items():
+        yield f"triggers/{trigger.key}.{purpose}", on_the_wire(connector, request, scope, connection)
 
 
 def _poll(

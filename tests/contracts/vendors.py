@@ -38,6 +38,8 @@ def _absent(reason: str, *names: str) -> dict[str, str]:
 
 _LIMIT = "query/limit: the document has no such parameter"
 _OFFSET = "query/offset: the document has no such parameter"
+_NO_LIST = "The copy of the document lacks the list of webhooks"
+_LATER = "The vendor's own reference has it; this copy of the document is older"
 _PAGES = "The vendor describes paging in a chapter of its own, for all lists"
 
 CONTRACTS = {
@@ -49,7 +51,8 @@ CONTRACTS = {
             "lookups/automations",
             "lookups/pipelines",
             "lookups/fields",
-        ),
+        )
+        | _absent(_NO_LIST, "triggers/contact_event.look"),
         undocumented={_LIMIT: _PAGES, _OFFSET: _PAGES},
     ),
     "airtable": Contract(
@@ -58,14 +61,14 @@ CONTRACTS = {
         absent=_absent("The document has no change of several records", "actions/upsert_record.request"),
     ),
     "asana": Contract(("asana.json",), base="/api/1.0"),
-    "brevo": Contract(("brevo.json",), base="/v3"),
-    "calendly": Contract(("calendly.json",)),
+    "brevo": Contract(("brevo.json",), base="/v3", undocumented={"body/auth: ": _LATER}),
+    "calendly": Contract(("calendly.json",), absent=_absent(_NO_LIST, "triggers/meeting_event.look")),
     "customerio": Contract(
         ("customerio-track.json",),
         undocumented={"path/identifier: ": "An email fits several kinds of identifiers there"},
     ),
     "discord": Contract(("discord.json",), base="/api/v10"),
-    "github": Contract(("github.json",)),
+    "github": Contract(("github.json",), absent=_absent(_NO_LIST, "triggers/repository_event.look")),
     "ga4_measurement": Contract(
         ("ga4-measurement-protocol.json",),
         base="/mp",
@@ -100,8 +103,10 @@ CONTRACTS = {
         },
     ),
     "intercom": Contract(("intercom.json",)),
-    "klaviyo": Contract(("klaviyo.json",)),
-    "mailchimp": Contract(("mailchimp.json",), base="/3.0"),
+    "klaviyo": Contract(("klaviyo.json",), absent=_absent(_NO_LIST, "triggers/event_received.look")),
+    "mailchimp": Contract(
+        ("mailchimp.json",), base="/3.0", absent=_absent(_NO_LIST, "triggers/audience_event.look")
+    ),
     "meta_conversions": Contract(()),
     "microsoft_teams": Contract(
         ("microsoft-teams-graph.json",),
@@ -187,14 +192,25 @@ CONTRACTS = {
     "slack": Contract(("slack.json",), base="/api", waived=frozenset({"header:token", "query:token"})),
     "stripe": Contract(
         ("stripe.json",),
-        absent=_absent("The copy of the document lacks the list of coupons", "lookups/coupons"),
+        absent=_absent("The copy of the document lacks the list of coupons", "lookups/coupons")
+        | _absent(_NO_LIST, "triggers/event_received.look"),
     ),
-    "telegram": Contract(("telegram.json",), base="/botsecret-of-token"),
-    "trello": Contract(("trello.json",), base="/1"),
+    "telegram": Contract(
+        ("telegram.json",),
+        base="/botsecret-of-token",
+        absent=_absent(_LATER, "triggers/message_received.look"),
+        undocumented={"body/secret_token: ": "It came with version 6.1 of the Bot API"},
+    ),
+    "trello": Contract(("trello.json",), base="/1", absent=_absent(_NO_LIST, "triggers/board_event.look")),
     "twilio": Contract(("twilio.json",)),
     "typeform": Contract(
         ("typeform-create.json", "typeform.json"),
-        absent=_absent("The document has no deleting of answers", "actions/delete_responses.request"),
+        absent=_absent("The document has no deleting of answers", "actions/delete_responses.request")
+        | _absent(
+            "The document has the list of webhooks alone",
+            "triggers/response_received.create",
+            "triggers/response_received.remove",
+        ),
     ),
     "woocommerce": Contract(
         ("woocommerce.json",),
@@ -209,15 +225,23 @@ CONTRACTS = {
             "actions/create_customer.request",
             "actions/update_customer.request",
             "actions/update_order_status.request",
+            "triggers/order_event.create",
+            "triggers/order_event.look",
+            "triggers/order_event.remove",
         ),
     ),
     "whatsapp": Contract(
         ("meta-business-messaging-whatsapp.json",),
-        undocumented={"header/User-Agent: ": "The document holds the name of a client to a form of its own"},
+        absent=_absent("The document has no list of templates", "lookups/templates"),
+        undocumented={
+            "header/User-Agent: ": "The document holds the name of a client to a form of its own",
+            "body: {'messaging_product'": "Two parts of each message forbid each other's fields, so none fits",
+        },
     ),
     "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),
     "zendesk": Contract(
         ("zendesk.json",),
         undocumented={"body/ticket/requester: ": "Described in the vendor's guide to creating tickets"},
     ),
+    "zoom": Contract(("zoom.json",), base="/v2"),
 }
