@@ -230,6 +230,13 @@ CONTRACTS = {
             "triggers/order_event.remove",
         ),
     ),
+    "webflow": Contract(
+        ("webflow.json",),
+        base="/v2",
+        undocumented={
+            "body: {'itemIds'": "Both forms the document knows fit a list of IDs, which it forbids"
+        },
+    ),
     "whatsapp": Contract(
         ("meta-business-messaging-whatsapp.json",),
         absent=_absent("The document has no list of templates", "lookups/templates"),
