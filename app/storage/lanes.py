@@ -64,6 +64,14 @@ def lanes_in_force(db: Executor, now: datetime, connection_id: str | None = None
     return [LaneRow(*row) for row in db.execute(query.order_by(Lane.place)).all()]
 
 
+def open_breakers(db: Executor, connection_id: str | None = None) -> list[LaneRow]:
+    """Hosts that are left alone because they failed too often, of one connection or of all."""
+    query = select(*_COLUMNS).where(Lane.tried_at.is_not(None))
+    if connection_id is not None:
+        query = query.where(Lane.connection_id == connection_id)
+    return [LaneRow(*row) for row in db.execute(query.order_by(Lane.place)).all()]
+
+
 def free_lanes(connection: Connection, connection_id: str, now: datetime) -> None:
     """A person does not want to wait: its pauses end, and what is left alone may be tried now."""
     mine = Lane.connection_id == connection_id
