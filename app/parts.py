@@ -31,6 +31,7 @@ from app.storage.processes import declare
 from app.storage.secrets import Vault, check_key, has_key, load_key
 from app.storage.space import Space
 from app.watch.rounds import Rounds
+from app.watch.telling import Post
 
 if TYPE_CHECKING:
     from app.intake.leading import Leader
@@ -119,7 +120,8 @@ def open_parts(
     parts = Parts(
         *(settings, clock, database, vault, registry, connections, caller, engine, intake, tokens, presence)
     )
-    intake.ticks.more += Rounds(settings, clock, database).jobs()
+    post = Post(settings, clock, database, vault, caller)
+    intake.ticks.more += Rounds(post, registry, intake.space, engine.spawn).jobs()
     if presence is not None and "scheduler" in roles:
         parts.leader = _leader(parts, presence)
     return parts

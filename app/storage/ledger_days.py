@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.ids import id_floor, made_at_ms
 from app.storage.executor import Executor
-from app.storage.ledger import Came, day_of, source_name
+from app.storage.ledger import DAY, Came, day_of, source_name
 from app.storage.ledger_runs import FAILED, Became, Slot
 from app.storage.models import Delivery, Event, Flow, LedgerDay, Run
 from app.storage.server_values import get_value, put_value
@@ -20,6 +20,7 @@ from app.storage.types import from_ms, to_ms
 
 Leaving = Literal["runs", "events", "deliveries"]
 
+DAYS_KEPT = 400
 _COUNTED_UPTO = "ledger counted up to"
 _CAME = tuple(Came.__dataclass_fields__)
 _GONE = ("gone_succeeded", "gone_filtered", "gone_cancelled", "gone_failed", "gone_settled")
@@ -116,6 +117,10 @@ def keep_verdict(
     """`late`: what came in and was not counted yet."""
     _raise(connection, slot, late)
     _set(connection, slot, {"difference": difference, "sentence": sentence, "checked_at": now})
+
+
+def forget_old_days(connection: Connection, now: datetime) -> None:
+    connection.execute(delete(LedgerDay).where(LedgerDay.day < day_of(now - DAYS_KEPT * DAY)))
 
 
 def _set(connection: Connection, slot: Slot, values: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.storage.base import Base, partial_index
 from app.storage.types import JsonText, PackedBytes
 
-OPEN_ALERT = "seen_at IS NULL AND ended_at IS NULL"
+OPEN_ALERT = "ended_at IS NULL"
 OPEN_ORDER = "state = 'open'"
 STILL_OPEN = "outcome IS NULL"
 
@@ -84,8 +84,8 @@ class Discard(Base):
 
 
 class Alert(Base):
-    """Something that somebody should know of.  Of one `dedupe_key` at most one is open: seen by nobody
-    and not over.  `mailed_at`: what happened until then is in a mail."""
+    """Something that somebody should know of.  Of one `dedupe_key` at most one is open, that is, not
+    over.  `mailed_at`: what happened until then is in a mail."""
 
     __tablename__ = "alerts"
     id: Mapped[str] = mapped_column(primary_key=True)  # alr_

@@ -111,7 +111,7 @@ def _alerts() -> None:
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
     )
-    _partial("ix_alerts_open", "alerts", ["dedupe_key"], "seen_at IS NULL AND ended_at IS NULL", unique=True)
+    _partial("ix_alerts_open", "alerts", ["dedupe_key"], "ended_at IS NULL", unique=True)
     op.create_index("ix_alerts_dedupe_key_id", "alerts", ["dedupe_key", "id"])
 
 
