@@ -105,9 +105,9 @@ def _with_newest(db: Executor, rows: list[Any]) -> list[DeadLetterGroup]:
     ]
 
 
-def count(db: Executor) -> int:
-    """All that lie here; counted up to `MOST_COUNTED`, for it stands on each page."""
-    some = select(Run.id).where(DEAD_LETTER).limit(MOST_COUNTED).subquery()
+def count(db: Executor, *, most: int = MOST_COUNTED) -> int:
+    """How many lie here; counted up to `most`."""
+    some = select(Run.id).where(DEAD_LETTER).limit(most).subquery()
     return db.execute(select(func.count()).select_from(some)).scalar_one()
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, or_, select, tuple_
 
 from app.ids import id_floor
+from app.storage.bulk_orders import KEPT as ORDERS_KEPT
+from app.storage.bulk_orders import forget_old
 from app.storage.db import Database
 from app.storage.events import KEYS_KEPT
 from app.storage.executor import Executor
@@ -30,6 +32,7 @@ from app.storage.models import (
     Event,
     Gathered,
     Poll,
+    Resend,
     Run,
     StepRecord,
     Trigger,
@@ -103,6 +106,7 @@ def prune(
     gone.deliveries = _deliveries(database, pace, before, before_pruning)
     gone.polls = _all_of(pace, partial(_polls, before=before))
     gone.keys = _all_of(pace, partial(_keys, before=now - KEYS_KEPT))
+    _all_of(pace, partial(forget_old, before=now - ORDERS_KEPT))
     return gone
 
 
@@ -177,7 +181,7 @@ def _delete_runs(connection: Connection, ids: list[str], before_pruning: BeforeP
         return 0
     before_pruning(connection, "runs", ids)
     connection.execute(delete(Call).where(Call.made_for.in_(ids)))
-    for table in (StepRecord, Callback, Gathered):
+    for table in (StepRecord, Callback, Gathered, Resend):
         connection.execute(delete(table).where(table.run_id.in_(ids)))
     connection.execute(delete(Run).where(Run.id.in_(ids)))
     _delete_events(connection, _unneeded_events(connection, gone), before_pruning)
@@ -219,9 +223,7 @@ def _still_needed(connection: Connection, moments: list[datetime]) -> set[str]:
 # ---------------------------------------------------------------------------------- deliveries
 
 
-def _deliveries(
-    database: Database, pace: _Pace, before: datetime, before_pruning: BeforePruning
-) -> int:
+def _deliveries(database: Database, pace: _Pace, before: datetime, before_pruning: BeforePruning) -> int:
     """Those that brought no event: refused ones, samples, repetitions.  The others go with theirs."""
     total, after = 0, ""
     while not pace.stopped:

@@ -22,6 +22,7 @@ blueprint = Blueprint("dead_letters", __name__)
 
 _GROUPS = 50
 _PAGE = 50
+_MOST_COUNTED = 1000  # from there on the navigation says 999+
 _ORDERS_SHOWN_FOR = timedelta(hours=12)
 
 
@@ -35,7 +36,7 @@ def _count() -> int:
     """For the navigation of every page, also of those that say that the database is in trouble."""
     if "dead_letter_count" not in g:
         try:
-            g.dead_letter_count = dead_letters.count(db.session)
+            g.dead_letter_count = dead_letters.count(db.session, most=_MOST_COUNTED)
         except DBAPIError:
             g.dead_letter_count = 0
     return int(g.dead_letter_count)
@@ -52,7 +53,6 @@ def index() -> Response:
         block="live",
         groups=[group_view(db.session, group) for group in found[:_GROUPS]],
         has_more=len(found) > _GROUPS,
-        number=dead_letters.count(db.session),
         orders=_orders(""),
     )
 
