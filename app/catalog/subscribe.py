@@ -14,12 +14,14 @@ from app.catalog.values import Duration, JsonPath, Model, Place, Words
 
 class Look(Model):
     """Whether the service still has it.  `items`: '' = the answer is the one.  `address`: where in an
-    item the address stands that it sends to.  `where`: what one that works has."""
+    item the address stands that it sends to; `tag`: where the name stands that it was made with.
+    `where`: what one that works has."""
 
     request: Request
     paginate: Paginate | None = None
     items: JsonPath | Literal[""] = ""
     address: JsonPath | Literal[""] = ""
+    tag: JsonPath | Literal[""] = ""
     id: JsonPath | Literal[""] = ""
     where: dict[JsonPath, str] = {}
 
@@ -28,7 +30,7 @@ class Look(Model):
         """Without knowing what the service calls it."""
         parts = [self.request.path, self.request.query, self.request.body]
         named = any(one.root == "subscription" and one.path == ("id",) for one in references_in(parts))
-        return bool(self.address) and not named
+        return bool(self.address or self.tag) and not named
 
 
 class Subscribe(Model):

@@ -239,6 +239,7 @@ PIPES: Final[dict[str, Callable[[Any], Any]]] = {
     "epoch_s": lambda value: int(_moment(value).timestamp()),
     "epoch_ms": lambda value: round(_moment(value).timestamp() * 1000),
     "epoch_us": lambda value: round(_moment(value).timestamp() * 1000) * 1000,
+    "tail": lambda value: as_text(value).rstrip("/").rpartition("/")[2],
     "md5lower": _md5_lower,
     "plain": plain,
     "plain_email": plain_email,

@@ -42,7 +42,8 @@ class Found:
 
 @dataclass
 class Talk:
-    """A conversation with a service about one subscription; `calls` are kept whatever comes of it."""
+    """A conversation with a service about one subscription; `calls` are kept whatever comes of it.
+    `others`: what the service calls further ones of the same flow, such as one that is about to end."""
 
     needs: Needs
     row: SubscriptionRow
@@ -53,6 +54,7 @@ class Talk:
     told: Told
     calls: list[tuple[str, Row]] = field(default_factory=list)
     vendor_id: str = ""
+    others: frozenset[str] = frozenset()
     _asked: Any = None
 
     @property
@@ -142,9 +144,11 @@ class Talk:
             there = as_text(first(look.address, item))
             if there not in (self.told.address, f"{{{{secret:{_ADDRESS}}}}}"):
                 return None
+        if look.tag and as_text(first(look.tag, item)) != self.row.tag:
+            return None
         works = all(as_text(first(path, item)) == wanted for path, wanted in look.where.items())
-        vendor_id = as_text(first(look.id, item)) if look.id else self.vendor_id
-        return Found(vendor_id[:_LONGEST_ID], works)
+        vendor_id = (as_text(first(look.id, item)) if look.id else self.vendor_id)[:_LONGEST_ID]
+        return Found(vendor_id, works) if not vendor_id or vendor_id not in self.others else None
 
 
 def begin(needs: Needs, row: SubscriptionRow) -> Talk:

@@ -44,11 +44,13 @@ class Job:
 
     needs: Needs
     row: SubscriptionRow
+    others: frozenset[str] = frozenset()
     talk: Talk | None = None
     calls: list[tuple[str, Row]] = field(default_factory=list)
 
     def begin(self) -> Talk:
         self.talk = calls.begin(self.needs, self.row)
+        self.talk.others = self.others
         self.calls = self.talk.calls
         return self.talk
 
@@ -66,17 +68,21 @@ class Job:
 async def look_after(needs: Needs, flow_id: str) -> None:
     """Call it in the engine's loop, with the leases taken.  Never raises."""
     try:
-        for row in await asyncio.to_thread(_due, needs, flow_id):
-            await _look_after_one(Job(needs, row))
+        for row, others in await asyncio.to_thread(_due, needs, flow_id):
+            await _look_after_one(Job(needs, row, others))
     except Exception:
         log.exception("%s", fields(event="subscriptions_broke", flow=flow_id))
     finally:
         await needs.database.writer.awrite(lambda c: store.end_leases(c, flow_id), patient=True)
 
 
-def _due(needs: Needs, flow_id: str) -> list[SubscriptionRow]:
+def _due(needs: Needs, flow_id: str) -> list[tuple[SubscriptionRow, frozenset[str]]]:
+    """Each with what the service calls the flow's other ones."""
     with needs.database.read() as db:
-        return store.due_of_flow(db, flow_id, needs.clock.now())
+        rows = store.of_flow(db, flow_id)
+    due = store.due_among(rows, needs.clock.now())
+    lasting = [row for row in rows if row.state not in store.ENDED]
+    return [(row, frozenset(one.vendor_id for one in lasting if one.id != row.id)) for row in due]
 
 
 async def _look_after_one(job: Job) -> None:

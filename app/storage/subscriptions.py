@@ -115,9 +115,9 @@ def flows_with_work(db: Executor, now: datetime, *, limit: int, without: Collect
     return list(db.scalars(query))
 
 
-def due_of_flow(db: Executor, flow_id: str, now: datetime) -> list[SubscriptionRow]:
+def due_among(rows: Iterable[SubscriptionRow], now: datetime) -> list[SubscriptionRow]:
     """New ones before those that end: what is sent meanwhile comes twice rather than not at all."""
-    found = [row for row in of_flow(db, flow_id) if row.next_at is not None and row.next_at <= now]
+    found = [row for row in rows if row.next_at is not None and row.next_at <= now]
     return sorted(found, key=lambda row: (row.state == "leaving", row.id))
 
 

@@ -69,6 +69,7 @@ CONTRACTS = {
     ),
     "discord": Contract(("discord.json",), base="/api/v10"),
     "github": Contract(("github.json",), absent=_absent(_NO_LIST, "triggers/repository_event.look")),
+    "ga4_data": Contract(("ga4-data.json",)),
     "ga4_measurement": Contract(
         ("ga4-measurement-protocol.json",),
         base="/mp",
@@ -93,6 +94,7 @@ CONTRACTS = {
         ),
     ),
     "google_sheets": Contract(("google-sheets.json",)),
+    "gtm_server": Contract(()),
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-deals.json"),
         absent={
@@ -246,6 +248,7 @@ CONTRACTS = {
         },
     ),
     "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),
+    "x": Contract(("x.json",)),
     "zendesk": Contract(
         ("zendesk.json",),
         undocumented={"body/ticket/requester: ": "Described in the vendor's guide to creating tickets"},

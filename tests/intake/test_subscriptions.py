@@ -161,6 +161,15 @@ def test_another_list_is_a_new_one_and_the_old_one_ends(server: Server, letters:
     assert list(letters.hooks) == ["h2"]
 
 
+def test_the_one_that_ends_is_not_taken_for_the_new_one(server: Server, letters: Letters) -> None:
+    account(server, signing_key="entered-by-hand")  # so that one that is there could be taken over
+    flow_id = live(server)
+    server.edit(flow_id, reading(list_id="8"))
+    tell(server)
+    assert list(letters.hooks) == ["h2"]
+    assert row(server, flow_id).vendor_id == "h2"
+
+
 def test_another_address_is_told_before_the_old_one_ends(server: Server, letters: Letters) -> None:
     flow_id = live(server)
     address = activation.rotate_hook(server, flow_id, by=None)
