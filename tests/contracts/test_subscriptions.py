@@ -24,7 +24,7 @@ BUNDLED = Path(connectors.__file__).parent
 REGISTRY = Registry([("bundled", BUNDLED)])
 TOLD = sorted(
     (connector.key, found.key)
-    for connector in (REGISTRY.get(key) for key in REGISTRY.keys())
+    for connector in map(REGISTRY.get, sorted(REGISTRY.keys()))
     for found in connector.triggers.values()
     if isinstance(found, WebhookTrigger) and found.subscribe.create is not None
 )

@@ -163,7 +163,8 @@ def test_another_list_is_a_new_one_and_the_old_one_ends(server: Server, letters:
 
 def test_the_one_that_ends_is_not_taken_for_the_new_one(server: Server, letters: Letters) -> None:
     account(server, signing_key="entered-by-hand")  # so that one that is there could be taken over
-    flow_id = live(server)
+    flow_id = server.live(reading())
+    tell(server)
     server.edit(flow_id, reading(list_id="8"))
     tell(server)
     assert list(letters.hooks) == ["h2"]
