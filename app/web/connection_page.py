@@ -40,6 +40,7 @@ class Form:
     problems: dict[str, str] = field(default_factory=dict)
     fields: list[forms.Shown] = field(default_factory=list)
     rights: list[Right] = field(default_factory=list)
+    may_be_unnamed: bool = False
 
     @property
     def block(self) -> forms.Block | None:
@@ -91,19 +92,20 @@ def read_form(
     name = request.form.get("name", "").strip()
     is_named = (may_be_unnamed or name) and len(name) <= 100
     form = form_for(service, block.key if block else "", name, forms.shown(fields, filled, kept))
+    form.may_be_unnamed = may_be_unnamed
     form.problems = {} if is_named else {"name": "Give it a name of up to 100 characters."}
     return form, filled
 
 
-def read_change(row: ConnectionRow, service: Service, *, may_be_unnamed: bool = False) -> tuple[Form, Filled]:
+def read_change(row: ConnectionRow, service: Service) -> tuple[Form, Filled]:
     """For a connection that is there: an empty secret stays, unless it would go to another address."""
     kept = kept_secrets(row) if request.form.get("auth", "") == row.auth else {}
-    form, filled = read_form(service, kept, may_be_unnamed=may_be_unnamed)
+    form, filled = read_form(service, kept)
     brought = getattr(form.block, "keep", {})
     filled.public |= {key: str(row.public[key]) for key in brought if key in row.public}
     found = find_connector(parts().registry, row.connector)
     if kept and leads_elsewhere(found, row.public, filled.public):
-        return read_form(service, {}, empty=_ELSEWHERE, may_be_unnamed=may_be_unnamed)
+        return read_form(service, {}, empty=_ELSEWHERE)
     return form, filled
 
 

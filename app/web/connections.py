@@ -69,6 +69,7 @@ def new() -> Response:
     block = forms.block_of(service, request.args.get("auth", ""))
     fields = forms.shown(forms.fields_of(service, block), Filled(), {}, fresh=True)
     form = form_for(service, block.key if block else "", "", fields)
+    form.may_be_unnamed = form.sign_in
     form.name = "" if form.sign_in else free_name(service.name)
     return show_new(form, wanted)
 

@@ -177,7 +177,15 @@ def _admins_only() -> None:
 
 def _page(form: AppForm, wanted: str, status: int = 200) -> Response:
     users = _users(form.connector, form.auth)
-    return page("sign_in/app.html", status=status, form=form, next=wanted, warning=_warning(), users=users)
+    return page(
+        "sign_in/app.html",
+        status=status,
+        form=form,
+        next=wanted,
+        warning=_warning(),
+        users=users,
+        this_path="/connections",
+    )
 
 
 def _warning() -> str:

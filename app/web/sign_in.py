@@ -73,7 +73,7 @@ def _leave(connector: Connector, auth: OAuth2Auth, ticket: Ticket) -> Response:
         begin_sign_in(c, sign_in_id, user_id=me, sealed=sealed, now=now)
 
     parts().database.write(work)
-    answer = page("sign_in/leave.html", service=connector, address=address)
+    answer = page("sign_in/leave.html", service=connector, address=address, this_path="/connections")
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
@@ -160,6 +160,7 @@ def _refuse(connector: Connector, ticket: Ticket | None, refusal: Refusal) -> Re
         app = app_address(connector.key, ticket.auth, wanted=again) if refusal.blames_app else ""
     answer = page(
         "sign_in/refused.html",
+        this_path="/connections",
         status=refusal.status,
         service=connector,
         refusal=refusal,
