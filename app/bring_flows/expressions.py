@@ -191,7 +191,7 @@ class Translator:
             inner = found.value[key]
         except (KeyError, IndexError, TypeError):
             raise NotCarried(f"There is no setting '{str(key)[:40]}'.") from None
-        return inner if isinstance(inner, Ref) else _Fixed(inner)
+        return inner if isinstance(inner, Ref | _Node) else _Fixed(inner)
 
     @staticmethod
     def of_data(data: _Data, key: str | int) -> Found:

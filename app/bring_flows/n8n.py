@@ -10,6 +10,7 @@ from typing import Any
 from app.bring_flows.drafts import Draft
 from app.bring_flows.n8n_build import Builder, Flowing
 from app.bring_flows.n8n_document import Document, Node, number_of, read_document, text_of
+from app.bring_flows.n8n_services import service_trigger
 from app.bring_flows.n8n_start import TRIGGERS, started_by_hand
 from app.bring_flows.places import Nowhere, Place, Seen
 from app.bring_flows.report import Report, shortened
@@ -144,8 +145,9 @@ def _started(node: Node | None, shared: Shared, reason: str) -> Started:
         found = started_by_hand(work)
         return replace(found, trigger=ManualTrigger(gaps=[gap]))
     work = Work(node, Settings(node.name, node.parameters, _BLANK, shared.report), _BLANK, shared)
-    started = TRIGGERS.get(node.kind, _unknown)(work)
-    if node.kind in TRIGGERS:
+    known = service_trigger(work)
+    started = known or TRIGGERS.get(node.kind, _unknown)(work)
+    if known is not None or node.kind in TRIGGERS:
         shared.report.carried(node.name)
     work.settings.name_the_rest()
     gaps = [*started.trigger.gaps, *work.settings.gaps]

@@ -27,7 +27,14 @@ _OPERATORS: dict[str, Operator] = {
     "lengthEquals": "length_equals", "lengthGt": "length_greater", "lengthLt": "length_less",
 }  # fmt: skip
 _ALONE = frozenset(("is_empty", "is_not_empty", "exists", "not_exists", "is_true", "is_false"))
-_DATES: dict[str, Operator] = {"gt": "after", "lt": "before", "gte": "after", "lte": "before"}
+_DATES: dict[str, Operator] = {
+    "afterOrEquals": "greater_or_equal",
+    "beforeOrEquals": "less_or_equal",
+    "gt": "after",
+    "lt": "before",
+    "gte": "greater_or_equal",
+    "lte": "less_or_equal",
+}
 
 
 def read_conditions(settings: Settings, place: str = "conditions") -> Conditions | None:

@@ -114,10 +114,14 @@ def _rows_of_json(settings: Settings, place: str) -> list[NamedMapping]:
     if not isinstance(table, dict):
         settings.leave_out(f"the setting '{place}'", "It is not a table of names and values.")
         return []
-    return [
-        NamedMapping(name=name, mapping=Mapping(value=value if isinstance(value, str) else json.dumps(value)))
-        for name, value in table.items()
-    ]
+    return [NamedMapping(name=name, mapping=Mapping(value=_one_text(value))) for name, value in table.items()]
+
+
+def _one_text(value: Any) -> str:
+    """A table inside becomes JSON text again, its references as they were."""
+    if isinstance(value, str):
+        return value
+    return re.sub(r"\{\{.*?\}\}", lambda found: str(json.loads(f'"{found[0]}"')), json.dumps(value))
 
 
 # -------------------------------------------------------------------------------------- body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
+from typing import cast
 
 from app.bring_flows.places import Nowhere, Over, Place, Plain
 from app.bring_flows.report import NotCarried
@@ -46,6 +47,8 @@ def in_loop(place: Place | None, item: Ref) -> Place:
     """What one item is while a loop goes through the list."""
     if isinstance(place, _Item):
         return _Split(item, place.name)
+    if (of_item := getattr(place, "of_item", None)) is not None:
+        return cast(Place, of_item(item))
     return Plain(item)
 
 
@@ -144,3 +147,26 @@ def _summed(items: Ref | None, field: str, way: str) -> Ref | None:
         return None
     ref = items.down(EACH, *field.split(".")).through(_SUMMARIES[way])
     return ref.through("count") if way == "countUnique" else ref
+
+
+def unchanged(work: Work, items: Ref | None) -> Done:
+    """The list goes on as it is."""
+    settings = work.settings
+    settings.ignore(*settings.data)
+    what = "sorting the list" if work.node.kind == "sort" else "taking out doubles"
+    settings.leave_out(what, "The list goes on as it came.")
+    return Done()
+
+
+def item_lists(work: Work, items: Ref | None) -> Done:
+    """The older node for all of it."""
+    operation = work.settings.text("operation", "splitOutItems")
+    if operation == "splitOutItems":
+        return split_out(work)
+    if operation in ("aggregateItems", "concatenateItems"):
+        return aggregate(work, items)
+    if operation == "summarize":
+        return summarize(work, items)
+    if operation == "limit":
+        return limit(work, items)
+    return unchanged(work, items)

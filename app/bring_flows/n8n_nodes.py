@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.bring_flows.n8n_http import web_request
-from app.bring_flows.n8n_lists import aggregate, limit, split_out, summarize
+from app.bring_flows.n8n_lists import aggregate, item_lists, limit, split_out, summarize, unchanged
+from app.bring_flows.n8n_more_values import call_flow, crypto, date_time, email, feed, graphql, html_template
+from app.bring_flows.n8n_services import service_of, service_step
 from app.bring_flows.n8n_start import respond
 from app.bring_flows.n8n_values import open_request, open_values, set_values, stop_with_error, wait
 from app.bring_flows.values import Ref
@@ -44,6 +46,30 @@ def _merge(work: Work) -> Done:
     return Done()
 
 
+def _html(work: Work) -> Done:
+    return html_template(work) or open_values(work, "It takes values out of a page; nothing here does that.")
+
+
+_FILES = (
+    *("convertToFile", "extractFromFile", "readWriteFile", "readBinaryFile", "readBinaryFiles", "ftp"),
+    *("writeBinaryFile", "spreadsheetFile", "moveBinaryData", "compression", "readPDF", "editImage"),
+)
+_TABLES = (
+    *("postgres", "mySql", "microsoftSql", "mongoDb", "redis", "dataTable"),
+    "n8nTrainingCustomerDatastore",
+)
+_AI = "AI steps have no counterpart here."
+_UNFIT = {
+    **dict.fromkeys(_FILES, "Files are not passed from step to step here."),
+    **dict.fromkeys(_TABLES, "No database is asked directly here; use its web interface in a web request."),
+    **dict.fromkeys(("executeCommand", "ssh"), "No commands are run on a machine here."),
+    **dict.fromkeys(("xml", "markdown", "compareDatasets"), "Nothing here changes a text in this way."),
+    "form": "No pages are shown between steps here; the sender is answered at once.",
+    "n8n": "It works on n8n itself.",
+    "openAi": _AI,
+}
+
+
 def _code(work: Work) -> Done:
     return open_values(work, "It is a program. Set what it worked out, for example with functions of fields.")
 
@@ -60,12 +86,22 @@ _CONVERTERS: dict[str, Callable[[Work], Done]] = {
     "code": _code,
     "function": _code,
     "functionItem": _code,
+    "html": _html,
+    "dateTime": date_time,
+    "crypto": crypto,
+    "emailSend": email,
+    "executeWorkflow": call_flow,
+    "graphql": graphql,
+    "rssFeedRead": feed,
 }
 
 WHOLE_LISTS: dict[str, Callable[[Work, Ref | None], Done]] = {
     "limit": limit,
     "aggregate": aggregate,
     "summarize": summarize,
+    "itemLists": item_lists,
+    "sort": unchanged,
+    "removeDuplicates": unchanged,
 }
 # A merge takes all that comes; a loop goes through its list itself.
 TAKES_ALL = frozenset((*WHOLE_LISTS, "merge", "splitInBatches"))
@@ -79,10 +115,17 @@ def convert(work: Work) -> Done:
         if kind in _CARRIED:
             work.shared.report.carried(work.node.name)
         return done
+    if "langchain" in work.node.foreign:
+        return open_values(work, _AI)
+    if kind in _UNFIT:
+        return open_values(work, _UNFIT[kind])
+    if (service := service_of(kind)) is not None:
+        return service_step(work, service)
     return open_request(work, f"There is no connector for {kind} yet.")
 
 
 def convert_list(work: Work, items: Ref | None) -> Done:
     done = WHOLE_LISTS[work.node.kind](work, items)
-    work.shared.report.carried(work.node.name)
+    if work.node.kind not in ("sort", "removeDuplicates"):
+        work.shared.report.carried(work.node.name)
     return done

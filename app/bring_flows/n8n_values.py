@@ -150,37 +150,25 @@ def stop_with_error(work: Work) -> Done:
 
 
 def open_values(work: Work, reason: str) -> Done:
-    """In place of code: a row for each field that later steps read, to be filled in."""
+    """In place of what has no counterpart: a row for each field that later steps read, to be filled
+    in, and what it was given."""
     settings = work.settings
-    names = list(work.wanted_fields()) or ["result"]
-    rows = [
-        NamedMapping(name=name, mapping=Mapping(value=gap(work.node.name).template)) for name in names[:50]
-    ]
+    given = [] if any(key in settings.data for key in _CODE) else _given(settings)
+    names = list(work.wanted_fields()) or ([] if given else ["result"])
+    open_ = Mapping(value=gap(work.node.name).template)
+    rows = [NamedMapping(name=name, mapping=open_) for name in names[:50]]
     settings.ignore(*settings.data)
     facts = work.facts()
     facts["note"] = _with_original(facts["note"], work)
     settings.leave_out(f"{work.node.name} ({work.node.foreign or work.node.kind})", reason)
-    step = SetStep(values=rows, **facts)
+    step = SetStep(values=[*rows, *(row for row in given if row.name not in names)], **facts)
     return Done([step], Plain(Ref(step.id)))
 
 
 def open_request(work: Work, reason: str, address: str = "") -> Done:
     """In place of a service that is not known: a web request with all it was given."""
     settings = work.settings
-    rows: list[NamedMapping] = []
-    for place, value in leaves(settings.data):
-        if (
-            value in (None, "", False)
-            or place.rpartition(".")[2].startswith(("__", "cached"))
-            or len(rows) >= 40
-        ):
-            continue
-        key = place.removesuffix(".value").removesuffix(".mode")
-        if place.endswith(".mode"):
-            continue
-        rows.append(
-            NamedMapping(name=key.replace("[", ".").replace("]", ""), mapping=settings.mapping(place))
-        )
+    rows = _given(settings)
     settings.ignore(*settings.data)
     facts = work.facts()
     settings.leave_out(f"{work.node.name} ({work.node.foreign or work.node.kind})", reason)
@@ -189,6 +177,20 @@ def open_request(work: Work, reason: str, address: str = "") -> Done:
     )
     step: Step = HttpStep(request=request, **facts)
     return Done([step], Plain(Ref(step.id)))
+
+
+def _given(settings: Settings) -> list[NamedMapping]:
+    """All that a part was told, by the place where it stood."""
+    rows: list[NamedMapping] = []
+    for place, value in leaves(settings.data):
+        last = place.rpartition(".")[2]
+        if value in (None, "", False) or last.startswith(("__", "cached")) or last == "mode":
+            continue
+        if len(rows) >= 40:
+            break
+        name = place.removesuffix(".value").replace("[", ".").replace("]", "")
+        rows.append(NamedMapping(name=name, mapping=settings.mapping(place)))
+    return rows
 
 
 _CODE = ("jsCode", "functionCode", "pythonCode", "code")

@@ -77,6 +77,8 @@ class Known:
     service: str
 
     def find(self, keys: tuple[Key, ...]) -> Ref:
+        if len(keys) > 1 and keys[0] == "result" and "result" not in self.fields:
+            keys = keys[1:]  # what the service wraps its answer in
         if keys and self.fields and str(keys[0]) not in self.fields:
             offered = ", ".join(sorted(self.fields)[:6])
             raise NotCarried(f"{self.service} gives no '{str(keys[0])[:40]}' here, but {offered}.")

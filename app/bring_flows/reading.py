@@ -44,9 +44,7 @@ def bring_flows(
     for name, is_it, bring in _TOOLS:
         if documents and all(is_it(one) for one in documents):
             if tool not in ("", name):
-                raise FlowInvalid(
-                    f"this is an export of {TITLES[name]}, not of {TITLES[tool]}.", where=file
-                )
+                raise FlowInvalid(f"this is an export of {TITLES[name]}, not of {TITLES[tool]}.", where=file)
             return _brought(name, bring, documents, connectors, file, time_zone)
     return _own(text, file, tool)
 

@@ -76,7 +76,7 @@ def _result(name: str, body: str | FileStorage) -> Result:
 
 
 def _decoded(file: FileStorage, name: str) -> str:
-    body = file.read(LIMIT_SIZE * 4 + 1)
+    body: bytes = file.read(LIMIT_SIZE * 4 + 1)
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
