@@ -18,6 +18,7 @@ from app.storage.models import Alert
 KEPT = timedelta(days=90)
 _OPEN = text(models_watch.OPEN_ALERT)
 _LONGEST = 600
+WORST = ("ledger", "worker", "connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,13 @@ def ended_alerts(db: Executor, *, before: str = "", limit: int = 30) -> list[Ale
 def number_unseen(db: Executor) -> int:
     query = select(func.count()).select_from(Alert).where(_OPEN, Alert.seen_at.is_(None))
     return db.execute(query).scalar_one()
+
+
+def worst_unseen(db: Executor) -> AlertRow | None:
+    """The one that everybody has to see: data may be lost, or everything stands still."""
+    kinds = Alert.kind.in_(WORST)
+    found = db.execute(select(*_COLUMNS).where(_OPEN, kinds, Alert.seen_at.is_(None)))
+    return min((AlertRow(*row) for row in found), key=lambda row: WORST.index(row.kind), default=None)
 
 
 # --------------------------------------------------------------------------------------- writing

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from flask import current_app, g
+from flask import current_app, g, request
 from sqlalchemy.exc import DBAPIError
 
+from app.storage.alerts import worst_unseen
 from app.storage.db import db
 from app.storage.standstill import get_standstill
 
@@ -31,7 +32,7 @@ class Banner:
 
 def banners() -> list[Banner]:
     parts = cast("Parts", current_app.extensions["plumbline"])
-    return [*_disk(parts), *_standstill()]
+    return [*_disk(parts), *_standstill(), *_worst_alert()]
 
 
 def _disk(parts: Parts) -> list[Banner]:
@@ -44,6 +45,17 @@ def _disk(parts: Parts) -> list[Banner]:
         remedy = f"{_GOES_ON} once it can. What was accepted before is safe."
         return [Banner("bad", "Nothing can be written", sentence, remedy)]
     return []
+
+
+def _worst_alert() -> list[Banner]:
+    """One at most: the bell counts the others."""
+    try:
+        found = worst_unseen(db.session)
+    except DBAPIError:
+        return []
+    if found is None or request.path.startswith("/alerts"):
+        return []
+    return [Banner("bad", "An alert", found.sentence, "", found.remedy_url, found.remedy)]
 
 
 def _standstill() -> list[Banner]:

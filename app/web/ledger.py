@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, request
@@ -108,7 +109,7 @@ def total(lines: Iterable[Day]) -> Day:
     return found
 
 
-def _verdict() -> dict[str, object]:
+def _verdict() -> dict[str, Any]:
     """What the last check said about the days that are shown."""
     now = parts().clock.now()
     wrong = differing(db.session, days_until(now, SHOWN_DAYS)[-1])
