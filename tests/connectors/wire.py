@@ -13,7 +13,7 @@ from app.catalog.definition import Action, Connector, PollTrigger, Request, Webh
 from app.catalog.fields import action_fields
 from app.catalog.pages import first_page
 from app.catalog.render import plan
-from tests.connectors.samples import EXTRA, connection_for, inputs_of, taped_input
+from tests.connectors.samples import EXTRA, connection_for, inputs_of, taped_input, tapes_of
 
 CURSOR = "2026-11-20T08:00:00Z"
 ADDRESS = "https://flows.example.com/hooks/0123456789abcdef0123456789abcdef"
@@ -96,11 +96,19 @@ def _subscription(
         yield f"triggers/{trigger.key}.{purpose}", on_the_wire(connector, request, scope, connection)
 
 
+def _cursor(key: str, trigger: PollTrigger) -> str:
+    """Where the service's cursor is no moment, the one of its cassettes."""
+    if trigger.cursor is None or trigger.cursor.type == "datetime":
+        return CURSOR
+    taped = (one.cursor for one in tapes_of(key) if one.operation == f"triggers/{trigger.key}" and one.cursor)
+    return next(taped, CURSOR)
+
+
 def _poll(
     connector: Connector, trigger: PollTrigger, connection: ConnectionFacts
 ) -> Iterator[tuple[str, Ready]]:
     taped = taped_input(connector.key, f"triggers/{trigger.key}")
-    scope = {"input": inputs_of(trigger, taped, full=True), "cursor": CURSOR}
+    scope = {"input": inputs_of(trigger, taped, full=True), "cursor": _cursor(connector.key, trigger)}
     first = first_page(trigger.paginate).value
     pages = {"first": first, "next": "100" if isinstance(first, str | None) else 100}
     if trigger.paginate is None or trigger.paginate.type == "link":

@@ -21,6 +21,7 @@ from referencing.jsonschema import DRAFT202012
 FOLDER = Path(__file__).parents[2].parent / "shared" / "specs"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _SELF = "urn:document"
+_RESOURCE = re.compile(r"/v\d\w*/\{(name|parent|property)\}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Document:
     def find(self, method: str, path: str) -> Operation | None:
         """Literal paths before those with parameters."""
         fitting = [one for one in self.operations if one.method == method and one.pattern.fullmatch(path)]
-        return min(fitting, key=lambda one: one.path.count("{"), default=None)
+        return min(fitting, key=lambda one: (one.path.count("{"), -len(one.path)), default=None)
 
     def errors(self, schema: Any, value: Any) -> Iterator[tuple[str, str]]:
         """(JSON pointer into the value, what is wrong)."""
@@ -109,7 +110,9 @@ def _absolute(node: Any) -> Any:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile("".join("([^/]+)" if part[0] == "{" else re.escape(part) for part in _pieces(path)))
+    """Google's names of resources, such as properties/7, hold slashes."""
+    value = "([^:]+?)" if _RESOURCE.match(path) else "([^/]+)"
+    return re.compile("".join(value if part[0] == "{" else re.escape(part) for part in _pieces(path)))
 
 
 def _pieces(path: str) -> list[str]:

@@ -248,7 +248,7 @@ CONTRACTS = {
         },
     ),
     "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),
-    "x": Contract(("x.json",)),
+    "x_twitter": Contract(("x.json",)),
     "zendesk": Contract(
         ("zendesk.json",),
         undocumented={"body/ticket/requester: ": "Described in the vendor's guide to creating tickets"},
