@@ -46,6 +46,7 @@ class ConnectionFacts:
     state: str = "ok"
     hosts: tuple[str, ...] = ()
     state_sentence: str = ""
+    hold_reason: str | None = None  # not None: a person holds it
     pace: Pace = PLAIN
     grant: TokenFacts | None = None
 
@@ -153,6 +154,7 @@ class ConnectionBook:
             state=row.state,
             hosts=hosts_of(connector, public),
             state_sentence=row.state_sentence,
+            hold_reason=row.hold_reason,
             pace=read_pace(row.pace, getattr(connector, "at_once", None)),
         )
 

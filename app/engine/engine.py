@@ -15,7 +15,7 @@ from sqlalchemy import Connection, update
 from app.engine.context import Means
 from app.engine.dispatch import RunTicket
 from app.engine.dispatch_embedded import EmbeddedDispatcher
-from app.engine.holds import release_connection
+from app.engine.holds import release_connection, resume_connection
 from app.engine.orders import Orders
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
@@ -23,6 +23,7 @@ from app.engine.turns import go_ahead
 from app.errors import AppError
 from app.log import fields
 from app.storage import progress, turns
+from app.storage.connections import set_hold
 from app.storage.crashes import put_back
 from app.storage.db import Database
 from app.storage.messages import tell
@@ -212,6 +213,28 @@ class Engine:
         means.database.write(lambda db: tell(db, "mended", connection_id))
         return release_connection(means.database, means.connections, self.dispatcher, connection_id)
 
+    def hold_connection(self, connection_id: str, reason: str) -> None:
+        """A person holds it: no call goes out with it, and who needs it waits.  What comes in is kept."""
+        means = self.means
+
+        def mark(db: Connection) -> None:
+            set_hold(db, connection_id, reason)
+            tell(db, "changed", connection_id)
+
+        means.database.write(mark)
+        means.connections.forget(connection_id)
+
+    def resume_connection(self, connection_id: str) -> int:
+        """Who waited for it goes on, at the pace of the service.  How many."""
+        means = self.means
+
+        def mark(db: Connection) -> None:
+            set_hold(db, connection_id, None)
+            tell(db, "changed", connection_id)
+
+        means.database.write(mark)
+        return resume_connection(means.database, means.connections, self.dispatcher, connection_id)
+
     def cancel(self, run_id: str, sentence: str) -> bool:
         """The run makes no further call; one that is under way is waited for and recorded.  False
         when the run had already ended."""
@@ -238,6 +261,8 @@ class Engine:
             return
         if word == "cancel":
             self._loop.call_soon_threadsafe(self.runs.cancel, value)
+        elif word == "changed":
+            self.means.connections.forget(value)
         elif word == "mended":
             self.means.connections.forget(value)
             self._loop.call_soon_threadsafe(self.means.caller.limits.lift, value)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, update
 from app.calls.connections import ConnectionBook, ConnectionFacts
 from app.engine.dispatch import Dispatcher, RunTicket
 from app.storage import progress
+from app.storage.connections import is_free
 from app.storage.db import Database
 from app.storage.executor import Executor
 from app.storage.models import Connection as ConnectionRow
@@ -39,7 +40,8 @@ async def hold_connection(means: Means, connection: ConnectionFacts, sentence: s
 def release_connection(
     database: Database, connections: ConnectionBook, dispatcher: Dispatcher, connection_id: str
 ) -> int:
-    """The connection works again: all runs that waited for it go on.  How many."""
+    """The connection works again: all runs that waited for it go on, unless a person holds it.  How
+    many."""
 
     def mark(db: Connection) -> None:
         db.execute(
@@ -49,15 +51,25 @@ def release_connection(
         )
 
     database.write(mark)
-    connections.forget(connection_id)  # or the first of them would find it broken still
+    return resume_connection(database, connections, dispatcher, connection_id)
+
+
+def resume_connection(
+    database: Database, connections: ConnectionBook, dispatcher: Dispatcher, connection_id: str
+) -> int:
+    """Who waits for the connection is queued, unless it is held or broken.  How many."""
+    connections.forget(connection_id)  # or the first of them would find it as it was
+    with database.read() as db:
+        if not is_free(db, connection_id):
+            return 0
     return _release(
         database, dispatcher, lambda db: progress.waiting_for_connection(db, connection_id, limit=_BATCH)
     )
 
 
-def hold_flow(database: Database, flow_id: str) -> None:
+def hold_flow(database: Database, flow_id: str, reason: str = "") -> None:
     """New events are still accepted and stored; their runs wait."""
-    database.write(lambda db: _mark_flow(db, flow_id, held=True))
+    database.write(lambda db: _mark_flow(db, flow_id, held=True, reason=reason))
 
 
 def release_flow(database: Database, dispatcher: Dispatcher, flow_id: str) -> int:
@@ -65,8 +77,9 @@ def release_flow(database: Database, dispatcher: Dispatcher, flow_id: str) -> in
     return _release(database, dispatcher, lambda db: progress.waiting_for_flow(db, flow_id, limit=_BATCH))
 
 
-def _mark_flow(db: Connection, flow_id: str, *, held: bool) -> None:
-    db.execute(update(Flow).where(Flow.id == flow_id).values(is_held=held))
+def _mark_flow(db: Connection, flow_id: str, *, held: bool, reason: str = "") -> None:
+    values = {"is_held": held, "hold_reason": reason or None}
+    db.execute(update(Flow).where(Flow.id == flow_id).values(**values))
 
 
 def _release(database: Database, dispatcher: Dispatcher, find: Callable[[Executor], list[OpenRun]]) -> int:

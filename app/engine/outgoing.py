@@ -111,8 +111,23 @@ async def _put_on_record(ctx: RunContext, outgoing: Outgoing, request: CallReque
 
 async def _wait_for_connection(ctx: RunContext, outgoing: Outgoing, request: CallRequest) -> None:
     connection = request.connection
-    if connection is not None and connection.state == "broken":
+    if connection is None:
+        return
+    if connection.hold_reason is not None:
+        raise held_by_person(outgoing, connection, connection.hold_reason)
+    if connection.state == "broken":
         raise held(outgoing, connection, "")
+
+
+def held_by_person(outgoing: Outgoing, connection: ConnectionFacts, reason: str) -> RunWaits:
+    why = f": {reason.rstrip('.')}. It" if reason else ". It"
+    return RunWaits(
+        "held_connection",
+        step_key=outgoing.key,
+        waits_for=connection.id,
+        sentence=f"Waits for the connection “{connection.name}”, which somebody holds{why} goes on by "
+        "itself once the connection is resumed.",
+    )
 
 
 def held(outgoing: Outgoing, connection: ConnectionFacts, reason: str) -> RunWaits:

@@ -32,7 +32,11 @@ log = logging.getLogger("plumbline.engine")
 _MOST_CRASHES = 3
 _MOST_CANCELLED = 10_000
 # What a run waits for may come while it lies down.
-_MET_HALFWAY = {callbacks.REASON: callbacks.called_meanwhile, gathered.REASON: gathered.settled_meanwhile}
+_MET_HALFWAY = {
+    callbacks.REASON: callbacks.called_meanwhile,
+    gathered.REASON: gathered.settled_meanwhile,
+    "held_connection": progress.released_meanwhile,
+}
 _SUSPECT = 2  # after so many crashes a run is performed with no other suspect beside it
 
 
@@ -185,6 +189,8 @@ class Runs:
             leave = self.means.database.writer.awrite(lambda db: turns.leave(db, ctx.run_id), patient=True)
             self.pass_on([await leave])
         if waits is not None and waits.reason in _MET_HALFWAY:
+            if waits.waits_for:
+                self.means.connections.forget(waits.waits_for)
             met = partial(_MET_HALFWAY[waits.reason], run_id=ctx.run_id, step_key=waits.step_key)
             self.pass_on([await self.means.database.writer.awrite(met, patient=True)])
         return waits.wake_at if waits is not None else None

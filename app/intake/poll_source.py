@@ -117,6 +117,12 @@ def ready_connection(needs: Needs, connection_id: str) -> ConnectionFacts | None
 
 
 def refuse_broken(connection: ConnectionFacts) -> None:
+    if connection.hold_reason is not None:
+        raise CallFailed(
+            "unavailable",
+            f"The connection “{connection.name}” is held: {connection.hold_reason or 'nothing is asked'}.",
+            remedy="Resume it; what is new is found then.",
+        )
     if connection.state == "broken":
         raise CallFailed(
             "auth_expired",

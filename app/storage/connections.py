@@ -35,6 +35,11 @@ class ConnectionRow:
     updated_at: datetime
     checked_at: datetime | None
     account: str | None = None
+    hold_reason: str | None = None  # not None: a person holds it
+
+    @property
+    def is_held(self) -> bool:
+        return self.hold_reason is not None
 
 
 @dataclass(frozen=True, order=True)
@@ -134,6 +139,18 @@ def rename_connection(connection: Connection, connection_id: str, name: str, *, 
 def note_account(connection: Connection, connection_id: str, account: str) -> None:
     """`account`: as the service calls it; '' where it does not say."""
     _set(connection, connection_id, account=account or None)
+
+
+def set_hold(connection: Connection, connection_id: str, reason: str | None) -> None:
+    """`reason`: '' or why it is held; None = it is held no longer."""
+    _set(connection, connection_id, hold_reason=reason)
+
+
+def is_free(db: Executor, connection_id: str) -> bool:
+    """Neither broken nor held."""
+    query = select(Table.state, Table.hold_reason).where(Table.id == connection_id)
+    row = db.execute(query).one_or_none()
+    return row is not None and row.state != "broken" and row.hold_reason is None
 
 
 def mend_connection(connection: Connection, connection_id: str) -> None:

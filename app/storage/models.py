@@ -82,7 +82,7 @@ class Connection(Base):
     auth: Mapped[str]  # key of the connector's auth block
     public: Mapped[Any] = mapped_column(JsonText)
     secrets: Mapped[bytes | None] = mapped_column(LargeBinary)
-    state: Mapped[str] = mapped_column(default="ok")  # ok | broken | held
+    state: Mapped[str] = mapped_column(default="ok")  # ok | broken
     state_sentence: Mapped[str] = mapped_column(default="")
     definition_hash: Mapped[str] = mapped_column(default="")
     pace: Mapped[Any] = mapped_column(JsonText, nullable=True)  # the numbers somebody set for it
@@ -90,6 +90,7 @@ class Connection(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
+    hold_reason: Mapped[str | None]  # a person holds it, whatever its state: '' or what they wrote
     account: Mapped[str | None]  # as the service calls it, so that nobody mends the wrong one
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Row as SqlRow
 
+from app.storage.connections import is_free
 from app.storage.executor import Executor
 from app.storage.models import OPEN_STATES, Call, Delivery, Event, Run, StepRecord
 from app.storage.queued import Noted, note_moved_runs, note_queued
@@ -215,6 +216,18 @@ def waiting_for_connection(db: Executor, connection_id: str, *, limit: int) -> l
         Run.waits_for == connection_id,
         limit=limit,
     )
+
+
+def released_meanwhile(connection: Connection, *, run_id: str, step_key: str) -> OpenRun | None:
+    """The run that has just lain down for a connection, queued again if that is free by now: whoever
+    released it has not seen this run."""
+    waits = (Run.id == run_id, Run.state == "waiting", Run.reason == "held_connection")
+    waits_for = connection.scalar(select(Run.waits_for).where(*waits))
+    if waits_for is None or not is_free(connection, waits_for):
+        return None
+    runs = _open_runs(connection, *waits, limit=1)
+    queue_again(connection, run_id)
+    return runs[0] if runs else None
 
 
 def waiting_for_flow(db: Executor, flow_id: str, *, limit: int) -> list[OpenRun]:
