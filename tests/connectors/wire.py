@@ -18,7 +18,10 @@ from tests.connectors.samples import EXTRA, connection_for, inputs_of, taped_inp
 CURSOR = "2026-11-20T08:00:00Z"
 ADDRESS = "https://flows.example.com/hooks/0123456789abcdef0123456789abcdef"
 _USER, _TEAM = "https://api.calendly.com/users/AAAA", "https://api.calendly.com/organizations/BBBB"
-ASKED = {"resource": {"uri": _USER, "current_organization": _TEAM}}  # as Calendly answers
+ASKED = {  # as Calendly and Asana answer
+    "resource": {"uri": _USER, "current_organization": _TEAM},
+    "data": {"workspace": {"gid": "9"}},
+}
 
 
 def on_the_wire(

@@ -31,11 +31,13 @@ TOLD = sorted(
 # What each service answers when it is asked to send, with the id that it is to be ended by.
 ANSWERS: dict[str, Any] = {
     "activecampaign": {"webhook": {"id": "42"}},
+    "asana": {"data": {"gid": "42"}, "X-Hook-Secret": "b537207f20cbfa02357cf448134da559"},
     "brevo": {"id": 42},
     "calendly": {"resource": {"uri": "https://api.calendly.com/webhook_subscriptions/42"}},
     "github": {"id": 42},
     "klaviyo": {"data": {"id": "42"}},
     "mailchimp": {"id": "42"},
+    "pipedrive": {"status": "ok", "success": True, "data": {"id": 42}},
     "shopify": {"webhook": {"id": 42}},
     "stripe": {"id": "42", "secret": "whsec_of-the-endpoint"},
     "telegram": {"ok": True, "result": True},
@@ -102,6 +104,8 @@ def _answer(key: str, received: Received) -> Any:
         return 204
     if received.path.endswith("/users/me"):
         return ME
+    if "/projects/" in received.path:
+        return {"data": {"gid": "1", "workspace": {"gid": "9"}}}
     if received.method == "GET" or received.path.endswith("getWebhookInfo"):
         return _nothing(key)
     return ANSWERS[key]
