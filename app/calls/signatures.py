@@ -66,16 +66,18 @@ def verify(
     """Raises DeliveryRefused (401).  `url`: the public address the sender used.  `secrets`: those
     of the connection; besides the secret itself, `previous_<name>` counts while it is rotated.
     `agreed`: further ones, that the service got from us or we from it."""
-    if isinstance(block, Verify) and block.scheme == "none":
+    if block.scheme == "none":
         return
     given = _by_name(headers)
     key = (block.secret if isinstance(block, Verify) else "") or "secret"
     candidates = _candidates(secrets, key, agreed)
-    if isinstance(block, Verify) and block.scheme == "standard_webhooks":
+    if block.scheme == "standard_webhooks":
         _verify_standard(given, body, candidates, block.max_age_s, now)
-    elif isinstance(block, Verify) and block.scheme == "token":
+    elif block.scheme == "token":
         _verify_token(block, given, candidates)
-    elif isinstance(block, Verify) and block.scheme == "ecdsa_p256":
+    elif block.scheme == "basic":
+        _verify_basic(block, given, candidates)
+    elif block.scheme == "ecdsa_p256":
         _verify_ecdsa(block, given, body, candidates, now)
     else:
         _verify_hmac(block, method, url, given, body, candidates, now)
@@ -220,7 +222,7 @@ def _matches(signatures: Iterable[str], expected: bytes, encoding: str) -> bool:
 
 
 def _verify_ecdsa(
-    block: Verify, given: Mapping[str, str], body: bytes, candidates: Sequence[str], now: datetime
+    block: Verify | Signature, given: Mapping[str, str], body: bytes, candidates: Sequence[str], now: datetime
 ) -> None:
     """The secret is the sender's public key (P-256), as it is shown: base64 of its DER form."""
     signature = _signatures(block, given)[0]
@@ -248,7 +250,17 @@ def _public_key(text: str) -> EllipticCurvePublicKey:
 # ------------------------------------------------------------------------- tokens, Standard Webhooks
 
 
-def _verify_token(block: Verify, given: Mapping[str, str], candidates: Sequence[str]) -> None:
+def _verify_basic(block: Verify | Signature, given: Mapping[str, str], candidates: Sequence[str]) -> None:
+    """The name and password that a sender gives to every web server."""
+    scheme, _, packed = given.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic" or not packed:
+        raise _refuse("The header Authorization with name and password is missing.")
+    expected = [base64.b64encode(f"{block.username}:{secret}".encode()) for secret in candidates]
+    if not any([_matches([packed.strip()], one, "token") for one in expected]):  # noqa: C419 - all
+        raise _refuse("The name and password of this request are not those stored here.")
+
+
+def _verify_token(block: Verify | Signature, given: Mapping[str, str], candidates: Sequence[str]) -> None:
     value = given.get(block.header.lower(), "")
     if not value:
         raise _refuse(f"The header {block.header} with the token is missing.")

@@ -206,9 +206,10 @@ class Verify(Model):
     """How it is known that a delivery is genuine.  `message`: what is signed, put together from
     {body}, {timestamp}, {id}, {method}, {url}, {form} (the fields of a form body in order, each name
     followed by its value).  `secret`: the key of a secret connection field; for `ecdsa_p256` it holds
-    the sender's public key.  `scheme: none` needs a `reason`, which the builder shows."""
+    the sender's public key.  `basic`: the name and password of a web server, the secret being the
+    password.  `scheme: none` needs a `reason`, which the builder shows."""
 
-    scheme: Literal["hmac_sha256", "hmac_sha1", "ecdsa_p256", "standard_webhooks", "token", "none"]
+    scheme: Literal["hmac_sha256", "hmac_sha1", "ecdsa_p256", "standard_webhooks", "token", "basic", "none"]
     secret: Key | Literal[""] = ""
     header: HeaderName | Literal[""] = ""
     prefix: str = ""
@@ -217,6 +218,7 @@ class Verify(Model):
     timestamp_header: HeaderName | Literal[""] = ""
     timestamp_unit: Literal["s", "ms", "iso"] = "s"
     id_header: HeaderName | Literal[""] = ""
+    username: str = ""
     max_age: Duration = 300.0
     reason: str = ""
 
@@ -228,7 +230,7 @@ class Verify(Model):
             return self
         if not self.secret:
             raise ValueError(f"scheme {self.scheme} needs secret: the connection field that holds it")
-        if not self.header and self.scheme != "standard_webhooks":
+        if not self.header and self.scheme not in ("standard_webhooks", "basic"):
             raise ValueError(f"scheme {self.scheme} needs header: where the signature stands")
         for word, header in (("timestamp", self.timestamp_header), ("id", self.id_header)):
             if "{" + word + "}" in self.message and not header:
@@ -265,7 +267,8 @@ class HandshakeProof(Model):
 class Handshake(Model):
     """A request by which the service asks whether somebody is there; it starts no run.  It is one
     when all of `when` hold.  `answer`: what is sent back as text, '' = nothing.  `echo_header`: a
-    header that is sent back as it came.  `signed`: it has to pass `verify` too."""
+    header that is sent back as it came.  `keeps`: where the secret stands that the service signs with
+    from now on; taken only while it is being told.  `signed`: it has to pass `verify` too."""
 
     method: Literal["GET", "POST", "HEAD"] = "POST"
     when: dict[Place, str] = {}
@@ -273,6 +276,7 @@ class Handshake(Model):
     answer: Place | Literal[""] = ""
     proof: HandshakeProof | None = None
     echo_header: HeaderName | Literal[""] = ""
+    keeps: Place | Literal[""] = ""
     signed: bool = True
 
 

@@ -112,14 +112,17 @@ class Conditions(Model):
 
 
 class Signature(Model):
-    """A generic check of inbound signatures; the secret lies in the connection named here."""
+    """A generic check of inbound signatures; the secret lies in the connection named here.  What
+    stands after `scheme` counts where that needs it."""
 
     connection_id: str
-    header: str
+    scheme: Literal["hmac", "token", "basic", "standard_webhooks", "ecdsa_p256"] = "hmac"
+    username: str = ""
+    header: str = ""
     algorithm: Literal["sha256", "sha1"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
     prefix: str = ""
-    message: str = "{body}"  # of {body} {timestamp} {id} {method} {url}
+    message: str = "{body}"  # of {body} {timestamp} {id} {method} {url} {form}
     timestamp_header: str = ""
     id_header: str = ""
     max_age_s: int = 300

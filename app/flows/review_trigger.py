@@ -40,7 +40,7 @@ def _webhook(notes: Notes, trigger: WebhookTrigger) -> None:
     signature = trigger.signature
     if signature is None:
         return
-    if not signature.header.strip():
+    if not signature.header.strip() and signature.scheme not in ("standard_webhooks", "basic"):
         notes.add(trigger.id, "signature.header", "It does not say in which header the signature comes.")
     if not signature.connection_id:
         notes.add(trigger.id, "signature.connection_id", "It does not say which connection holds the secret.")

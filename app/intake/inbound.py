@@ -72,7 +72,7 @@ class Inbound:
 @dataclass(slots=True)
 class Accepted:
     """`state`: accepted | duplicate | sample | handshake.  `reply`: a service's own answer to its
-    handshake, with its content type."""
+    handshake, with its content type.  `secret`: what it said it signs with from now on."""
 
     status: int
     delivery_id: str = ""
@@ -82,6 +82,7 @@ class Accepted:
     reply: bytes | None = None
     reply_type: str = "text/plain; charset=utf-8"
     reply_headers: dict[str, str] = field(default_factory=dict)
+    secret: str = field(default="", repr=False)
 
     def document(self) -> dict[str, Any]:
         return {"status": self.state, "delivery": self.delivery_id, "events": self.event_ids}

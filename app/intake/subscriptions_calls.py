@@ -16,6 +16,7 @@ from app.calls.record import Scrubber
 from app.catalog.definition import Connector, Request, Subscribe
 from app.catalog.definition import WebhookTrigger as ServiceTrigger
 from app.catalog.render import plan
+from app.catalog.templates import references_in
 from app.engine.steps_action import request_of
 from app.errors import CallFailed
 from app.flows.mapping import first
@@ -67,7 +68,7 @@ class Talk:
 
     async def say(self, purpose: str, request: Request) -> Answer:
         """Raises CallFailed."""
-        await self._ask_first(purpose)
+        await self._ask_first(request)
         outcome = await self._send(purpose, self._request(request, None))
         if outcome.failure is not None or outcome.answer is None:
             raise outcome.failure or CallFailed("unavailable", f"{self.name} gave no answer.")
@@ -78,7 +79,7 @@ class Talk:
         look = self.subscribe.look
         if look is None:
             return []
-        await self._ask_first("look")
+        await self._ask_first(look.request)
         found: list[Found] = []
         read = pages(
             self.needs.caller,
@@ -98,9 +99,9 @@ class Talk:
 
     # ---------------------------------------------------------------------------------- pieces
 
-    async def _ask_first(self, purpose: str) -> None:
+    async def _ask_first(self, request: Request) -> None:
         ask = self.subscribe.ask
-        if ask is None or self._asked is not None or purpose == "ask":
+        if ask is None or self._asked is not None or not _needs_asking(request):
             return
         answer = await self.say("ask", ask)
         self._asked = answer.document()
@@ -149,6 +150,11 @@ class Talk:
         works = all(as_text(first(path, item)) == wanted for path, wanted in look.where.items())
         vendor_id = (as_text(first(look.id, item)) if look.id else self.vendor_id)[:_LONGEST_ID]
         return Found(vendor_id, works) if not vendor_id or vendor_id not in self.others else None
+
+
+def _needs_asking(request: Request) -> bool:
+    parts = [request.path, request.query, request.headers, request.body]
+    return any(one.root == "asked" for one in references_in(parts))
 
 
 def begin(needs: Needs, row: SubscriptionRow) -> Talk:

@@ -17,6 +17,7 @@ from app.intake.inbound import Accepted, Inbound, MethodRefused
 from app.intake.needs import Needs
 from app.intake.places import value_at
 
+_LONGEST_SECRET = 1000
 _NO_SECRET = "Deliveries cannot be checked: the connection of this trigger holds no signing secret."  # noqa: S105
 
 
@@ -131,6 +132,7 @@ def _answer(needs: Needs, trigger: ConnectorTrigger, shake: Handshake, inbound: 
     echo = {}
     if shake.echo_header and (sent := inbound.by_name.get(shake.echo_header.lower())):
         echo = {shake.echo_header: sent[:1000]}
+    secret = as_text(value_at(shake.keeps, inbound)) if shake.keeps else ""
     return Accepted(
         200,
         inbound.delivery_id,
@@ -138,4 +140,5 @@ def _answer(needs: Needs, trigger: ConnectorTrigger, shake: Handshake, inbound: 
         reply=reply.encode("utf-8", "replace")[:10_000],
         reply_type="application/json" if shake.proof is not None else "text/plain; charset=utf-8",
         reply_headers=echo,
+        secret=secret[:_LONGEST_SECRET],
     )

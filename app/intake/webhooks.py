@@ -30,7 +30,7 @@ from app.intake.places import document_of
 from app.intake.repetition import Reading, arrivals_of
 from app.intake.turns import give_places_by
 from app.log import fields
-from app.storage import events, flows
+from app.storage import events, flows, subscriptions
 from app.storage.events import Arrival
 from app.storage.ledger import NO_RECORD
 from app.storage.writer import Rows
@@ -38,6 +38,7 @@ from app.storage.writer import Rows
 log = logging.getLogger("plumbline.intake")
 
 _PAYLOADS_HANDED_OVER = 200
+_NOT_ASKED = "A secret to sign with was sent, but nobody asked this service to send here."
 _SMALL_BODY = 64 * 1024
 _LONGEST_WRITE_S = 30.0
 
@@ -146,6 +147,8 @@ class Door:
                 body=inbound.body[:KEPT_OF_REFUSED],
                 reason="The service asked whether somebody is here, and got its answer.",
             )
+            if handshake.secret:
+                return self._keep_secret(address, handshake, row)
             return Keeping([(events.DELIVERY, row)], lambda _: handshake)
         document = document_of(inbound)
         reading = self._reading(trigger)
@@ -166,6 +169,26 @@ class Door:
         if address.facts.is_held or any(new.dedupe_key is not None for new in found):
             return self._keep_checked(address, trigger, inbound, row, found)
         return self._keep_straight(address, trigger, inbound, row, found)
+
+    def _keep_secret(self, address: Address, handshake: Accepted, row: dict[str, object]) -> Keeping:
+        """Only while the service is being told: nobody else may say later what counts from then on."""
+
+        def work(connection: Connection) -> bool:
+            kept = subscriptions.keep_secret(
+                connection, self._needs.vault, address.facts.flow_id, handshake.secret
+            )
+            if not kept:
+                row.update(outcome="refused", reason=_NOT_ASKED)
+            row["body"] = None
+            events.write_all(connection, [(events.DELIVERY, row)])
+            return kept
+
+        def answer(kept: bool) -> Accepted:
+            if not kept:
+                raise DeliveryRefused(_NOT_ASKED, status=401)
+            return handshake
+
+        return Keeping(work, answer)
 
     def _verify(
         self, address: Address, trigger: WebhookTrigger | ConnectorTrigger, inbound: Inbound

@@ -217,6 +217,17 @@ def add_calls(connection: Connection, subscription_id: str, calls: list[tuple[st
         connection.execute(delete(Call).where(*old))
 
 
+def keep_secret(connection: Connection, vault: Vault, flow_id: str, secret: str) -> bool:
+    """What a service says, while it is being told, that it signs with.  False = nobody is telling it."""
+    making = (row for row in of_flow(connection, flow_id) if row.state == "making" and not row.vendor_id)
+    row = next(making, None)
+    if row is None:
+        return False
+    address = open_told(vault, row.id, row.sealed).address
+    change(connection, row.id, sealed=seal_told(vault, row.id, Told(address, secret)))
+    return True
+
+
 # ------------------------------------------------------------------------------------- secrets
 
 
