@@ -36,12 +36,25 @@ GO = Place(0.0, True)
 
 
 class BudgetBook(Protocol):
-    """Used inside the event loop only."""
+    """Used inside the event loop only.  `is_shared`: with other processes; then it is asked, in turn,
+    and not taken from."""
+
+    is_shared: bool
 
     def take(
         self, connection_id: str, limits: Sequence[Limit], *, flow: str, is_back: bool, not_before: float
     ) -> Place:
         """`is_back`: it was told a moment and comes at it.  `not_before`: the end of a pause."""
+        ...
+
+    async def ask(
+        self, connection_id: str, limits: Sequence[Limit], *, flow: str, is_back: bool, pause_s: float
+    ) -> Place:
+        """The same where it has to be looked up first; `pause_s`: how long the pause still lasts."""
+        ...
+
+    def room(self, connection_id: str, at_once: int) -> int:
+        """Of so many calls at once, how many may be this process's."""
         ...
 
     def forget_line(self, connection_id: str) -> None:
@@ -67,6 +80,8 @@ class MemoryBook:
     """For one process.  Long windows outlive it: `keep` gets them every few seconds while they are in
     use, more often the more they are used, and when the process ends.  A start that follows a crash
     assumes that what may have been called since then was called."""
+
+    is_shared = False
 
     def __init__(
         self,
@@ -102,6 +117,15 @@ class MemoryBook:
             if budget.unsaved >= budget.step or now - budget.saved_at >= _SAVED_EVERY_S:
                 self._save(connection_id, budget, now)
         return place
+
+    async def ask(
+        self, connection_id: str, limits: Sequence[Limit], *, flow: str, is_back: bool, pause_s: float
+    ) -> Place:
+        until = self._clock.monotonic() + pause_s
+        return self.take(connection_id, limits, flow=flow, is_back=is_back, not_before=until)
+
+    def room(self, connection_id: str, at_once: int) -> int:
+        return at_once
 
     def forget_line(self, connection_id: str) -> None:
         if (budget := self._budgets.get(connection_id)) is not None:

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.calls.budgets import MemoryBook
-from app.calls.lanes import Lane
+from app.calls.lanes import PROBE_S, Lane
 from app.calls.limits import MAX_PAUSE_S, Limits
 from app.clock import Clock
+from app.errors import AppError
 from app.log import fields
 from app.storage import lanes as store
 from app.storage.db import Database
@@ -43,11 +44,28 @@ class Keeper:
             self.apply(limits, row.connection_id or "", row.host, row)
 
     def look_at(self, limits: Limits, place: str) -> None:
-        """Another process changed this lane."""
+        """Another process changed this lane; read beside the event loop, which must not wait."""
+        self._follow(asyncio.ensure_future(self._look_at(limits, place)))
+
+    async def _look_at(self, limits: Limits, place: str) -> None:
         connection_id, _, host = place.partition("|")
-        with self._database.read() as db:
-            row = store.get_lane(db, place)
+        row = await asyncio.to_thread(self._read_lane, place)
         self.apply(limits, connection_id, host, row)
+
+    def _read_lane(self, place: str) -> LaneRow | None:
+        with self._database.read() as db:
+            return store.get_lane(db, place)
+
+    async def may_try(self, lane: Lane) -> bool:
+        now = self._clock.now()
+        until = now + timedelta(seconds=PROBE_S)
+        try:
+            mine = await self._database.writer.awrite(lambda db: store.begin_try(db, lane.place, now, until))
+        except AppError:
+            return False
+        if mine is None:
+            lane.close()  # what another process said about it was not heard
+        return mine is not False
 
     def apply(self, limits: Limits, connection_id: str, host: str, row: LaneRow | None) -> None:
         """A clock that was set back since then makes nothing wait longer than it would have at most."""
@@ -94,7 +112,9 @@ class Keeper:
             return list(store.budgets(db))
 
     def _write(self, work: Callable[[Connection], None]) -> None:
-        writing: asyncio.Future[Any] = self._database.writer.awrite(work)
+        self._follow(self._database.writer.awrite(work))
+
+    def _follow(self, writing: asyncio.Future[Any]) -> None:
         self._writing.add(writing)
         writing.add_done_callback(self._done)
 
@@ -114,4 +134,13 @@ def outlive(limits: Limits, database: Database, clock: Clock) -> None:
     file, shared by all of them where it is a server."""
     keeper = Keeper(database, clock)
     limits.keeper = keeper
-    limits.book = keeper.memory_book()
+    if database.is_sqlite:
+        limits.book = keeper.memory_book()
+        return
+    # what only PostgreSQL needs is imported with PostgreSQL alone: it would slow down every start
+    from app.calls.budgets_shared import SharedBook
+    from app.storage.shared_budgets import SharedBudgets
+
+    book = SharedBook(clock, SharedBudgets(database.url))
+    book.in_use, book.on_room = limits.in_use, limits.have_room
+    limits.book = book

@@ -11,7 +11,7 @@ _KEPT_WINDOWS = 6  # a minute
 _LEAST_CALLS = 10
 _FIRST_TRY_S = 30.0
 _LONGEST_TRY_S = 600.0
-_PROBE_S = 60.0
+PROBE_S = 60.0
 _BUDGET_FROM = 100  # calls a minute
 _SHARE_OF_RETRIES = 0.1
 
@@ -123,7 +123,7 @@ class Lane:
     def begin_probe(self, now: float) -> None:
         """The call that goes now shows how it is; until it has ended the others wait."""
         if self.tried_at:
-            self._probe_until = now + _PROBE_S
+            self._probe_until = now + PROBE_S
 
     def record(self, now: float, failed: bool, sentence: str = "") -> bool:
         """What became of a call.  True = whether it is left alone, or until when, has changed."""
@@ -191,6 +191,11 @@ class Lane:
     def end(self) -> None:
         self.under_way -= 1
         self.let_in()
+
+    def set_most(self, most: int) -> None:
+        if self.most != most:
+            self.most = most
+            self.let_in()
 
     def let_in(self) -> None:
         """Who waits and has room now."""

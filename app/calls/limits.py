@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from app.calls.budgets import IN_PLACE_S, BudgetBook, MemoryBook
+from app.calls.budgets import IN_PLACE_S, BudgetBook, MemoryBook, Place
 from app.calls.lanes import Host, Lane
 from app.calls.pace import PLAIN
 from app.calls.request import CallRequest
@@ -44,6 +44,10 @@ class LaneKeeper(Protocol):
     def keep_lane(self, lane: Lane) -> None: ...
 
     def look_at(self, limits: Limits, place: str) -> None: ...
+
+    async def may_try(self, lane: Lane) -> bool:
+        """Whether this process is the one that tries a host that was left alone."""
+        ...
 
     async def finish(self) -> None: ...
 
@@ -81,22 +85,55 @@ class Limits:
         """None = go now, and the call is counted.  `is_back`: a wait it was told to make has passed."""
         now = self._clock.monotonic()
         lane = self._lane_of(request, now)
-        if lane.tried_at and (left := lane.left_alone_for(now)) > 0:
-            return Wait(left + self._ramp(lane, _AFTER_THE_TRY_S), "away")
-        if attempt > 1 and lane.host.has_too_many_retries(now):
-            return Wait(_RETRY_WAIT_S + self._ramp(lane), "retries")
+        if (lane.tried_at or attempt > 1) and (wait := self._refused(lane, attempt, now)) is not None:
+            return wait
         wait = None
         limits = limits_of(request)
         if limits or lane.paused_until > now:
             wait = self._take_place(lane, limits, flow, is_back, now)
             if wait is not None and not wait.is_mine:
                 return wait
+        self._goes(lane, attempt, now)
+        return wait
+
+    async def turn(
+        self, request: CallRequest, *, flow: str = "", is_back: bool = False, attempt: int = 1
+    ) -> Wait | None:
+        """As `take`, where other processes call the same services: they are asked first."""
+        if not self.book.is_shared or request.connection is None:
+            return self.take(request, flow=flow, is_back=is_back, attempt=attempt)
+        now = self._clock.monotonic()
+        lane = self._lane_of(request, now)
+        if (wait := self._refused(lane, attempt, now)) is not None:
+            return wait
+        if lane.tried_at and self.keeper is not None and not await self.keeper.may_try(lane):
+            return Wait(_AFTER_THE_TRY_S + self._ramp(lane), "away")
+        limits = limits_of(request)
+        if limits:
+            pause_s = max(0.0, lane.paused_until - now)
+            place = await self.book.ask(
+                lane.connection_id, limits, flow=flow, is_back=is_back, pause_s=pause_s
+            )
+            wait = _as_wait(place, "pause" if pause_s else "turn")
+        elif lane.paused_until > now:
+            wait = self._take_place(lane, limits, flow, is_back, now)
+        if wait is None or wait.is_mine:
+            self._goes(lane, attempt, now)
+        return wait
+
+    def _refused(self, lane: Lane, attempt: int, now: float) -> Wait | None:
+        if lane.tried_at and (left := lane.left_alone_for(now)) > 0:
+            return Wait(left + self._ramp(lane, _AFTER_THE_TRY_S), "away")
+        if attempt > 1 and lane.host.has_too_many_retries(now):
+            return Wait(_RETRY_WAIT_S + self._ramp(lane), "retries")
+        return None
+
+    def _goes(self, lane: Lane, attempt: int, now: float) -> None:
         if lane.tried_at:
             lane.begin_probe(now)
         elif self._behind:
             self._behind.pop(lane.place, None)
         lane.host.add(now, attempt > 1)
-        return wait
 
     def _take_place(
         self, lane: Lane, limits: Sequence[Limit], flow: str, is_back: bool, now: float
@@ -107,9 +144,7 @@ class Limits:
         place = self.book.take(
             lane.connection_id, limits, flow=flow, is_back=is_back, not_before=lane.paused_until
         )
-        if place.wait_s <= 0 and place.is_mine:
-            return None
-        return Wait(place.wait_s, why, place.is_mine)
+        return _as_wait(place, why)
 
     def _ramp(self, lane: Lane, first_s: float = 0.0) -> float:
         """Those that wait for the same moment come one after another.  Of those that wait for a try,
@@ -144,7 +179,22 @@ class Limits:
     # --------------------------------------------------------------------------------- asked for
 
     def lane_for(self, request: CallRequest) -> Lane:
-        return self._lane_of(request, self._clock.monotonic())
+        """With as many calls at once as there may be now."""
+        lane = self._lane_of(request, self._clock.monotonic())
+        if (connection := request.connection) is not None:
+            most = connection.pace.at_once
+            lane.set_most(self.book.room(connection.id, most) if self.book.is_shared else most)
+        return lane
+
+    def in_use(self, connection_id: str) -> tuple[int, int]:
+        """Its calls that are under way here, and those that wait for room."""
+        lanes = self.lanes(connection_id)
+        return sum(lane.under_way for lane in lanes), sum(lane.waiting for lane in lanes)
+
+    def have_room(self, connection_id: str, most: int) -> None:
+        """So many of its calls may be under way here."""
+        for lane in self.lanes(connection_id):
+            lane.set_most(most)
 
     def away(self, request: CallRequest) -> Wait | None:
         """It failed so often that it is left alone: when to come back."""
@@ -195,9 +245,6 @@ class Limits:
             if len(self._lanes) >= _MOST_LANES:
                 self._drop_idle(now)
             lane = self.lane(connection.id if connection is not None else "", name)
-        if connection is not None and lane.most != connection.pace.at_once:
-            lane.most = connection.pace.at_once
-            lane.let_in()
         lane.used_at = now
         return lane
 
@@ -209,6 +256,12 @@ class Limits:
                 del self._lanes[key]
         named = {lane.host_name for lane in self._lanes.values()}
         self._hosts = {name: host for name, host in self._hosts.items() if name in named}
+
+
+def _as_wait(place: Place, why: Why) -> Wait | None:
+    if place.wait_s <= 0 and place.is_mine:
+        return None
+    return Wait(place.wait_s, why, place.is_mine)
 
 
 def limits_of(request: CallRequest) -> tuple[Limit, ...]:

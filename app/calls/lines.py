@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 
-_COMES_BACK_S = 2.0  # so late may a run be that comes back at its moment
+COMES_BACK_S = 2.0  # so late may a run be that comes back at its moment
 _EARLY_S = 1.0
 
 
@@ -46,12 +46,23 @@ class Line:
     def __len__(self) -> int:
         return len(self._again) + sum(len(line) for line in self._flows.values())
 
+    def by_flow(self) -> dict[str, int]:
+        return {flow: len(line) for flow, line in self._flows.items()}
+
+    def back_again(self) -> int:
+        return len(self._again)
+
+    def span(self) -> tuple[float, float]:
+        """The first moment and the last; there are some."""
+        lines = [line for line in (self._again, *self._flows.values()) if line]
+        return min(line[0] for line in lines), max(line[-1] for line in lines)
+
     def clear(self) -> None:
         self._flows.clear()
         self._again.clear()
 
     def _pass(self, now: float) -> None:
-        passed = now - _COMES_BACK_S
+        passed = now - COMES_BACK_S
         while self._again and self._again[0] < passed:
             self._again.popleft()
         for flow in list(self._flows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.catalog.definition import Limit
@@ -27,6 +27,11 @@ class Window:
     @property
     def _full_at(self) -> int:
         return self._starts.maxlen or 1
+
+    @property
+    def newest(self) -> float:
+        """When the last call went that it counts."""
+        return self._starts[-1] if self._starts else -math.inf
 
     def earliest(self, now: float) -> float:
         """When the next call may go."""
@@ -78,6 +83,15 @@ class Window:
 
 
 Windows = dict[str, Window]
+
+
+def read_exactly(kept: Mapping[str, Any]) -> Windows:
+    """As they were written, by this process or another."""
+    found: Windows = {}
+    for name, one in kept.items():
+        window = found[name] = Window(int(one["most"]), float(one["per"]))
+        window.take_over(one, 0.0)
+    return found
 
 
 def name_of(limit: Limit) -> str:

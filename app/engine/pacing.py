@@ -29,7 +29,7 @@ async def wait_for_turn(ctx: RunContext, key: str, request: CallRequest, attempt
     """Seconds waited.  Raises RunWaits for a longer wait, which becomes a row."""
     waited, is_back = 0.0, ctx.is_back(key)
     limits, flow = ctx.means.caller.limits, ctx.version.flow_id
-    while (wait := limits.take(request, flow=flow, is_back=is_back, attempt=attempt)) is not None:
+    while (wait := await limits.turn(request, flow=flow, is_back=is_back, attempt=attempt)) is not None:
         if not wait.is_mine and waited + wait.seconds > IN_PLACE_S:
             raise lie_down(ctx, key, request, wait)
         await asyncio.sleep(wait.seconds)

@@ -134,7 +134,7 @@ def refuse_broken(connection: ConnectionFacts) -> None:
 async def wait_turn(needs: Needs, request: CallRequest) -> None:
     """Polls share the budget of the connection with the runs of all flows."""
     is_back = False
-    while (wait := needs.caller.limits.take(request, flow=_POLLS, is_back=is_back)) is not None:
+    while (wait := await needs.caller.limits.turn(request, flow=_POLLS, is_back=is_back)) is not None:
         if wait.why == "away":
             raise CallFailed(
                 "unavailable", f"{_named(request)} is left alone for a while: it failed too often."

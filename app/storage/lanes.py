@@ -51,6 +51,17 @@ def drop_lane(connection: Connection, place: str) -> None:
     tell(connection, "lane", place)
 
 
+def begin_try(connection: Connection, place: str, now: datetime, until: datetime) -> bool | None:
+    """Of several processes one tries the host; until it knows, or until then, the others wait.  None:
+    it is not left alone any more."""
+    left_alone = Lane.place == place, Lane.tried_at.is_not(None)
+    mine = update(Lane).where(*left_alone, Lane.tried_at <= now).values(tried_at=until)
+    if connection.execute(mine).rowcount:
+        tell(connection, "lane", place)
+        return True
+    return False if connection.execute(select(Lane.place).where(*left_alone)).first() else None
+
+
 def get_lane(db: Executor, place: str) -> LaneRow | None:
     row = db.execute(select(*_COLUMNS).where(Lane.place == place)).first()
     return LaneRow(*row) if row is not None else None
