@@ -20,6 +20,7 @@ from app.storage.flows import FlowRow, get_flow, get_samples, live_definition
 from app.web.builder_inputs import all_samples
 from app.web.builder_scope import Scope
 from app.web.builder_words import CardWords, path_words, step_words, trigger_words
+from app.web.connection_rights import rights_problems
 from app.web.context import parts
 
 Status = Literal["ready", "check", "todo"]
@@ -64,7 +65,8 @@ class Editor:
     @functools.cached_property
     def problems(self) -> list[Problem]:
         known = {connection.id: connection.connector for connection in self.connections}
-        return review(self.definition, self.registry, known)
+        more = rights_problems(db.session, self.registry, self.definition, self.connections)
+        return [*review(self.definition, self.registry, known), *more]
 
     @functools.cached_property
     def all_samples(self) -> Scope:

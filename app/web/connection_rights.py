@@ -10,7 +10,8 @@ from app.catalog.definition import Connector
 from app.catalog.registry import Registry
 from app.catalog.scopes import all_scopes, missing_scopes, operations_used
 from app.errors import NotFound
-from app.flows.model import FlowDefinition
+from app.flows.model import FlowDefinition, walk
+from app.flows.review import Problem
 from app.storage.connections import ConnectionRow, Use
 from app.storage.executor import Executor
 from app.storage.flows import get_flow, live_definition
@@ -59,17 +60,48 @@ def asked_scopes(rights: Iterable[Right], chosen: Iterable[str]) -> tuple[str, .
     return tuple(right.scope for right in rights if right.is_fixed or right.scope in wanted)
 
 
-def rights_of(db: Executor, registry: Registry, row: ConnectionRow, uses: list[Use]) -> Rights | None:
+def rights_problems(
+    db: Executor, registry: Registry, definition: FlowDefinition, rows: Iterable[ConnectionRow]
+) -> list[Problem]:
+    """What a flow does that its accounts do not allow: said before it goes live, not by its first run."""
+    named = {getattr(part, "connection_id", "") for part in (definition.trigger, *walk(definition.steps))}
+    found = []
+    for row in rows:
+        known = _signed_in(db, registry, row) if row.id in named else None
+        if known is None:
+            continue
+        connector, auth, granted = known
+        for step_id, operation in operations_used(connector, definition, row.id):
+            if missing := missing_scopes(auth, granted, operation.scopes):
+                sentence = (
+                    f"“{row.name}” does not allow this yet: {', '.join(missing)} is missing. Sign in again "
+                    "on the page of the connection."
+                )
+                found.append(Problem(step_id, "connection_id", sentence, blocking=False))
+    return found
+
+
+def _signed_in(
+    db: Executor, registry: Registry, row: ConnectionRow
+) -> tuple[Connector, TokenAuth, tuple[str, ...]] | None:
     """None where there is nothing to compare: no sign-in, or no token yet."""
     connector, grant = registry.find(row.connector), get_grant(db, row.id)
     auth = next((one for one in connector.auth if one.key == row.auth), None) if connector else None
     if connector is None or not isinstance(auth, TokenAuth) or grant is None or grant.sealed is None:
         return None
-    rights = Rights(granted=grant.scopes)
-    rights.refused = missing_scopes(auth, grant.scopes, all_scopes(connector, auth))
+    return connector, auth, grant.scopes
+
+
+def rights_of(db: Executor, registry: Registry, row: ConnectionRow, uses: list[Use]) -> Rights | None:
+    known = _signed_in(db, registry, row)
+    if known is None:
+        return None
+    connector, auth, granted = known
+    rights = Rights(granted=granted)
+    rights.refused = missing_scopes(auth, granted, all_scopes(connector, auth))
     for use in uses:
         for definition in _definitions(db, use.flow_id):
-            for scope in _lacking(connector, auth, grant.scopes, definition, row.id):
+            for scope in _lacking(connector, auth, granted, definition, row.id):
                 flows = rights.missing.setdefault(scope, [])
                 if use.flow_name not in flows:
                     flows.append(use.flow_name)

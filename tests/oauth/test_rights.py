@@ -77,3 +77,12 @@ def test_the_button_asks_for_everything_again(welcome: World, ana: Browser) -> N
     asked = {"auth": "oauth", "connection": connection_id, "name": "Our club"}
     query = way(ana.post("/sign-in/club", asked))[1]
     assert query["scope"] == "openid members.write members.read"
+
+
+def test_a_flow_that_needs_more_is_told_so_before_it_goes_live(welcome: World, ana: Browser) -> None:
+    connection_id = club(welcome, "openid", "members.read")
+    flow_id, _ = welcome.live(step(connection_id))
+    sentence = "“Our club” does not allow this yet: members.write is missing."
+    assert sentence in ana.get(f"/flows/{flow_id}?step=s1").text
+    sign_in(ana, {"connection": connection_id, "name": "Our club"})
+    assert sentence not in ana.get(f"/flows/{flow_id}?step=s1").text
