@@ -6,9 +6,9 @@ from itertools import product
 from typing import Any
 
 from app.bring_flows.conditions_of_expressions import groups_of
-from app.bring_flows.expression_reader import read_expression
+from app.bring_flows.expression_reader import Binary, Call, Unary, read_expression
 from app.bring_flows.report import NotCarried
-from app.bring_flows.settings import Settings, blocks_of, is_expression
+from app.bring_flows.settings import Settings, blocks_of
 from app.flows.model import Condition, Conditions, Mapping, Operator
 
 Groups = list[list[Condition]]
@@ -122,14 +122,19 @@ def _pattern(text: str) -> str:
 
 def _from_expression(settings: Settings, place: str, left: Any, operation: str, right: Any) -> Groups:
     """`{{ a === "x" && b > 3 }}` *is true* says itself what it compares."""
-    if not is_expression(left):
+    template = settings.source(left)
+    if template is None:
         return []
     wants = _wanted_flag(operation, right)
-    blocks = blocks_of(left[1:])
-    if wants is None or len(blocks) != 1 or left[1:].strip() != left[1:][left[1:].find("{{") :].strip():
+    blocks = blocks_of(template)
+    whole = template.strip().startswith("{{") and template.strip().endswith("}}")
+    if wants is None or len(blocks) != 1 or not whole:
         return []
     try:
-        groups = groups_of(read_expression(blocks[0]), settings.seen, negated=not wants)
+        tree = read_expression(blocks[0])
+        if not isinstance(tree, Binary | Unary | Call):
+            return []  # a value that is true or false by itself
+        groups = groups_of(tree, settings.seen, negated=not wants)
     except NotCarried:
         return []
     settings.report.expression_carried(settings.part, place, 0)

@@ -10,7 +10,7 @@ from app.bring_flows.expression_reader import Call, Items, Member, Pairs, Tree, 
 from app.bring_flows.expressions import Translator, document_of
 from app.bring_flows.places import Answer, Place, Plain, Text
 from app.bring_flows.report import NotCarried
-from app.bring_flows.settings import Settings, blocks_of, is_expression
+from app.bring_flows.settings import Settings, blocks_of
 from app.bring_flows.values import Ref, written
 from app.bring_flows.work import Done, Work
 from app.flows.model import HttpRequest, HttpStep, Mapping, NamedMapping
@@ -174,13 +174,14 @@ def json_text(settings: Settings, place: str) -> str:
     value = settings.raw(place, "")
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    if not is_expression(value):
+    template = settings.source(value)
+    if template is None:
         return str(value)
     whole = _written_out(settings, place, value)
     if whole is not None:
         return whole
     out, number = "", 0
-    for piece in split_blocks(value[1:]):
+    for piece in split_blocks(template):
         if isinstance(piece, str):
             out += piece
             continue
@@ -197,6 +198,8 @@ def _is_inside_text(before: str) -> bool:
 
 def _written_out(settings: Settings, place: str, value: str) -> str | None:
     """`{{ {a: $json.b} }}` and `{{ JSON.stringify({…}) }}`; None where it is something else."""
+    if not value.startswith("="):
+        return None
     blocks = blocks_of(value[1:])
     if len(blocks) != 1 or not re.fullmatch(r"=\s*\{\{.*\}\}\s*", value, re.DOTALL):
         return None

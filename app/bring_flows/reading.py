@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from app.bring_flows.drafts import Draft
+from app.bring_flows.make import bring_make, is_make
 from app.bring_flows.n8n import bring_n8n, is_n8n
 from app.bring_flows.report import Report
 from app.bring_flows.work import Connectors
@@ -50,7 +51,10 @@ def bring_flows(
 
 
 Bring = Callable[..., list[Draft]]
-_TOOLS: list[tuple[str, Callable[[Any], bool], Bring]] = [("n8n", is_n8n, bring_n8n)]
+_TOOLS: list[tuple[str, Callable[[Any], bool], Bring]] = [
+    ("n8n", is_n8n, bring_n8n),
+    ("make", is_make, bring_make),
+]
 TITLES = {"n8n": "n8n", "make": "Make", "plumbline": "Plumbline"}
 
 
@@ -88,7 +92,7 @@ def _brought(
 
 def _documents(data: Any) -> list[Any]:
     """One flow, a list of flows, or either of them inside a wrapper."""
-    for key in ("workflow", "workflows", "blueprint", "response", "data"):
+    for key in ("response", "data", "workflow", "workflows", "blueprint"):
         if (
             isinstance(data, dict)
             and "nodes" not in data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.bring_flows.expression_reader import split_blocks
@@ -38,22 +38,25 @@ def leaves(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, A
         yield place, value
 
 
-def is_expression(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("=")
+def n8n_source(value: Any) -> str | None:
+    """The template behind a value; None where it is plain.  In n8n a `=` in front says so."""
+    return value[1:] if isinstance(value, str) and value.startswith("=") else None
 
 
 def blocks_of(text: str) -> list[str]:
     return [piece[0].strip() for piece in split_blocks(text) if isinstance(piece, tuple)][:_MOST_BLOCKS]
 
 
-def note_expressions(report: Report, part: str, parameters: dict[str, Any]) -> None:
+def note_expressions(
+    report: Report, part: str, parameters: Any, source: Callable[[Any], str | None] = n8n_source
+) -> None:
     """Every expression of a part, so that none can go missing."""
     for number, (place, value) in enumerate(leaves(parameters)):
         if number > _MOST_LEAVES:
             report.leave_out("settings", part, f"It has more than {_MOST_LEAVES:,}; the rest was not read.")
             return
-        if is_expression(value):
-            for index, text in enumerate(blocks_of(value[1:])):
+        if (template := source(value)) is not None:
+            for index, text in enumerate(blocks_of(template)):
                 report.expression(part, place, index, text)
 
 
@@ -67,6 +70,14 @@ class Settings:
         self.report = report
         self.gaps: list[Gap] = []
         self._taken: set[str] = set()
+
+    # ------------------------------------------------------------------------ the other tool
+
+    def source(self, value: Any) -> str | None:
+        return n8n_source(value)
+
+    def meaning(self, text: str) -> Filled:
+        return translate(text, self.seen)
 
     # ----------------------------------------------------------------------------- reading
 
@@ -94,7 +105,7 @@ class Settings:
     def text(self, place: str, default: str = "") -> str:
         """A text that has to be known now; an expression that is none is worked out."""
         value = self.raw(place, default)
-        if is_expression(value):
+        if self.source(value) is not None:
             mapping = self.mapping(place)
             return "" if "{{" in mapping.value else mapping.value
         return as_text(value) if isinstance(value, str | int | float | bool) else default
@@ -134,9 +145,10 @@ class Settings:
         if isinstance(value, dict | list):
             self.leave_out(f"the setting '{place}'", "It is a table where a value was expected.")
             return Mapping()
-        if not is_expression(value):
+        template = self.source(value)
+        if template is None:
             return self._mapping(as_text(value), None)
-        parts = list(self.pieces(value[1:], place))
+        parts = list(self.pieces(template, place))
         single = len(parts) == 1
         default = parts[0].default if single else None
         return self._mapping(
@@ -168,7 +180,7 @@ class Settings:
 
     def block(self, text: str, place: str, number: int, *, alone: bool) -> Filled:
         try:
-            filled = translate(text, self.seen)
+            filled = self.meaning(text)
             if filled.default is not None and not alone:
                 raise NotCarried("It has a stand-in that is data, inside a longer text.")
             written(filled.value)
@@ -184,9 +196,10 @@ class Settings:
     def value(self, place: str) -> Value:
         """A single value, where a function is to follow."""
         value = self.raw(place)
-        if not is_expression(value):
-            return value if isinstance(value, str | int | float | bool) else as_text(None)
-        parts = list(self.pieces(value[1:], self.place_of(place)))
+        template = self.source(value)
+        if template is None:
+            return value if isinstance(value, str | int | float | bool) else ""
+        parts = list(self.pieces(template, self.place_of(place)))
         return joined([part.value for part in parts])
 
     # -------------------------------------------------------------------------------- gaps
@@ -225,4 +238,4 @@ def _is_cosmetic(place: str) -> bool:
     return place.rpartition(".")[2] in _COSMETIC
 
 
-__all__ = ["Joined", "Ref", "Settings", "blocks_of", "is_expression", "leaves", "note_expressions"]
+__all__ = ["Joined", "Ref", "Settings", "blocks_of", "leaves", "n8n_source", "note_expressions"]

@@ -36,7 +36,7 @@ class Ref:
     uses: tuple[Use, ...] = ()
 
     def down(self, *keys: Key) -> Ref:
-        if self.uses:
+        if self.uses and keys:
             raise NotCarried("It looks into a value that was worked out on the spot.")
         return replace(self, keys=(*self.keys, *keys))
 

@@ -33,6 +33,13 @@ def import_n8n(file: Path, as_json: bool, dry_run: bool, time_zone: str) -> None
     _bring(file, "n8n", as_json, dry_run, time_zone)
 
 
+@import_group.command("make")
+@_options
+def import_make(file: Path, as_json: bool, dry_run: bool, time_zone: str) -> None:
+    """Read FILE, a blueprint of Make, as a draft."""
+    _bring(file, "make", as_json, dry_run, time_zone)
+
+
 def _bring(file: Path, tool: str, as_json: bool, dry_run: bool, time_zone: str) -> None:
     with opened_parts() as parts:
         brought = bring_flows(_text(file), parts.registry, file=str(file), time_zone=time_zone, tool=tool)
