@@ -130,7 +130,7 @@ CONTRACTS = {
     "mixpanel": Contract(
         ("mixpanel-ingestion.json",),
         absent=_absent(
-            "The document tells the uses of /engage and /groups apart by fragments, which are not on the wire",
+            "The document tells the uses of /engage and /groups apart by fragments alone",
             *(
                 f"actions/{name}.request"
                 for name in (
@@ -264,7 +264,7 @@ CONTRACTS = {
         absent=_absent("The document has no list of templates", "lookups/templates"),
         undocumented={
             "header/User-Agent: ": "The document holds the name of a client to a form of its own",
-            "body: {'messaging_product'": "Two parts of each message forbid each other's fields, so none fits",
+            "body: {'messaging_product'": "Two parts of a message forbid each other's fields: none fits",
         },
     ),
     "wordpress": Contract(("other/wordpress-6.1-wp-json.json",), base="/wp-json"),

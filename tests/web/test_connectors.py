@@ -192,3 +192,4 @@ def test_the_quality_of_a_connector_and_what_it_lacks_are_shown(browser: Browser
     page = browser.get("/connectors/post_office").text
     assert "What it lacks for the next level" in page
     assert "connector.yaml has no check" in page
+    assert "nothing: written from documentation" in page
