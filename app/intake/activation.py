@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
@@ -117,10 +118,10 @@ def switch_off(parts: Whole, flow_id: str, *, by: str | None) -> None:
     parts.intake.forget(flow_id)
 
 
-def hold(parts: Whole, flow_id: str, *, by: str | None) -> None:
+def hold(parts: Whole, flow_id: str, *, by: str | None, reason: str = "") -> None:
     """Events are still taken and stored; their runs wait until the flow is released."""
-    _note(parts, flow_id, "held", by)
-    hold_flow(parts.database, flow_id)
+    _note(parts, flow_id, "held", by, {"reason": reason} if reason else None)
+    hold_flow(parts.database, flow_id, reason)
     parts.intake.forget(flow_id)
 
 
@@ -133,12 +134,14 @@ def release(parts: Whole, flow_id: str, *, by: str | None) -> int:
     return released
 
 
-def _note(parts: Needs, flow_id: str, action: str, by: str | None) -> None:
+def _note(
+    parts: Needs, flow_id: str, action: str, by: str | None, detail: dict[str, str] | None = None
+) -> None:
     now = parts.clock.now()
 
     def work(connection: Connection) -> None:
         flows.get_flow(connection, flow_id)
-        _record(connection, action, flow_id, by, now)
+        _record(connection, action, flow_id, by, now, detail)
 
     parts.database.write(work)
 
@@ -297,6 +300,6 @@ def _record(
     flow_id: str,
     by: str | None,
     now: datetime,
-    detail: dict[str, int] | None = None,
+    detail: Mapping[str, object] | None = None,
 ) -> None:
     audit.record(connection, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id, detail=detail)

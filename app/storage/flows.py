@@ -32,6 +32,7 @@ class FlowRow:
     runbook: str
     created_at: datetime
     updated_at: datetime
+    hold_reason: str | None = None  # what the person who holds it wrote
 
     @property
     def trigger_kind(self) -> str:
@@ -262,6 +263,7 @@ def _flows(draft: Any = Flow.draft) -> Select[Any]:
             Flow.runbook,
             Flow.created_at,
             Flow.updated_at,
+            Flow.hold_reason,
         )
         .outerjoin(FlowVersion, FlowVersion.id == Flow.live_version_id)
         .where(Flow.deleted_at.is_(None))

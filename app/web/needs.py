@@ -34,9 +34,11 @@ class Need:
 def needs(db: Executor, all_flows: list[FlowRow]) -> list[Need]:
     """The gravest first: what stopped, what waits for a decision, what could stop next."""
     rows = runs_page(db, needs_person=True, limit=_RUNS_LOOKED_AT).rows
-    broken = [row for row in connections.list_connections(db) if row.state != "ok"]
+    all_connections = connections.list_connections(db)
+    broken = [row for row in all_connections if row.state != "ok"]
     found = [
         *_broken(broken, rows),
+        *_held_connections([row for row in all_connections if row.is_held], rows),
         *_stopped(rows),
         *_undecided(rows),
         *_untold(db, all_flows),
@@ -60,6 +62,21 @@ def _broken(broken: list[ConnectionRow], rows: list[RunRow]) -> Iterator[Need]:
             f"/connections/{row.id}",
             "Mend the connection",
             row.checked_at,
+        )
+
+
+def _held_connections(held: list[ConnectionRow], rows: list[RunRow]) -> Iterator[Need]:
+    for row in held:
+        waiting = sum(1 for run in rows if run.waits_for == row.id and run.reason == "held_connection")
+        why = f"“{row.hold_reason}” " if row.hold_reason else ""
+        number = f"{counted(waiting, 'run')} {'waits' if waiting == 1 else 'wait'} for it." if waiting else ""
+        yield Need(
+            "warn",
+            "circle-pause",
+            f"The connection “{row.name}” is held",
+            f"{why}Nothing goes out with it until it is resumed. {number}".strip(),
+            f"/connections/{row.id}",
+            "Open the connection",
         )
 
 
@@ -132,13 +149,14 @@ def _held_flows(all_flows: list[FlowRow], rows: list[RunRow]) -> Iterator[Need]:
         if flow.is_held:
             waiting = sum(1 for run in rows if run.flow_id == flow.id and run.reason == "held_flow")
             number = f"{counted(waiting, 'run')} so far. " if waiting else ""
+            why = f"“{flow.hold_reason}” " if flow.hold_reason else ""
             yield Need(
                 "warn",
                 "circle-pause",
                 f"“{flow.name}” is held",
-                f"Its events are kept, and their runs wait: {number}Release it to let them go on."
+                f"{why}Its events are kept, and their runs wait: {number}Release it to let them go on."
                 if waiting
-                else "Its events are kept, and their runs wait until it is released.",
+                else f"{why}Its events are kept, and their runs wait until it is released.",
                 f"/flows/{flow.id}",
                 "Open the flow",
             )

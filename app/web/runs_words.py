@@ -160,7 +160,8 @@ def main_action(run: RunRow, at: StepName | None) -> Action | None:
     if not run.needs_person:
         return None
     if run.waits_for and run.reason == "held_connection":
-        return Action("Reconnect", f"/connections/{run.waits_for}", picture="plug-zap")
+        label = "Reconnect" if run.error_kind == "auth_expired" else "Open the connection"
+        return Action(label, f"/connections/{run.waits_for}", picture="plug-zap")
     if run.reason == "unknown":
         return Action("Decide", f"/runs/{run.id}#decide", picture="circle-help")
     if run.reason == "held_flow":

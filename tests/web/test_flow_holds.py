@@ -76,3 +76,12 @@ def test_the_list_says_which_flow_is_held_and_offers_its_release(browser: Browse
 
 def test_a_flow_that_is_not_there_cannot_be_held(browser: Browser) -> None:
     assert browser.post("/flows/flow_none/hold").status_code == 404
+
+
+def test_why_a_flow_is_held_stands_beside_it_until_it_is_released(browser: Browser, parts: Parts) -> None:
+    flow_id, _ = live_flow(parts)
+    browser.post(f"/flows/{flow_id}/hold", {"back": "list", "reason": "The list is being <cleaned>"})
+    for path in (f"/flows/{flow_id}", "/flows", "/"):
+        assert "“The list is being &lt;cleaned&gt;”" in browser.get(path).text, path
+    browser.post(f"/flows/{flow_id}/release", {"back": "list"})
+    assert "being &lt;cleaned" not in browser.get("/flows").text
