@@ -193,3 +193,11 @@ def test_the_quality_of_a_connector_and_what_it_lacks_are_shown(browser: Browser
     assert "What it lacks for the next level" in page
     assert "connector.yaml has no check" in page
     assert "nothing: written from documentation" in page
+
+
+def test_the_list_says_which_version_and_until_when_it_is_supported(browser: Browser, folder: Path) -> None:
+    text = CONNECTOR.replace('checked: "2026-11-01"', 'checked: "2026-11-01", supported_until: "2031-05-07"')
+    (folder / "connector.yaml").write_text(text)
+    browser.post("/connectors/reload")
+    page = " ".join(browser.get("/connectors").text.split())
+    assert "Version 7, supported until 07 May 2031" in page
