@@ -19,7 +19,7 @@ from app.errors import ConnectorInvalid
 
 M = TypeVar("M", bound=Model)
 PARTS = ("triggers", "actions", "lookups")
-_MOST_FILES = 300
+_MOST_FILES = 3000  # one that was made of a whole API has a file per operation
 _KINDS: dict[str, type[Model]] = {"actions": Action, "lookups": Lookup}
 _TRIGGERS: dict[str, type[Model]] = {"poll": PollTrigger, "webhook": WebhookTrigger}
 

@@ -43,13 +43,14 @@ def plan(connector: Connector, request: Request, *, scope: Mapping[str, Any]) ->
     headers = _rows(connector.headers_filler, whole) if connector.headers else []
     own = _rows(request.headers_filler, whole) if request.headers else []
     names = {name.lower() for name, _ in own}
+    body = _body(request, whole)
     return Plan(
         method=request.method,
         url=base_url(connector, whole["connection"]) + _path(request, whole),
         query=_rows(request.query_filler, whole) if request.query else [],
         headers=[row for row in headers if row[0].lower() not in names] + own,
-        body=_body(request, whole),
-        body_kind=request.kind_of_body,
+        body=None if body is MISSING else body,
+        body_kind="none" if body is MISSING else request.kind_of_body,
         content_type=request.content_type,
         limits=limits_of(connector, request),
         errors=request.errors + connector.errors,
@@ -109,7 +110,7 @@ def _body(request: Request, scope: Scope) -> Any:
     filled = request.body_filler(scope)
     if filled is not MISSING:
         return filled
-    return {} if isinstance(request.body, dict) else [] if isinstance(request.body, list) else None
+    return {} if isinstance(request.body, dict) else [] if isinstance(request.body, list) else MISSING
 
 
 def _rows(filler: Filler, scope: Scope) -> Rows:

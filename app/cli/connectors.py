@@ -11,6 +11,7 @@ import click
 from app.catalog.check import check_all
 from app.catalog.scaffold import AuthKind, new_connector
 from app.catalog.schema import schemas
+from app.cli.import_api import import_openapi
 from app.cli.opened import print_json
 from app.parts import connector_folders
 from app.settings import Settings
@@ -64,5 +65,7 @@ def _all_folders() -> list[Path]:
     demo = Path(str(files("seed_data"))) / "connectors"
     return list(dict.fromkeys([*(folder for _, folder in connector_folders(Settings.from_env())), demo]))
 
+
+connectors.add_command(import_openapi)
 
 commands = [connectors]
