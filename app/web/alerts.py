@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Flask, Response, flash, g, request
 from sqlalchemy.exc import DBAPIError
 
 from app.storage import alert_mails, alerts
+from app.storage.alert_mails import Told
 from app.storage.alerts import AlertRow
 from app.storage.db import db
 from app.storage.ledger_days import flow_names
 from app.storage.users import list_users
+from app.watch.telling import MAIL
 from app.web.context import me, my_id, parts
 from app.web.hx import page, redirect
 
 blueprint = Blueprint("alerts", __name__)
 
 _ENDED_SHOWN = 30
+_NAMED = 3
 # The worst first; what is not named comes last.
 RANKS = ("ledger", "disk", "worker", "connection", "subscription", "dead_letters", "poll", "away", "held")
 PICTURES = {
@@ -33,6 +37,14 @@ PICTURES = {
     "ledger": "list-ordered",
     "worker": "server",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    is_mail: bool
+    to: str
+    about: str
+    sentence: str
 
 
 @blueprint.record_once
@@ -80,13 +92,30 @@ def _telling() -> dict[str, Any]:
     """Why nobody may be told, and what could not be sent."""
     telling = alert_mails.read_telling(db.session)
     names = flow_names(db.session)
-    failing = alert_mails.failing(db.session)
     return {
         "is_silent": not parts().settings.smtp_url and not telling.webhook,
         "is_quiet": telling.is_quiet(parts().clock.now()),
         "quiet_to": telling.quiet_to,
-        "failing": [(told, names.get(told.noun_id, "")) for told in failing],
+        "failing": _failing(alert_mails.failing(db.session), names),
     }
+
+
+def _failing(rows: list[Told], names: dict[str, str]) -> list[Unsent]:
+    """What could not be sent to the same readers for the same reason is one."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for told in rows:
+        about = f"“{names[told.noun_id]}”" if told.noun_id in names else "the server and its connections"
+        found.setdefault((told.noun.split(":")[0], told.recipients, told.sentence), []).append(about)
+    return [
+        Unsent(way == MAIL, to, _listed(list(dict.fromkeys(about))), sentence)
+        for (way, to, sentence), about in found.items()
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) > _NAMED:
+        names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 @blueprint.post("/alerts/<alert_id>/seen")

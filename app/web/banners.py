@@ -53,7 +53,7 @@ def _worst_alert() -> list[Banner]:
         found = worst_unseen(db.session)
     except DBAPIError:
         return []
-    if found is None or request.path.startswith("/alerts"):
+    if found is None or request.path.startswith(("/alerts", found.remedy_url)):
         return []
     return [Banner("bad", "An alert", found.sentence, "", found.remedy_url, found.remedy)]
 

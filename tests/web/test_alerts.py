@@ -87,7 +87,10 @@ def test_mail_that_cannot_be_sent_is_said_where_alerts_are_read(browser: Browser
 
     parts.database.write(work)
     shown = words(browser.get("/alerts").text)
-    assert "An e-mail to ops@example.com about this server could not be sent: Status 451." in shown
+    assert (
+        "An e-mail to ops@example.com about the server and its connections could not be sent: Status 451."
+        in shown
+    )
 
 
 def test_nobody_is_told_without_a_way_and_the_page_says_so(browser: Browser) -> None:
