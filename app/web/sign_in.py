@@ -30,6 +30,8 @@ from app.web.sign_in_words import Refusal
 blueprint = Blueprint("sign_in", __name__)
 
 _LONGEST_S = 40
+# where the page says it is: its own address holds the state and the code
+_PLACE = {"this_path": "/connections", "this_address": "/connections"}
 
 
 # ---------------------------------------------------------------------------------- the way there
@@ -73,7 +75,7 @@ def _leave(connector: Connector, auth: OAuth2Auth, ticket: Ticket) -> Response:
         begin_sign_in(c, sign_in_id, user_id=me, sealed=sealed, now=now)
 
     parts().database.write(work)
-    answer = page("sign_in/leave.html", service=connector, address=address, this_path="/connections")
+    answer = page("sign_in/leave.html", service=connector, address=address, **_PLACE)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
@@ -160,7 +162,7 @@ def _refuse(connector: Connector, ticket: Ticket | None, refusal: Refusal) -> Re
         app = app_address(connector.key, ticket.auth, wanted=again) if refusal.blames_app else ""
     answer = page(
         "sign_in/refused.html",
-        this_path="/connections",
+        **_PLACE,
         status=refusal.status,
         service=connector,
         refusal=refusal,

@@ -195,3 +195,25 @@ def test_a_wrong_client_secret_is_said_of_the_app_and_not_of_the_sign_in(
     assert "Club does not accept the client ID or secret" in page.text
     assert "How Plumbline is registered there" in page.text
     assert "not-the-secret" not in page.text
+
+
+def test_a_code_of_another_sign_in_is_worth_nothing(provider: Provider, ana: Browser) -> None:
+    """Somebody who slips a code into another person's answer fails at the challenge (PKCE)."""
+    theirs = provider.sign_in(way_text(begin(ana)), "mallory")
+    ours = provider.sign_in(way_text(begin(ana)), "harbour")
+    page = come_back(ana, **{**ours, "code": theirs["code"]})
+    assert page.status_code == 409
+    assert "Nothing was changed. Sign in once more." in page.text
+    assert provider.asked == [["authorization_code", "invalid_grant"]]
+
+
+def test_two_accounts_of_one_service_work_side_by_side(
+    world: World, provider: Provider, ana: Browser
+) -> None:
+    harbour = connected(ana, provider)
+    hill_there = provider.sign_in(way_text(begin(ana)), "hill")
+    hill = row_of(ana, come_back(ana, **hill_there).location.rpartition("/")[2])
+    assert {harbour.name, hill.name} == {"Club · harbour", "Club · hill"}
+    for row in (harbour, hill):
+        assert world.state(world.run(step(row.id))).state == "succeeded"
+    assert len(provider.members) == 2
