@@ -29,11 +29,13 @@ class TooHard(Exception):
 
 @dataclass
 class Inputs:
-    """The fields of one operation, as `input` of a connector's file, with a sample of each."""
+    """The fields of one operation, as `input` of a connector's file, with a sample of each.  `one_of`:
+    fields of a table that has to be there, none of which is required by itself."""
 
     shapes: Shapes
     fields: list[dict[str, Any]] = field(default_factory=list)
     samples: dict[str, Any] = field(default_factory=dict)
+    one_of: list[str] = field(default_factory=list)
     _nested: int = 0
 
     def add(
@@ -104,6 +106,7 @@ class Inputs:
     ) -> dict[str, Any] | None:
         made: dict[str, Any] = {}
         fixed: dict[str, Any] = {}
+        before = len(self.fields)
         for inner, schema in _in_order(shape):
             below = self.shapes.of(schema)
             wanted = inner in shape["required"]
@@ -132,7 +135,13 @@ class Inputs:
             )
             if template is not None:
                 made[inner] = template
+        if depth > 0 and required and not fixed:
+            self._need_one(self.fields[before:])
         return _with_fixed(made, fixed, required)
+
+    def _need_one(self, fields: list[dict[str, Any]]) -> None:
+        if fields and not self.one_of and not any(one.get("required") for one in fields):
+            self.one_of = [one["key"] for one in fields]
 
     # -------------------------------------------------------------------------------- its kinds
 

@@ -69,6 +69,7 @@ def build_request(operation: Described, inputs: Inputs, prefix: str, hidden: fro
         made["headers"] = headers
     request = {key: made[key] for key in _ORDER if key in made}
     one_of = _one_of(body, made.get("body"), inputs) if body is not None else ()
+    one_of = tuple(inputs.one_of) or one_of
     return Built(request, built.idempotency, one_of)
 
 
