@@ -62,6 +62,7 @@ def shape(part: Step | Trigger) -> tuple[Any, ...]:
         "outcome",
         "take",
         "signature.connection_id",
+        "signature.scheme",
     )
     switches = [*(at(data, key) for key in keys), bool(data.get("success")), _else_paths(data)]
     return (part.kind, *switches, _repeat_parts(str(data.get("dedupe") or ""))[0], *_right_sides(data))

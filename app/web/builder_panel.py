@@ -21,6 +21,7 @@ from app.web.builder_times import Times, upcoming
 from app.web.builder_view import Card, Editor
 from app.web.context import parts
 from app.web.mapping import Preview, mapping_of, preview
+from app.web.signature_presets import choices
 from app.web.subscriptions import Told, told_of
 
 
@@ -87,6 +88,11 @@ class Panel:
     def address(self) -> str:
         """The inbound address; it is made the first time it is shown."""
         return hook_address(parts(), self.editor.flow.id)
+
+    @property
+    def senders(self) -> list[tuple[str, str]]:
+        """Whose way to sign can be filled in."""
+        return choices()
 
     @functools.cached_property
     def told(self) -> Told | None:

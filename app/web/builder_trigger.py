@@ -32,6 +32,7 @@ from app.web.builder_times import upcoming
 from app.web.builder_view import open_editor
 from app.web.context import parts
 from app.web.hx import hx, respond
+from app.web.signature_presets import fill_in
 
 blueprint = Blueprint("builder_trigger", __name__)
 say_refusals(blueprint)
@@ -79,6 +80,7 @@ def save(flow_id: str) -> Response:
     data = typed_data()
     zone = str(data.pop("time_zone", editor.definition.time_zone))
     pace = data.pop("flow", None)
+    fill_in(data, request.form.get("do", ""))
     focus = change_typed(data, request.form.get("do", ""))
     typed = read_trigger(before, data)
     facts = {"time_zone": zone, **read_pace(editor.definition, pace, typed.errors)}
