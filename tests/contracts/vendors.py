@@ -101,8 +101,9 @@ CONTRACTS = {
     "google_sheets": Contract(("google-sheets.json",)),
     "gtm_server": Contract(()),
     "hubspot": Contract(
-        ("hubspot-contacts.json", "hubspot-deals.json"),
+        ("hubspot-contacts.json", "hubspot-companies.json", "hubspot-deals.json"),
         absent={
+            "lookups/company_properties": _NO_PROPERTIES,
             "lookups/contact_properties": _NO_PROPERTIES,
             "lookups/contact_property_names": _NO_PROPERTIES,
             "lookups/deal_properties": _NO_PROPERTIES,
@@ -173,6 +174,7 @@ CONTRACTS = {
         ("pipedrive-v2.json", "pipedrive.json"),
         bases=("/api/v2", "/v1"),
         absent=_absent(_NO_LIST, "triggers/record_event.look"),
+        undocumented={"body: 'title' is a required property": "Organizations have a name, as its guide says"},
     ),
     "posthog": Contract(("posthog.json",)),
     "salesforce": Contract(
