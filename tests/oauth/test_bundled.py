@@ -1,0 +1,76 @@
+"""The sign-ins of the bundled connectors: each leads to its service's own page, with what it takes."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+import re2
+
+from app.catalog.auth import AuthField, OAuth2Auth
+from app.catalog.definition import Connector
+from app.catalog.registry import Registry
+from app.catalog.scopes import all_scopes
+from app.catalog.sign_in import ServiceAccountAuth
+from app.parts import connector_folders
+from app.settings import Settings
+from app.storage.sign_ins import AppRow, put_app
+from tests.engine.world import World
+from tests.oauth.visit import begin, way
+from tests.web.browser import Browser
+
+_ALL = Registry(connector_folders(Settings())).all()
+SIGN_INS = [(one.key, auth.key) for one in _ALL for auth in one.auth if isinstance(auth, OAuth2Auth)]
+KEY_FILES = [(one.key, auth.key) for one in _ALL for auth in one.auth if isinstance(auth, ServiceAccountAuth)]
+
+
+def _described(world: World, key: str, auth_key: str) -> tuple[Connector, OAuth2Auth]:
+    connector = world.parts.registry.get(key)
+    auth = next(one for one in connector.auth if one.key == auth_key)
+    assert isinstance(auth, OAuth2Auth)
+    return connector, auth
+
+
+def test_there_are_bundled_sign_ins() -> None:
+    assert SIGN_INS
+    assert KEY_FILES
+
+
+@pytest.mark.parametrize(("key", "auth_key"), SIGN_INS)
+def test_it_leads_to_the_sign_in_page_of_its_service(
+    world: World, ana: Browser, key: str, auth_key: str
+) -> None:
+    connector, auth = _described(world, key, auth_key)
+    row = AppRow(key, auth_key, "client-of-ours", None, auth.token_url, world.clock.now())
+    world.parts.database.write(lambda c: put_app(c, row))
+    page = ana.get(f"/connections/new?connector={key}&auth={auth_key}").text
+    assert auth.label in page
+    asked = {one.key: one for one in (*connector.connection_fields, *auth.fields)}
+    fields = {f"field.{one.key}": _filled(one) for one in asked.values()}
+    address, query = way(begin(ana, {"auth": auth_key, **fields}, key=key))
+    assert urlsplit(address).scheme == "https"
+    assert query["client_id"] == "client-of-ours"
+    assert query["redirect_uri"].endswith(f"/sign-in/{key}/callback")
+    assert set(query.get("scope", "").split(auth.scope_separator)) - {""} == set(all_scopes(connector, auth))
+    assert ("code_challenge" in query) == auth.pkce
+
+
+def _filled(asked: AuthField) -> str:
+    """Something of the form that the field wants."""
+    if asked.default or asked.choices:
+        return asked.default or asked.choices[0]
+    wanted = asked.pattern or ".*"
+    return next(text for text in ("1234567890", "123456", "acme", "a" * 30) if re2.fullmatch(wanted, text))
+
+
+@pytest.mark.parametrize(("key", "auth_key"), SIGN_INS)
+def test_its_page_says_where_to_register_and_what_to_enter(ana: Browser, key: str, auth_key: str) -> None:
+    page = ana.get(f"/sign-in/{key}/app?auth={auth_key}").text
+    assert f"/sign-in/{key}/callback" in page
+    assert 'rel="noreferrer"' in page, "the connector does not say where one registers (register_url)"
+
+
+@pytest.mark.parametrize(("key", "auth_key"), KEY_FILES)
+def test_its_key_file_can_be_uploaded(ana: Browser, key: str, auth_key: str) -> None:
+    page = ana.get(f"/connections/new?connector={key}&auth={auth_key}").text
+    assert 'type="file"' in page
