@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.bring_flows.drafts import Draft
+from app.bring_flows.drafts import Draft, mark_the_rest
 from app.bring_flows.make_modules import (
     CONVERTERS,
     MakeWork,
@@ -77,7 +77,9 @@ def bring_make(
     for module in _all(modules):
         if not report.parts[module.title] and not any(line.where == module.title for line in report.left_out):
             report.leave_out(module.title, module.title, "Nothing leads to it.")
-    return [Draft(FlowFile(definition, shared.connections))]
+    drafts = [Draft(FlowFile(definition, shared.connections))]
+    mark_the_rest(drafts, report)
+    return drafts
 
 
 # -------------------------------------------------------------------------------------- reading

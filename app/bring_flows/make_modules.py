@@ -319,7 +319,8 @@ CONVERTERS: dict[str, Callable[[MakeWork], Done]] = {
 _OPERATORS: dict[str, Operator] = {
     "exist": "exists", "notexist": "not_exists",
     "text:equal": "equals", "text:notequal": "not_equals", "text:contain": "contains",
-    "text:notcontain": "not_contains", "text:startwith": "starts_with", "text:notstartwith": "not_starts_with",
+    "text:notcontain": "not_contains", "text:startwith": "starts_with",
+    "text:notstartwith": "not_starts_with",
     "text:endwith": "ends_with", "text:notendwith": "not_ends_with", "text:pattern": "matches",
     "text:notpattern": "not_matches",
     "number:equal": "equals", "number:notequal": "not_equals", "number:greater": "greater",

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from app.bring_flows.drafts import Draft
+from app.bring_flows.drafts import Draft, mark_the_rest
 from app.bring_flows.n8n_build import Builder, Flowing
 from app.bring_flows.n8n_document import Document, Node, number_of, read_document, text_of
 from app.bring_flows.n8n_services import service_trigger
@@ -49,6 +49,7 @@ def bring_n8n(
         drafts.append(_draft(document, None, loose, shared, time_zone, reason=_LOOSE))
         drafts[-1].rename(f"{document.name}: not connected"[:200], "")
     _name_the_rest(document, report)
+    mark_the_rest(drafts, report)
     return drafts
 
 

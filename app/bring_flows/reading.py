@@ -84,10 +84,22 @@ def _brought(
     for number, document in enumerate(documents, start=1):
         own = Report() if len(documents) > 1 else report
         where = f"{file}, flow {number}" if len(documents) > 1 else file
-        drafts += bring(document, connectors, own, where=where, name=stem, time_zone=time_zone)
+        drafts += _one(bring, document, connectors, own, where, stem, time_zone)
         if own is not report:
             report.add(own, f"{number}: ")
     return Brought(tool, drafts, report)
+
+
+def _one(
+    bring: Bring, document: Any, connectors: Connectors, report: Report, where: str, name: str, zone: str
+) -> list[Draft]:
+    try:
+        return bring(document, connectors, report, where=where, name=name, time_zone=zone)
+    except FlowInvalid as error:
+        place = error.where if where in error.where else ": ".join(one for one in (where, error.where) if one)
+        raise FlowInvalid(error.reason, where=place, remedy=error.remedy) from None
+    except RecursionError:
+        raise FlowInvalid("its parts are connected in too tangled a way.", where=where) from None
 
 
 def _documents(data: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from app.flows.model import Gap, Mapping
 _DEPTH = 30
 _MOST_LEAVES = 3_000
 _MOST_BLOCKS = 300
+_MOST_GAPS = 40  # on one step
 _COSMETIC = frozenset(
     ("__rl", "cachedResultName", "cachedResultUrl", "mode", "id", "schema", "attemptToConvertTypes",
      "convertFieldsToString", "matchingColumns", "mappingMode", "displayName", "canBeUsedToMatch",
@@ -208,8 +209,10 @@ class Settings:
         """In the report, and on the step until somebody has seen to it."""
         self.report.leave_out(what, self.part, reason)
         found = Gap(what=shortened(what, 160), reason=reason)
-        if found not in self.gaps:
+        if len(self.gaps) < _MOST_GAPS and found not in self.gaps:
             self.gaps.append(found)
+        elif len(self.gaps) == _MOST_GAPS:
+            self.gaps.append(Gap(what="more", reason="The report of the import names the rest."))
 
     def ignore(self, *places: str) -> None:
         """What only says how the other tool's form looks, or is the same here anyway."""
