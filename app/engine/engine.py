@@ -56,7 +56,7 @@ class Engine:
         self.runs.version_known = self.dispatcher.look_again
         self.runs.stand_aside = self.dispatcher.stand_aside
         self.runs.hand_over = self.enqueue
-        self.orders = Orders(means.database, means.clock, self.enqueue)
+        self.orders = Orders(means.database, means.clock, self.enqueue, self._drop)
         self.is_paused = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -254,6 +254,16 @@ class Engine:
         if cancelled and not is_under_way:
             self.runs.pass_on([self.means.database.write(lambda db: turns.leave(db, run_id))])
         return cancelled
+
+    def _drop(self, run_ids: Sequence[str]) -> None:
+        """These are cancelled in the database: nothing more of them is performed here."""
+        left = [run_id for run_id in run_ids if not self.runs.cancel(run_id)]
+
+        def leave(db: Connection) -> list[progress.OpenRun | None]:
+            return [turns.leave(db, run_id) for run_id in left]
+
+        if left:
+            self.runs.pass_on(self.means.database.write(leave))
 
     def _hear(self, word: str, value: str) -> None:
         """Another process tells what it did."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -23,6 +23,7 @@ from app.storage import bulk_orders
 from app.storage.bulk_orders import Order
 from app.storage.db import Database
 from app.storage.discards import discard
+from app.storage.messages import tell
 from app.storage.models import Flow
 
 log = logging.getLogger("plumbline.orders")
@@ -30,26 +31,35 @@ log = logging.getLogger("plumbline.orders")
 MOST_UNDER_WAY = 50
 _RESENT_AT_ONCE = 25
 _DISCARDED_AT_ONCE = 200
+_CANCELLED_AT_ONCE = 100
 _PORTIONS = 4  # of one order in a row, before the next order has its turn
 
 
 @dataclass(slots=True)
 class Portion:
-    """`moved`: how many runs it dealt with; 0 = nothing can be done for this order now."""
+    """`moved`: how many runs it dealt with; 0 = nothing can be done for this order now.  `tickets`: of
+    runs that are queued; `cancelled`: the ids of those that are not to be performed."""
 
     moved: int = 0
     tickets: list[RunTicket] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
 
 
 class Orders:
-    """`enqueue`: hands over the tickets of runs that are queued."""
+    """`enqueue`: hands over the tickets of runs that are queued; `drop`: takes cancelled ones out of the
+    lines of this process."""
 
     def __init__(
-        self, database: Database, clock: Clock, enqueue: Callable[[Sequence[RunTicket]], None]
+        self,
+        database: Database,
+        clock: Clock,
+        enqueue: Callable[[Sequence[RunTicket]], None],
+        drop: Callable[[Sequence[str]], None] = lambda run_ids: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._enqueue = enqueue
+        self._drop = drop
 
     def work(self) -> int:
         """A portion or some of each open order; called every second.  With how many runs."""
@@ -62,6 +72,7 @@ class Orders:
         for _ in range(_PORTIONS):
             portion = self._database.write(lambda db: self._portion(db, order_id))
             self._enqueue(portion.tickets)
+            self._drop(portion.cancelled)
             moved += portion.moved
             if not portion.moved:
                 break
@@ -74,6 +85,8 @@ class Orders:
         now = self._clock.now()
         if order.what == "discard":
             return _discard(db, order, now)
+        if order.what == "cancel":
+            return _cancel(db, order, now)
         return _resend(db, order, now)
 
 
@@ -107,6 +120,23 @@ def _discard(db: Connection, order: Order, now: datetime) -> Portion:
     gone = discard(db, left, reason=order.reason, by=order.by, now=now)
     bulk_orders.advance(db, order, after=following[-1], done=len(gone), refused=len(following) - len(gone))
     return Portion(len(following))
+
+
+def _cancel(db: Connection, order: Order, now: datetime) -> Portion:
+    """From the newest to the oldest.  What has begun a step meanwhile is under way, and goes on."""
+    following, next_place = bulk_orders.next_waiting(db, order, _CANCELLED_AT_ONCE)
+    name = bulk_orders.name_of(db, order.by) or "somebody"
+    sentence = f"Cancelled by {name}, with all that waited; nothing more was sent."
+    cancelled = bulk_orders.cancel(db, following, sentence=sentence, now=now)
+    for run_id in cancelled:
+        tell(db, "cancel", run_id)
+    refused = len(following) - len(cancelled)
+    said = "They had begun meanwhile." if refused else ""
+    place = next_place or order.after
+    bulk_orders.advance(db, order, after=place, done=len(cancelled), refused=refused, sentence=said)
+    if next_place is None:
+        return replace(_end(db, order, now), cancelled=cancelled)
+    return Portion(max(len(following), 1), cancelled=cancelled)
 
 
 def _end(db: Connection, order: Order, now: datetime) -> Portion:

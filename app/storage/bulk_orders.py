@@ -18,8 +18,9 @@ from app.ids import new_id
 from app.storage import models_watch
 from app.storage.dead_letters import DEAD_LETTER
 from app.storage.executor import Executor
-from app.storage.models import FINAL_STATES, BulkOrder, OrderedRun, Run
+from app.storage.models import FINAL_STATES, BulkOrder, OrderedRun, Run, User
 from app.storage.run_rows import clean
+from app.storage.runs import runs_page
 
 KEPT = timedelta(days=90)
 _SOON = timedelta(minutes=1)
@@ -160,6 +161,32 @@ def next_letters(connection: Connection, order: Order, limit: int) -> tuple[list
     failed = select(Run.id).where(Run.id.in_(following), Run.state.in_(("failed", "dead")))
     left = failed.where(Run.settled_at.is_(None)).order_by(Run.id)
     return following, list(connection.scalars(left.with_for_update()))
+
+
+def next_waiting(connection: Connection, order: Order, limit: int) -> tuple[list[str], str | None]:
+    """The ids of waiting runs that an order to cancel is about, from the newest down, and the place where
+    to go on; None at the end."""
+    wanted = dict(order.narrowed or {})
+    for name in ("since", "until"):
+        if wanted.get(name):
+            wanted[name] = datetime.fromisoformat(wanted[name])
+    found = runs_page(connection, **wanted, before=order.after or None, limit=limit)
+    return [row.id for row in found.rows], found.next_before
+
+
+def cancel(connection: Connection, run_ids: Sequence[str], *, sentence: str, now: datetime) -> list[str]:
+    """Those of the runs that still wait, locked and brought to an end."""
+    waits = Run.state.in_(("queued", "waiting"))
+    query = select(Run.id).where(Run.id.in_(run_ids), waits).order_by(Run.id)
+    ids = list(connection.scalars(query.with_for_update()))
+    ended = {"state": "cancelled", "reason": "", "wake_at": None, "finished_at": now, "sentence": sentence}
+    connection.execute(update(Run).where(Run.id.in_(ids)).values(**ended))
+    return ids
+
+
+def name_of(db: Executor, user_id: str | None) -> str:
+    query = select(User.name).where(User.id == user_id)
+    return (db.execute(query).scalar_one_or_none() or "")[:60]
 
 
 def count_letters(db: Executor, cause: str) -> tuple[int, str]:

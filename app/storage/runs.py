@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from app.ids import id_floor
 from app.storage.executor import Executor
@@ -86,6 +86,29 @@ def runs_page(
     lanes = _needs_lanes(flow_id) if needs_person else _lanes(flow_id, states)
     lanes = [_Lane(lane.where, (*lane.matches, *only)) for lane in lanes]
     return _page(db, [_narrow(lane, low, high, words) for lane in lanes], limit)
+
+
+def count_by_reason(
+    db: Executor,
+    *,
+    flow_id: str | None = None,
+    states: Sequence[str],
+    since: datetime | None = None,
+    until: datetime | None = None,
+    text: str = "",
+    before: str | None = None,
+) -> dict[tuple[str, str], int]:
+    """As `runs_page`, all of them counted: (state, reason of waiting) -> number.  Walks every run in
+    these states: for those that are open, which are few beside the others."""
+    words, flow_id = clean(text), clean(flow_id) if flow_id else None
+    low, high = _bounds(since, until, before)
+    found: dict[tuple[str, str], int] = {}
+    for lane in _lanes(flow_id, states):
+        narrow = _narrow(lane, low, high, words)
+        query = select(Run.state, Run.reason, func.count()).where(*narrow.where, *narrow.matches)
+        for state, reason, number in db.execute(query.group_by(Run.state, Run.reason)):
+            found[state, reason] = found.get((state, reason), 0) + number
+    return found
 
 
 def _bounds(since: datetime | None, until: datetime | None, before: str | None) -> tuple[str, str]:

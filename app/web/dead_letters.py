@@ -88,7 +88,8 @@ def discarded() -> Response:
 def _orders(cause: str) -> list[object]:
     since = parts().clock.now() - _ORDERS_SHOWN_FOR
     found = bulk_orders.recent(db.session, since=since)
-    chosen = [one for one in found if not cause or one.cause == cause or one.chosen is not None]
+    letters = [one for one in found if one.what != "cancel"]
+    chosen = [one for one in letters if not cause or one.cause == cause or one.chosen is not None]
     return [*order_views(db.session, chosen)]
 
 
@@ -146,7 +147,7 @@ def stop(order_id: str) -> Response:
         flash("Stopped. What had been begun goes on; the rest stays as it was.", "success")
     else:
         flash("It had ended already.", "info")
-    return redirect(_group_address(order.cause))
+    return redirect(f"/orders/{order.id}" if order.what == "cancel" else _group_address(order.cause))
 
 
 def _said(sentence: str) -> None:
@@ -158,6 +159,7 @@ def _said(sentence: str) -> None:
 
 def _group_address(cause: str) -> str:
     """The group as long as something of it is left."""
+    db.session.rollback()  # what was just written is not in what this request has read
     left = dead_letters.get_group(db.session, cause) if cause else None
     return f"/dead-letters/group?{urlencode({'cause': cause})}" if left else "/dead-letters"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from app.engine.cancelling import cancel_waiting
 from app.engine.dead_letters import (
     discard_chosen,
     discard_group,
@@ -24,7 +25,7 @@ from app.storage import audit, bulk_orders
 from app.storage.bulk_orders import Order
 from app.storage.dead_letters import count, groups
 from app.storage.discards import discards, get_discard
-from app.storage.models import OPEN_STATES, Flow, Run, StepRecord
+from app.storage.models import OPEN_STATES, Flow, Run, StepRecord, Turn
 from tests.engine.world import World, http
 
 REFUSED = (422, {"message": "no such list"})
@@ -276,3 +277,29 @@ def test_old_orders_are_forgotten(world: World) -> None:
     assert world.parts.database.write(forget) == 1
     with pytest.raises(NotFound):
         order(world, order_id)
+
+
+def test_cancelled_runs_in_line_are_never_performed_and_their_turn_passes_on(world: World) -> None:
+    """Of a flow that takes the records of one key one at a time."""
+    world.service.answers("POST", "/one", {"id": 1})
+    keyed = {"one_by_one": "{{trigger:$.email}}"}
+    delay = {"kind": "delay", "id": "s0", "amount": "1", "unit": "days"}
+    flow = world.live(delay, http("s1", "/one"), **keyed)
+    tickets = [world.event(flow, {"email": "ada@example.com"}) for _ in range(3)]
+    for ticket in tickets:
+        world.perform(ticket)
+    order_id = cancel_waiting(world.parts.database, world.clock, {"flow_id": flow[0]}, by=None)
+    _until_over(world, order_id)
+    assert {world.state(ticket).state for ticket in tickets} == {"cancelled"}
+    world.clock.advance(86_400 * 2)
+    world.parts.engine.wake_due()
+    settled(world)
+    assert world.service.requests == []
+    with world.parts.database.read() as db:
+        assert db.execute(select(func.count()).select_from(Turn)).scalar_one() == 0
+
+
+def _until_over(world: World, order_id: str) -> None:
+    for _ in range(20):
+        world.parts.engine.work_orders()
+    assert not order(world, order_id).is_open
