@@ -110,3 +110,7 @@ def test_orders_of_one_person_went_one_after_another_in_the_order_they_came(kill
 
 def test_the_database_is_sound_after_all_of_it(killed: Killed) -> None:
     assert ledger.rows(killed.product, "PRAGMA quick_check") == [("ok",)]
+
+
+def test_the_ledger_adds_up_after_all_of_it(killed: Killed) -> None:
+    assert killed.product.command("ledger").endswith("It adds up.\n")
