@@ -1,0 +1,105 @@
+"""Connectors → Add an API: what a person gives, sees, chooses, and can use at once."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from app.parts import Parts
+from tests.bring.test_import_openapi_command import SHOP
+from tests.web.browser import Browser
+
+HOSTILE = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(12)
+)
+
+
+def give(browser: Browser, **fields: Any) -> TestResponse:
+    return browser.post("/connectors/bring", fields)
+
+
+def file_of(data: Any, name: str = "shop.json") -> tuple[BytesIO, str]:
+    return BytesIO(json.dumps(data).encode()), name
+
+
+def brought(browser: Browser, **fields: Any) -> tuple[str, str]:
+    """Where the report is, and what it says."""
+    answer = give(browser, **fields)
+    assert answer.status_code == 303, answer.text
+    return answer.location, browser.get(answer.location).text
+
+
+def test_the_page_of_connectors_leads_there(browser: Browser) -> None:
+    assert 'href="/connectors/bring"' in browser.get("/connectors").text
+    assert "Address of the description" in browser.get("/connectors/bring").text
+
+
+def test_a_file_is_shown_before_anything_is_made_and_then_usable_at_once(
+    browser: Browser, parts: Parts
+) -> None:
+    where, page = brought(browser, file=file_of(SHOP))
+    assert "2 of 3 operations can be used" in page
+    assert "HEAD /orders" in page
+    assert "Address: City" in page
+    assert not parts.settings.connectors_folder.exists() or not list(
+        parts.settings.connectors_folder.iterdir()
+    )
+    made = browser.post(where, {"operation": ["create_order"], "name": "Lemons", "key": "lemons"})
+    assert made.status_code == 303
+    assert made.location == "/connections/new?connector=lemons"
+    assert list(parts.registry.get("lemons").actions) == ["create_order"]
+    assert browser.get(made.location).status_code == 200
+    assert "Lemons" in browser.get("/connectors/lemons").text
+    assert browser.get(where).status_code == 404
+
+
+def test_nothing_chosen_is_said_on_the_page(browser: Browser) -> None:
+    where, _ = brought(browser, file=file_of(SHOP))
+    answer = browser.post(where, {"name": "Lemons", "key": "lemons"})
+    assert answer.status_code == 422
+    assert "no operation is chosen" in answer.text
+
+
+def test_an_update_names_what_is_new_changed_and_gone(browser: Browser, parts: Parts) -> None:
+    where, _ = brought(browser, file=file_of(SHOP))
+    browser.post(where, {"operation": ["create_order", "list_orders", "get_orders"], "key": "lemon_shop"})
+    later = json.loads(json.dumps(SHOP))
+    later["paths"]["/refunds"] = {"post": {"operationId": "refund"}}
+    del later["paths"]["/orders"]["get"]
+    schema = later["paths"]["/orders"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    schema["properties"]["note"] = {"type": "string"}
+    where, page = brought(browser, file=file_of(later))
+    assert "What changes" in page
+    for word, key in (("New", "refund"), ("Changed", "create_order"), ("Gone", "get_orders")):
+        assert f"<dt>{word}</dt><dd>1: {key}" in page
+    updated = browser.post(where, {"operation": ["create_order", "refund"], "replace": "lemon_shop"})
+    assert updated.location == "/connectors/lemon_shop"
+    assert set(parts.registry.get("lemon_shop").actions) == {"create_order", "refund"}
+
+
+def test_a_bundled_connector_is_not_taken_over_by_chance(browser: Browser, parts: Parts) -> None:
+    _, page = brought(browser, file=file_of({**SHOP, "info": {"title": "Stripe", "version": "1"}}))
+    assert 'value="stripe_api"' in page
+
+
+def test_what_is_no_description_is_refused_with_its_reason(browser: Browser, parts: Parts) -> None:
+    for text, words in (
+        ("", "there is no address"),
+        ("Dear Ana, the meeting is at nine.", "no OpenAPI document"),
+        ('{"openapi": "3.0.0", "paths": {', "no JSON"),
+        (HOSTILE, "unfold to more"),
+        ("[" * 20_000, "nested too deeply"),
+    ):
+        answer = give(browser, text=text)
+        assert answer.status_code == 422
+        assert words in answer.text, text[:40]
+    assert not list(parts.settings.data_dir.glob("imports/*"))
+
+
+def test_another_persons_report_cannot_be_opened(browser: Browser) -> None:
+    where, _ = brought(browser, file=file_of(SHOP))
+    assert browser.get(f"{where}x").status_code == 404
+    assert browser.get("/connectors/bring/api_..%2F..%2Fsecret").status_code == 404
