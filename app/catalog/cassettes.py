@@ -68,7 +68,7 @@ class Expectation(Model):
     message: str = ""
     wait_s: float | None = None
     keys: list[str] | None = None
-    cursor: str | int | float | None = None
+    cursor: str | int | float | dict[str, str] | None = None
     refused: bool = False
     answer: str | None = None
     options: list[list[str]] | None = None

@@ -180,14 +180,16 @@ class Cursor(Model):
 
 class PollTrigger(Operation):
     """Asks the service every so often.  `dedupe`: the path of what makes a record the same one.
-    `table`: the first record is a heading, and each other one becomes `{row, cells}`."""
+    `table`: the first record is a heading, and each other one becomes `{row, cells}`.  `reads`: not
+    the answer of an API but the feed at the input `url`, or a mailbox; these need no request."""
 
     kind: Literal["poll"]
+    reads: Literal["answer", "feed", "mailbox"] = "answer"
     every: Duration
     at_least: Duration = 60.0
-    request: Request
+    request: Request = Request(method="GET", path="/")
     paginate: Paginate | None = None
-    items: JsonPath
+    items: JsonPath = "$"
     table: bool = False
     cursor: Cursor | None = None
     dedupe: JsonPath
@@ -197,6 +199,11 @@ class PollTrigger(Operation):
     def _holds_together(self) -> PollTrigger:
         if self.every < self.at_least:
             raise ValueError("every is shorter than at_least")
+        described = {"request", "items"} & self.model_fields_set
+        if self.reads == "answer" and len(described) < 2:
+            raise ValueError("request and items have to be there: what is asked, and where the records are")
+        if self.reads != "answer" and (described or self.paginate or self.cursor):
+            raise ValueError(f"a {self.reads} is read by itself: it needs no request, items, pages or cursor")
         if self.request.next_on:
             raise ValueError("a poll has one request: next_on cannot stand here")
         return self

@@ -194,7 +194,7 @@ def _set_trigger(
     if kind is None:
         triggers.switch_trigger(connection, flow.id, False)
         return
-    if kind == "poll" and before is not None and _source(before) != _source(flow.draft):
+    if kind == "poll" and before is not None and _is_elsewhere(parts.registry, before, flow.draft):
         triggers.forget_seeds(connection, flow.id)
         events.forget_polled(connection, flow.id)
     triggers.put_trigger(
@@ -218,7 +218,7 @@ def _next_due(
         same = before is not None and _timing(before) == _timing(draft)
         return planned if same and planned is not None else first_fire(draft, now)
     latest = now + timedelta(seconds=interval_of(parts.registry, draft))
-    if before is None or _source(before) != _source(draft):
+    if before is None or _is_elsewhere(parts.registry, before, draft):
         return now
     return min(planned, latest) if planned is not None else now
 
@@ -226,6 +226,20 @@ def _next_due(
 def _timing(definition: FlowDefinition) -> tuple[str, str]:
     trigger = definition.trigger
     return (trigger.when if isinstance(trigger, ScheduleTrigger) else "", definition.time_zone)
+
+
+def _is_elsewhere(registry: Registry, before: FlowDefinition, after: FlowDefinition) -> bool:
+    return _source(before) != _source(after) or _whole(registry, before) != _whole(registry, after)
+
+
+def _whole(registry: Registry, definition: FlowDefinition) -> object:
+    """A feed or a mailbox gives all it has, so that at another address all of it would seem new."""
+    trigger = definition.trigger
+    if not isinstance(trigger, ConnectorTrigger):
+        return None
+    found = registry.find_trigger(trigger.connector, trigger.trigger)
+    reads = getattr(found, "reads", "answer")
+    return None if reads == "answer" else {name: one.model_dump() for name, one in trigger.input.items()}
 
 
 def _source(definition: FlowDefinition) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from app.engine.steps_action import request_of
 from app.errors import CallFailed
 from app.flows.mapping import MISSING, Finding, fill
 from app.flows.model import ConnectorTrigger
+from app.intake import feeds
 from app.intake.needs import Needs
 from app.intake.poll_source import Look, ready_connection, wait_turn
 from app.intake.records import records_in
@@ -57,6 +58,10 @@ class ConnectorSource:
     async def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
         connection = ready_connection(self._needs, self._trigger.connection_id)
         values = trigger_input(self._trigger, self._poll)
+        if self._poll.reads == "feed":
+            async for found in feeds.entries(self._needs, look, values, since):
+                yield found
+            return
 
         def build(page: Any) -> CallRequest:
             scope = {

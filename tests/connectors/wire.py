@@ -51,6 +51,8 @@ def requests_of(connector: Connector) -> Iterator[tuple[str, Ready]]:
         for full in (False, True):
             yield from _action(connector, action, connection, full=full)
     for trigger in connector.triggers.values():
+        if isinstance(trigger, PollTrigger) and trigger.reads != "answer":
+            continue
         if isinstance(trigger, PollTrigger):
             yield from _poll(connector, trigger, connection)
         else:
