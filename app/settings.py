@@ -48,7 +48,9 @@ class Settings:
         (), _words, "Private addresses calls may go to: `host:port`, `host` or a CIDR range, by spaces."
     )
     connectors_path: str = _setting("", str, "Folder of your own connectors; empty = `connectors` in data.")
-    smtp_url: str = _setting("", str, "`smtp://user:password@host:port` for alerts, and steps without connection.")
+    smtp_url: str = _setting(
+        "", str, "`smtp://user:password@host:port` for alerts, and e-mail steps without connection."
+    )
     smtp_from: str = _setting("", str, "The sender of alerts, and of e-mails when a step names none.")
     max_body_mb: int = _setting(10, int, "The largest webhook body that is accepted, in megabytes.")
     history_days: int = _setting(30, int, "Days that finished runs are kept.")
