@@ -52,7 +52,7 @@ def mark_the_rest(drafts: list[Draft], report: Report) -> None:
 def _is_shown(line: LeftOut, shown: set[str], with_gaps: set[str], text: str) -> bool:
     if line.reason in shown or any(name and line.where.startswith(name) for name in with_gaps):
         return True
-    return shortened(line.what.replace("\\", "/"), 100).rstrip("…") in text
+    return bool(line.what.strip()) and shortened(line.what.replace("\\", ""), 100).rstrip("…") in text
 
 
 def _texts(value: Any) -> list[str]:

@@ -120,6 +120,19 @@ def _plain_pattern(pattern: Pattern) -> str:
     return plain.replace("\0", "")
 
 
+def _match(value: Ref, args: tuple[Tree, ...], translator: Translates) -> Ref:
+    """The whole of what is found; `[1]` after it picks a group."""
+    if len(args) != 1 or not isinstance(args[0], Pattern):
+        raise NotCarried("It searches with a pattern that is worked out.")
+    if "g" in args[0].flags:
+        raise NotCarried("It finds all places at once; one can be found here.")
+    source = args[0].source.replace("\\/", "/")
+    if re.search(r"\(\?[=!<]|\\[1-9]", source):
+        raise NotCarried("Its pattern looks around or back, which is not possible here.")
+    source = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: "\\x{" + found[1] + "}", source)
+    return value.through("match", f"(?i){source}" if "i" in args[0].flags else source)
+
+
 def _split(value: Ref, args: tuple[Tree, ...], translator: Translates) -> Ref:
     return value.through("split", as_text(fixed(args, 0, translator)))
 
@@ -176,6 +189,7 @@ def _hash(value: Ref, args: tuple[Tree, ...], translator: Translates) -> Ref:
 _WITH_ARGUMENTS: dict[str, Callable[[Ref, tuple[Tree, ...], Translates], Ref]] = {
     "replace": _replace,
     "replaceAll": _replace,
+    "match": _match,
     "split": _split,
     "join": _join,
     "slice": _slice,

@@ -294,11 +294,7 @@ class _Reader:
         return tree
 
     def postfix(self) -> Tree:
-        if self.peek() == Word("name", "new"):
-            self.index += 1
-            made = self.postfix()
-            return Call(made.of, made.args, new=True) if isinstance(made, Call) else Call(made, (), new=True)
-        tree = self.primary()
+        tree = self.made() if self.peek() == Word("name", "new") else self.primary()
         for _ in range(200):
             if self.take("."):
                 tree = Member(tree, Literal(self.property()))
@@ -312,6 +308,14 @@ class _Reader:
             else:
                 return tree
         raise NotCarried("It is too long.")
+
+    def made(self) -> Tree:
+        """`new Date(x)`; what stands behind it works on what was made."""
+        self.index += 1
+        tree = self.primary()
+        while self.take("."):
+            tree = Member(tree, Literal(self.property()))
+        return Call(tree, self.listed(")") if self.take("(") else (), new=True)
 
     def optional(self, tree: Tree) -> Tree:
         if self.take("["):

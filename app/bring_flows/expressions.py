@@ -208,7 +208,7 @@ class Translator:
         if isinstance(found, Ref) and key == "length":
             return found.through("length")
         if isinstance(found, Ref) and isinstance(key, int) and found.uses:
-            return found.through("pick", str(key + 1))
+            return _nth(found, key)
         if isinstance(found, Ref):
             return found.down(key)
         raise NotCarried(f"'{str(key)[:40]}' cannot be taken from that.")
@@ -350,6 +350,17 @@ class Translator:
         if any(set(text) & set("=;\n") for text in (key, yes, no)) or key in ("", "*") or "*" in (yes, no):
             raise NotCarried("It compares with a text that a table here cannot hold.")
         return value.through("lookup", f"{key}={yes};*={no}").through("default", no)
+
+
+def _nth(value: Ref, index: int) -> Ref:
+    """The item of a list that a function gives; of a match, its group."""
+    name, args = value.uses[-1]
+    if name == "match" and len(args) == 1:
+        before = Ref(value.root, value.keys, value.uses[:-1])
+        return before.through("match", args[0], str(index))
+    if name == "from_json":
+        return value.through("inside", str(index))
+    return value.through("pick", str(index + 1))
 
 
 def _found(value: Any) -> Found:

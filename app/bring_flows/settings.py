@@ -108,7 +108,10 @@ class Settings:
         value = self.raw(place, default)
         if self.source(value) is not None:
             mapping = self.mapping(place)
-            return "" if "{{" in mapping.value else mapping.value
+            if "{{" not in mapping.value:
+                return mapping.value
+            self.leave_out(f"the setting '{place}'", "It depends on the data there; here it has to be fixed.")
+            return default
         return as_text(value) if isinstance(value, str | int | float | bool) else default
 
     def rows(self, place: str) -> list[dict[str, Any]]:

@@ -37,8 +37,15 @@ class Ref:
 
     def down(self, *keys: Key) -> Ref:
         if self.uses and keys:
-            raise NotCarried("It looks into a value that was worked out on the spot.")
+            return self.inside(keys)
         return replace(self, keys=(*self.keys, *keys))
+
+    def inside(self, keys: tuple[Key, ...]) -> Ref:
+        """Into a value that was worked out on the spot."""
+        plain = [str(key) for key in keys if isinstance(key, str | int)]
+        if len(plain) < len(keys) or any("." in key or key.startswith("-") for key in plain):
+            raise NotCarried("It looks into a value that was worked out on the spot.")
+        return self.through("inside", ".".join(plain))
 
     def through(self, function: str, *args: str) -> Ref:
         return replace(self, uses=(*self.uses, (function, args)))
@@ -123,7 +130,7 @@ def joined(parts: Sequence[Value]) -> Value:
 
 def gap(text: str) -> Ref:
     """Where an expression stood: the review keeps the flow from going live while it is there."""
-    return Ref(GAP, (shortened(text.replace("\\", "/"), 120) or "empty",))
+    return Ref(GAP, (shortened(text, 120) or "empty",))
 
 
 __all__ = ["EACH", "NOTHING", "Joined", "Part", "Ref", "Value", "gap", "joined", "path_text", "written"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.flows import format_dates, format_lists, format_numbers, format_text
+from app.flows import format_dates, format_find, format_lists, format_numbers, format_text
 from app.flows.function import Apply, Arg, ArgKind, Function, Group, Unfit, zone_named
 
 __all__ = ["FUNCTIONS", "Apply", "Arg", "ArgKind", "Function", "Group", "Unfit", "zone_named"]
@@ -17,6 +17,7 @@ def _by_name(functions: Iterable[Function]) -> dict[str, Function]:
 FUNCTIONS: dict[str, Function] = _by_name(
     [
         *format_text.FUNCTIONS,
+        *format_find.FUNCTIONS,
         *format_lists.FUNCTIONS,
         *format_numbers.FUNCTIONS,
         *format_dates.FUNCTIONS,

@@ -71,7 +71,7 @@ def _result(name: str, body: str | FileStorage) -> Result:
     except AppError as reason:
         return Result(name, reason=reason)
     counts = {key: value for key, value in brought.report.as_json().items() if isinstance(value, int)}
-    lines = brought.report.lines
+    lines = list(dict.fromkeys(brought.report.lines))
     return Result(name, TITLES[brought.tool], made, counts, lines[:_MOST_LINES], len(lines[_MOST_LINES:]))
 
 
