@@ -8,6 +8,7 @@ from app.calls.connections import ConnectionFacts
 from app.catalog.auth import OAuth2Auth
 from app.errors import AppError
 from app.storage.connections import ConnectionRow
+from app.storage.grants import add_token_call
 from app.web.context import parts
 
 _LONGEST_S = 12
@@ -23,8 +24,9 @@ def facts_of(row: ConnectionRow) -> ConnectionFacts | None:
     return facts if is_signed_in else None
 
 
-def tell_service(facts: ConnectionFacts | None) -> str:
-    """What came of it, as a sentence; '' where there was nothing to tell."""
+def tell_service(facts: ConnectionFacts | None, *, keep: bool = False) -> str:
+    """What came of it, as a sentence; '' where there was nothing to tell.  `keep`: the connection stays,
+    and the call with it."""
     if facts is None or not isinstance(facts.auth, OAuth2Auth):
         return ""
     name = parts().tokens.asker_of(facts).service
@@ -37,4 +39,7 @@ def tell_service(facts: ConnectionFacts | None) -> str:
         return f"{name} could not be told. {by_hand}"
     if asked is None:
         return ""
+    call, connection_id = asked.row, facts.id
+    if keep and call is not None:
+        parts().database.write(lambda c: add_token_call(c, connection_id, call, what="revocation"))
     return f"{name} was told." if asked.failure is None else f"{name} could not be told. {by_hand}"

@@ -190,7 +190,7 @@ def disconnect(connection_id: str) -> Response:
 
     parts().database.write(work)
     parts().connections.forget(row.id)
-    flash(f"“{row.name}” is disconnected. {tell_service(facts)}".strip(), "success")
+    flash(f"“{row.name}” is disconnected. {tell_service(facts, keep=True)}".strip(), "success")
     return redirect(f"/connections/{row.id}")
 
 

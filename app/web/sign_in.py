@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import replace
+from typing import Any
 
 from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
@@ -31,7 +32,7 @@ blueprint = Blueprint("sign_in", __name__)
 
 _LONGEST_S = 40
 # where the page says it is: its own address holds the state and the code
-_PLACE = {"this_path": "/connections", "this_address": "/connections"}
+_PLACE: dict[str, Any] = {"this_path": "/connections", "this_address": "/connections"}
 
 
 # ---------------------------------------------------------------------------------- the way there

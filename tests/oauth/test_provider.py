@@ -153,11 +153,15 @@ def test_disconnecting_is_told_to_the_service_and_its_token_ends_there(
     world: World, provider: Provider, ana: Browser
 ) -> None:
     row = connected(ana, provider)
-    before = _sealed_grant(world, row.id)
+    before, refresh = _sealed_grant(world, row.id), refresh_token(world, row.id)
     page = ana.client.post(
         f"/connections/{row.id}/disconnect", data={"csrf_token": ana.token()}, follow_redirects=True
     ).text
     assert "Club was told." in page
+    calls = ana.get(f"/connections/{row.id}/calls").text
+    assert "End of a sign-in" in calls
+    assert "/token/revocation" in calls
+    assert refresh not in calls
     assert provider.asked == [["authorization_code", "token"]]
     world.parts.database.write(lambda c: _put_back(c, row.id, before))
     world.parts.connections.forget(row.id)

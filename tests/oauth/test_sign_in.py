@@ -334,6 +334,7 @@ def test_nothing_secret_is_on_a_page_in_the_history_or_in_the_open(
     verifier = asked(welcome)["code_verifier"]
     row = rows(welcome)[0]
     pages = [answer.location, "/connections", "/connections/new?connector=club", "/sign-in/club/app"]
+    pages += [f"{answer.location}/calls{more}" for more in ("", "/1", "/1/request", "/1/answer")]
     shown = "".join(ana.get(place).text for place in pages)
     with welcome.parts.database.read() as db:
         calls = db.execute(select(Call.__table__).where(Call.made_for == row.id)).all()
