@@ -57,6 +57,10 @@ class BudgetBook(Protocol):
         """Of so many calls at once, how many may be this process's."""
         ...
 
+    def used(self, connection_id: str) -> Mapping[str, int] | None:
+        """By window, how many calls count now; None where only the database knows."""
+        ...
+
     def forget_line(self, connection_id: str) -> None:
         """Everybody who waits is woken, and asks anew."""
         ...
@@ -126,6 +130,11 @@ class MemoryBook:
 
     def room(self, connection_id: str, at_once: int) -> int:
         return at_once
+
+    def used(self, connection_id: str) -> Mapping[str, int] | None:
+        budget, now = self._budgets.get(connection_id), self._clock.monotonic()
+        windows = budget.windows if budget is not None else {}
+        return {name: window.used(now) for name, window in windows.items()}
 
     def forget_line(self, connection_id: str) -> None:
         if (budget := self._budgets.get(connection_id)) is not None:

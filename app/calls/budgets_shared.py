@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -85,6 +85,9 @@ class SharedBook:
             shared.at_once = at_once
             shared.wake.set()
         return min(shared.room, at_once)
+
+    def used(self, connection_id: str) -> Mapping[str, int] | None:
+        return None
 
     def forget_line(self, connection_id: str) -> None:
         if (shared := self._shared.get(connection_id)) is not None:

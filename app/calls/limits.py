@@ -224,8 +224,14 @@ class Limits:
         now = self._clock.monotonic()
         return max((lane.paused_until - now for lane in self.lanes(connection_id)), default=0.0)
 
+    def renumber(self, connection_id: str) -> None:
+        """A person changed its numbers: who waited asks anew."""
+        self.book.forget_line(connection_id)
+        for lane in self.lanes(connection_id):
+            self._behind.pop(lane.place, None)
+
     def lift(self, connection_id: str) -> None:
-        """A person mended the connection, or changed its numbers: nothing is left of its pauses, and
+        """A person mended the connection, or does not want to wait: nothing is left of its pauses, and
         who waited asks anew."""
         now = self._clock.monotonic()
         self.book.forget_line(connection_id)

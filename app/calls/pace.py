@@ -32,8 +32,12 @@ class Pace:
             return given
         keys = tuple(limit.key for limit in given)
         if (known := self._known.get(keys)) is None:
-            known = self._known[keys] = (*map(self._changed, given), *self.own)
+            known = self._known[keys] = (*self.changed_limits(given), *self.own)
         return known
+
+    def changed_limits(self, given: tuple[Limit, ...]) -> tuple[Limit, ...]:
+        """The connector's with the numbers somebody set."""
+        return tuple(self._changed(limit) for limit in given)
 
     def _changed(self, limit: Limit) -> Limit:
         return limit.model_copy(update={"requests": self.changed.get(limit.key, limit.requests)})
@@ -51,7 +55,10 @@ def read_pace(kept: Any, at_once: int | None = None) -> Pace:
     usual = at_once or AT_ONCE
     if not kept:
         return PLAIN if usual == AT_ONCE else Pace(usual)
-    own = tuple(own_limit(int(number), float(per_s)) for number, per_s in kept.get("own", ()))
+    windows: dict[float, int] = {}  # of two numbers for one length the smaller holds
+    for number, per_s in kept.get("own", ()):
+        windows[float(per_s)] = min(int(number), windows.get(float(per_s), int(number)))
+    own = tuple(own_limit(number, per_s) for per_s, number in windows.items())
     changed = {str(key): int(number) for key, number in kept.get("changed", {}).items()}
     return Pace(int(kept.get("at_once") or usual), changed, own)
 

@@ -29,10 +29,10 @@ class SharedLine(Line):
 
     def ahead(self, flow: str, *, is_back: bool, now: float) -> int:
         super().ahead(flow, is_back=is_back, now=now)  # whose moment has passed is gone from the line
-        again = self.back_again() + sum(one["again"] for one in self.others)
+        again: int = self.back_again() + sum(one["again"] for one in self.others)
         if is_back:
             return again
-        flows = self.by_flow()
+        flows: dict[str, int] = self.by_flow()
         for one in self.others:
             for key, number in one["flows"].items():
                 flows[key] = flows.get(key, 0) + number

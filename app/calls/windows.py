@@ -33,6 +33,12 @@ class Window:
         """When the last call went that it counts."""
         return self._starts[-1] if self._starts else -math.inf
 
+    def used(self, now: float) -> int:
+        """How many calls count now, those of a group that is not full as they are."""
+        groups = sum(1 for start in self._starts if start > now - self.per_s)
+        missing = (self._group - self._in_group) % self._group if groups else 0
+        return groups * self._group - missing
+
     def earliest(self, now: float) -> float:
         """When the next call may go."""
         if self._in_group:

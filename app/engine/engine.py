@@ -15,7 +15,7 @@ from sqlalchemy import Connection, update
 from app.engine.context import Means
 from app.engine.dispatch import RunTicket
 from app.engine.dispatch_embedded import EmbeddedDispatcher
-from app.engine.holds import release_connection, resume_connection
+from app.engine.holds import release_connection, resume_connection, wake_line
 from app.engine.orders import Orders
 from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
@@ -26,6 +26,7 @@ from app.storage import progress, turns
 from app.storage.connections import set_hold
 from app.storage.crashes import put_back
 from app.storage.db import Database
+from app.storage.lanes import free_lanes, set_pace
 from app.storage.messages import tell
 from app.storage.models import OPEN_STATES, Run
 
@@ -235,6 +236,34 @@ class Engine:
         means.database.write(mark)
         return resume_connection(means.database, means.connections, self.dispatcher, connection_id)
 
+    def try_connection(self, connection_id: str) -> int:
+        """A person does not want to wait for the end of a pause, or until a service that failed is tried
+        again.  How many runs ask for their turn anew."""
+        means, now = self.means, self.means.clock.now()
+
+        def work(db: Connection) -> None:
+            free_lanes(db, connection_id, now)
+            tell(db, "mended", connection_id)
+
+        means.database.write(work)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(means.caller.limits.lift, connection_id)
+        return wake_line(means.database, self.dispatcher, connection_id)
+
+    def set_pace(self, connection_id: str, pace: Any) -> int:
+        """Other numbers for a connection, as `write_pace` makes them.  Who waits in its line asks anew."""
+        means = self.means
+
+        def work(db: Connection) -> None:
+            set_pace(db, connection_id, pace)
+            tell(db, "pace", connection_id)
+
+        means.database.write(work)
+        means.connections.forget(connection_id)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(means.caller.limits.renumber, connection_id)
+        return wake_line(means.database, self.dispatcher, connection_id)
+
     def cancel(self, run_id: str, sentence: str) -> bool:
         """The run makes no further call; one that is under way is waited for and recorded.  False
         when the run had already ended."""
@@ -276,6 +305,9 @@ class Engine:
         elif word == "mended":
             self.means.connections.forget(value)
             self._loop.call_soon_threadsafe(self.means.caller.limits.lift, value)
+        elif word == "pace":
+            self.means.connections.forget(value)
+            self._loop.call_soon_threadsafe(self.means.caller.limits.renumber, value)
         elif word == "lane":
             self._loop.call_soon_threadsafe(self.means.caller.limits.hear, value)
 

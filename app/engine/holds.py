@@ -67,6 +67,13 @@ def resume_connection(
     )
 
 
+def wake_line(database: Database, dispatcher: Dispatcher, connection_id: str) -> int:
+    """Who waits for a turn at the connection asks anew.  How many."""
+    return _release(
+        database, dispatcher, lambda db: progress.waiting_for_turn(db, connection_id, limit=_BATCH)
+    )
+
+
 def hold_flow(database: Database, flow_id: str, reason: str = "") -> None:
     """New events are still accepted and stored; their runs wait."""
     database.write(lambda db: _mark_flow(db, flow_id, held=True, reason=reason))

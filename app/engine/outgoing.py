@@ -185,7 +185,7 @@ async def _judge(
     if verdict.what == "ask":
         raise _ask(outgoing, failure.sentence)
     if verdict.what == "again":
-        raise _try_later(ctx, outgoing, failure, verdict, attempt)
+        raise _try_later(ctx, outgoing, request, failure, verdict, attempt)
     raise StepFails(
         failure.kind,
         failure.sentence,
@@ -225,10 +225,17 @@ def _record_failure(ctx: RunContext, outgoing: Outgoing, failure: CallFailed, ve
 
 
 def _try_later(
-    ctx: RunContext, outgoing: Outgoing, failure: CallFailed, verdict: Verdict, attempt: int
+    ctx: RunContext,
+    outgoing: Outgoing,
+    request: CallRequest,
+    failure: CallFailed,
+    verdict: Verdict,
+    attempt: int,
 ) -> RunWaits:
+    is_asked = failure.kind == "rate_limited"
     return RunWaits(
-        "rate_limit" if failure.kind == "rate_limited" else "retry",
+        "rate_limit" if is_asked else "retry",
+        waits_for=request.connection.id if is_asked and request.connection is not None else None,
         step_key=outgoing.key,
         wake_at=ctx.now() + timedelta(seconds=verdict.wait_s),
         error_kind=failure.kind,

@@ -102,6 +102,16 @@ def budgets(db: Executor) -> Sequence[tuple[str, Any, datetime]]:
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+def get_budget(db: Executor, connection_id: str) -> Any:
+    return db.execute(select(Budget.windows).where(Budget.connection_id == connection_id)).scalar()
+
+
+def lanes_of(db: Executor, connection_id: str) -> list[LaneRow]:
+    """Also those whose pause is over: they say what a service asked for last."""
+    query = select(*_COLUMNS).where(Lane.connection_id == connection_id).order_by(Lane.place)
+    return [LaneRow(*row) for row in db.execute(query)]
+
+
 def set_pace(connection: Connection, connection_id: str, pace: Any) -> None:
     connection.execute(update(ConnectionTable).where(ConnectionTable.id == connection_id).values(pace=pace))
 

@@ -230,6 +230,17 @@ def released_meanwhile(connection: Connection, *, run_id: str, step_key: str) ->
     return runs[0] if runs else None
 
 
+def waiting_for_turn(db: Executor, connection_id: str, *, limit: int) -> list[OpenRun]:
+    """Runs in the line of a connection, or that wait until it is tried again."""
+    return _open_runs(
+        db,
+        Run.state == "waiting",
+        Run.reason.in_(("rate_limit", "away")),
+        Run.waits_for == connection_id,
+        limit=limit,
+    )
+
+
 def waiting_for_flow(db: Executor, flow_id: str, *, limit: int) -> list[OpenRun]:
     return _open_runs(
         db, Run.state == "waiting", Run.reason == "held_flow", Run.flow_id == flow_id, limit=limit
