@@ -64,8 +64,18 @@ def test_each_state_has_its_word_and_its_sentence(browser: Browser, history: His
     [
         ({"state": "waiting", "reason": "unknown", "position": "s1"}, "Decide", "#decide"),
         (
-            {"state": "waiting", "reason": "held_connection", "waits_for": "con_7"},
+            {
+                "state": "waiting",
+                "reason": "held_connection",
+                "waits_for": "con_7",
+                "error_kind": "auth_expired",
+            },
             "Reconnect",
+            "/connections/con_7",
+        ),
+        (
+            {"state": "waiting", "reason": "held_connection", "waits_for": "con_7"},
+            "Open the connection",
             "/connections/con_7",
         ),
         ({"state": "waiting", "reason": "held_flow"}, "Open the flow", "/flows/"),
