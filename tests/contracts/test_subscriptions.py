@@ -43,6 +43,7 @@ ANSWERS: dict[str, Any] = {
     "telegram": {"ok": True, "result": True},
     "trello": {"id": "42"},
     "typeform": {"tag": "42"},
+    "webflow": {"id": "42", "secretKey": "b537207f20cbfa02357cf448134da559"},
     "woocommerce": {"id": 42},
 }
 ME = {"resource": {"uri": "https://api.calendly.com/users/A", "current_organization": "https://o/B"}}

@@ -258,6 +258,7 @@ CONTRACTS = {
     "webflow": Contract(
         ("webflow.json",),
         base="/v2",
+        absent=_absent(_NO_LIST, "triggers/form_submitted.look"),
         undocumented={
             "body: {'itemIds'": "Both forms the document knows fit a list of IDs, which it forbids"
         },
