@@ -32,15 +32,17 @@ class GuardedSmtp(smtplib.SMTP):
     guard: Guard | None = None
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        return _open_socket(self.guard, host, port, timeout)
+        return open_socket(self.guard, host, port, timeout)
 
 
-def _open_socket(guard: Guard | None, host: str, port: int, timeout: float) -> socket.socket:
+def open_socket(
+    guard: Guard | None, host: str, port: int, timeout: float, *, ports: frozenset[int] = MAIL_PORTS
+) -> socket.socket:
     if guard is None:
         return socket.create_connection((host, port), timeout)
     last: OSError = TargetBlocked(f"{host}:{port}")
     for _, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if not guard.permits(str(address[0]), host.lower(), port, ports=MAIL_PORTS):
+        if not guard.permits(str(address[0]), host.lower(), port, ports=ports):
             continue
         try:
             return socket.create_connection((str(address[0]), port), timeout)

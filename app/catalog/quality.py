@@ -55,7 +55,7 @@ def grade(evidence: Evidence) -> Grade:
 def _tested(evidence: Evidence) -> Iterator[str]:
     connector = evidence.connector
     if connector.check is None:
-        if _has_account(connector):
+        if _has_account(connector) and not _has_mailbox(connector):
             yield "connector.yaml has no check, so “Test connection” cannot ask anything."
     elif not evidence.of("check"):
         yield "There is no cassette of the check."
@@ -70,6 +70,12 @@ def _tested(evidence: Evidence) -> Iterator[str]:
 
 def _has_account(connector: Connector) -> bool:
     return bool(connector.connection_fields) or any(auth.fields for auth in connector.auth)
+
+
+def _has_mailbox(connector: Connector) -> bool:
+    """It is tested by signing in to it."""
+    triggers = connector.triggers.values()
+    return any(isinstance(one, PollTrigger) and one.reads == "mailbox" for one in triggers)
 
 
 def _action(evidence: Evidence, action: Action) -> Iterator[str]:

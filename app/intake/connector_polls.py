@@ -19,7 +19,7 @@ from app.engine.steps_action import request_of
 from app.errors import CallFailed
 from app.flows.mapping import MISSING, Finding, fill
 from app.flows.model import ConnectorTrigger
-from app.intake import feeds
+from app.intake import feeds, mailbox
 from app.intake.needs import Needs
 from app.intake.poll_source import Look, ready_connection, wait_turn
 from app.intake.records import records_in
@@ -61,6 +61,10 @@ class ConnectorSource:
         if self._poll.reads == "feed":
             async for found in feeds.entries(self._needs, look, values, since):
                 yield found
+            return
+        if self._poll.reads == "mailbox":
+            async for mails in mailbox.messages(self._needs, look, connection, values, since):
+                yield mails
             return
 
         def build(page: Any) -> CallRequest:

@@ -17,6 +17,7 @@ from app.catalog.render import plan
 from app.engine.steps_action import request_of
 from app.errors import AppError, CallFailed, MappingFailed
 from app.flows.mapping import first
+from app.intake.mailbox import try_mailbox
 from app.intake.subscriptions import connection_mended
 from app.storage.connections import mark_checked, note_account
 
@@ -47,6 +48,8 @@ def check(parts: Parts, connection_id: str) -> Checked:
     if facts.connector in BUILT_IN:
         return _trust(parts, connection_id, "It is tried by the first step that uses it.")
     connector = parts.registry.get(facts.connector)
+    if any(getattr(one, "reads", "") == "mailbox" for one in connector.triggers.values()):
+        return _judge(parts, facts, "The mailbox", try_mailbox(facts, parts.settings.allow_targets))
     if connector.check is None:
         return _trust(parts, connection_id, f"{connector.name} offers nothing to test it with.")
     try:

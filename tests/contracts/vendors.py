@@ -110,6 +110,7 @@ CONTRACTS = {
             "lookups/deal_stages": _NO_PIPELINES,
         },
     ),
+    "imap": Contract(()),  # mailboxes speak IMAP, not HTTP
     "intercom": Contract(("intercom.json",)),
     "klaviyo": Contract(("klaviyo.json",), absent=_absent(_NO_LIST, "triggers/event_received.look")),
     "mailchimp": Contract(
