@@ -149,9 +149,9 @@ class Inputs:
         kind, pipe, more = self._kind_of(name, shape)
         if example is not None and not isinstance(example, dict | list):
             more["sample"] = example
+            given["help"] = _with_example(given["help"], example, kind)
         elif shape.get("format") in KNOWN_FORMATS:
             more["sample"] = plain_sample(shape)
-            given["help"] = _with_example(given["help"], example, kind)
         if (default := shape.get("default")) is not None and not isinstance(default, dict | list):
             given["help"] = f"{given['help']} If nothing is said: {clean(_word(default))[:60]}.".strip()
         key = self.add(name, kind, **given, **more)

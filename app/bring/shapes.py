@@ -52,6 +52,8 @@ class Shapes:
         made["type"] = _kind(found)
         made["properties"] = _table(made.get("properties"))
         made["required"] = _names(made.get("required"))
+        if not isinstance(made.get("format"), str):
+            made.pop("format", None)
         for part in _listed(found.get("allOf")):
             made = _together(made, self.of(part))
         for word in ("oneOf", "anyOf"):

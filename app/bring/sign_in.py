@@ -63,6 +63,8 @@ class SignIn:
         if len(together) > 1:
             given = [{name: one[name] for one in together for name in one}]
         ways = [self._way(tuple(str(name) for name in one), one) for one in given]
+        if security is None and self._everywhere is None:  # nobody says that it is wanted at all
+            ways = [way for way in ways if not way.reason]
         for way in ways:
             if not way.reason:
                 self.used[way.names] = self.used.get(way.names, 0) + 1
