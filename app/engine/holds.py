@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, update
@@ -68,10 +69,19 @@ def resume_connection(
 
 
 def wake_line(database: Database, dispatcher: Dispatcher, connection_id: str) -> int:
-    """Who waits for a turn at the connection asks anew.  How many."""
-    return _release(
-        database, dispatcher, lambda db: progress.waiting_for_turn(db, connection_id, limit=_BATCH)
-    )
+    """Who waits for a turn at the connection asks anew, each once: some lie down again at once.  How
+    many."""
+
+    def queue_batch(db: Connection, after: str) -> list[OpenRun]:
+        runs = progress.waiting_for_turn(db, connection_id, after=after, limit=_BATCH)
+        progress.queue_all_again(db, [run[0] for run in runs])
+        return runs
+
+    woken, last = 0, ""
+    while runs := database.write(partial(queue_batch, after=last)):
+        dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
+        woken, last = woken + len(runs), runs[-1][0]
+    return woken
 
 
 def hold_flow(database: Database, flow_id: str, reason: str = "") -> None:

@@ -230,13 +230,14 @@ def released_meanwhile(connection: Connection, *, run_id: str, step_key: str) ->
     return runs[0] if runs else None
 
 
-def waiting_for_turn(db: Executor, connection_id: str, *, limit: int) -> list[OpenRun]:
-    """Runs in the line of a connection, or that wait until it is tried again."""
+def waiting_for_turn(db: Executor, connection_id: str, *, after: str, limit: int) -> list[OpenRun]:
+    """Runs in the line of a connection, or that wait until it is tried again; oldest first."""
     return _open_runs(
         db,
         Run.state == "waiting",
         Run.reason.in_(("rate_limit", "away")),
         Run.waits_for == connection_id,
+        Run.id > after,
         limit=limit,
     )
 

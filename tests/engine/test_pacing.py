@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.calls.limits import Limits
 from app.calls.pace import write_pace
 from app.engine.dispatch import RunTicket
+from app.engine.holds import wake_line
 from app.parts import open_parts
 from app.settings import Settings
 from app.storage.lanes import lanes_in_force, open_breakers
@@ -242,3 +243,26 @@ def test_a_mended_connection_is_tried_at_once(world: World) -> None:
 
 async def _do(work: Any) -> None:
     work()
+
+
+def test_who_waits_in_line_is_woken_once_though_it_lies_down_again(world: World) -> None:
+    connection = world.connect(pace=write_pace(None, {}, [(1, 3600.0)]))
+    world.service.answers("POST", "/x", {})
+    flow = world.live(through(world, connection))
+    tickets = [world.event(flow, {"email": f"{number}@example.com"}) for number in range(4)]
+    for ticket in tickets:
+        world.perform(ticket)
+    again = LiesDown(world)
+    assert wake_line(world.parts.database, again, connection) == 3  # type: ignore[arg-type]
+    assert [world.state(ticket).reason for ticket in tickets] == ["", *["rate_limit"] * 3]
+
+
+class LiesDown:
+    """A dispatcher whose runs find no room."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def enqueue(self, tickets: list[RunTicket]) -> None:
+        for ticket in tickets:
+            self._world.again(ticket)
