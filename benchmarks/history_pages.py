@@ -21,15 +21,19 @@ from sqlalchemy import Connection, insert
 
 from app.ids import id_floor
 from app.storage.db import Database
-from app.storage.models import Base, Flow, Run
+from app.storage.models import Base, Delivery, Event, Flow, Run
 from app.storage.run_counts import counts_by_flow, hours, waits_for_people
 from app.storage.runs import runs_page
 from app.storage.types import to_ms
+from app.watch.ledger import by_day, count_up, of_day, of_flow
+from app.watch.ledger_check import verdicts
 
 FLOWS = 40
 DAYS = 30
 END = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NAMES = ("Ana Silva", "João Pires", "Lea Kurz", "Mara Ito", "Tom Baker", "Zoë Quinn")
+_HEADERS = [["content-type", "application/json"], ["user-agent", "shop/2.1"], ["host", "p.example"]]
+_PAYLOAD = b'{"email":"ana@example.com","first_name":"Ana","items":[{"sku":"TEA-EARL","price":3.5}]}'
 WEIGHTS = {"succeeded": 900, "filtered": 60, "failed": 20, "dead": 4, "cancelled": 5, "waiting": 11}
 
 
@@ -45,7 +49,22 @@ def make(database: Database, runs: int) -> list[str]:
 
 
 def _add_runs(db: Connection, batch: list[dict[str, Any]]) -> None:
+    """With the events and deliveries that they are from."""
+    db.execute(insert(Delivery), [_delivery(row) for row in batch])
+    db.execute(insert(Event), [_event(row) for row in batch])
     db.execute(insert(Run), batch)
+
+
+def _delivery(run: dict[str, Any]) -> dict[str, Any]:
+    sent = {"method": "POST", "headers": _HEADERS, "body_size": len(_PAYLOAD), "remote_addr": "203.0.113.7"}
+    came = {"id": run["id"].replace("run_", "dlv_"), "received_at": run["created_at"]}
+    return came | sent | {"flow_id": run["flow_id"], "outcome": "accepted"}
+
+
+def _event(run: dict[str, Any]) -> dict[str, Any]:
+    row = {"id": run["event_id"], "delivery_id": run["id"].replace("run_", "dlv_"), "payload": _PAYLOAD}
+    row |= {name: run[name] for name in ("flow_id", "source", "label")}
+    return row | {"received_at": run["created_at"]}
 
 
 def _add_flows(db: Connection, flow_ids: list[str]) -> None:
@@ -120,6 +139,18 @@ def questions(db: Connection, flow_ids: list[str], runs: int) -> dict[str, Calla
     return asked
 
 
+def ledger_questions(database: Database, flow_ids: list[str]) -> dict[str, Callable[[], object]]:
+    """The three pages of the ledger; the count of what came in is first brought up to the end."""
+    count_up(database, END + timedelta(minutes=1))
+    yesterday = (END - timedelta(days=1)).date().isoformat()
+    return {
+        "ledger, 30 days": lambda: by_day(database, END),
+        "ledger, 30 days of the busy flow": lambda: of_flow(database, END, flow_ids[0]),
+        "ledger, all flows of one day": lambda: of_day(database, yesterday),
+        "hourly check of the ledger": lambda: list(verdicts(database, END)),
+    }
+
+
 def measure(ask: Callable[[], object], repeats: int) -> list[float]:
     times = []
     for _ in range(repeats):
@@ -148,7 +179,8 @@ def main() -> None:
         flow_ids = [id_floor("flow", to_ms(END - timedelta(days=DAYS)) + n) for n in range(FLOWS)]
         with database.read() as db:
             print(f"{'milliseconds':36} {'median':>8} {'p95':>8}")
-            for name, ask in questions(db, flow_ids, options.runs).items():
+            asked = questions(db, flow_ids, options.runs) | ledger_questions(database, flow_ids)
+            for name, ask in asked.items():
                 times = measure(ask, options.repeats)
                 print(f"{name:36} {statistics.median(times):8.1f} {times[int(len(times) * 0.95) - 1]:8.1f}")
         database.close()

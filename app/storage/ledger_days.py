@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from app.ids import id_floor, made_at_ms
 from app.storage.executor import Executor
@@ -37,7 +37,13 @@ class Kept:
     gone_refused: int = 0
     gone_events: int = 0
     difference: int = 0
+    runs: int | None = None
     sentence: str = ""
+
+    @property
+    def runs_there(self) -> int | None:
+        """Those that are still in the history; None = nobody has counted yet."""
+        return None if self.runs is None else self.runs - self.gone.total
 
 
 def counted_upto(db: Executor) -> datetime | None:
@@ -70,7 +76,11 @@ def kept_sums(db: Executor, first: str, last: str) -> dict[Slot, Kept]:
     columns = LedgerDay.__table__.columns
     sums = [func.sum(columns[name]).label(name) for name in numbers]
     differences = func.sum(func.abs(LedgerDay.difference)).label("difference")
-    query = select(LedgerDay.day, *sums, differences).where(LedgerDay.day >= first, LedgerDay.day <= last)
+    all_counted = func.count() == func.count(LedgerDay.runs)
+    runs = case((all_counted, func.sum(LedgerDay.runs))).label("runs")
+    query = select(LedgerDay.day, *sums, differences, runs).where(
+        LedgerDay.day >= first, LedgerDay.day <= last
+    )
     rows = db.execute(query.group_by(LedgerDay.day))
     return {Slot("", row.day): _kept(row) for row in rows}
 
@@ -85,7 +95,7 @@ def _kept(row: Any) -> Kept:
     return Kept(
         Came(*(getattr(row, name) for name in _CAME)),
         Became(**{name.removeprefix("gone_"): getattr(row, name) for name in _GONE}),
-        *(row.gone_duplicates, row.gone_refused, row.gone_events, row.difference),
+        *(row.gone_duplicates, row.gone_refused, row.gone_events, row.difference, row.runs),
         sentence=getattr(row, "sentence", ""),
     )
 
@@ -105,18 +115,10 @@ def add_came(
     return True
 
 
-def keep_verdict(
-    connection: Connection,
-    slot: Slot,
-    difference: int,
-    sentence: str,
-    *,
-    late: Mapping[str, int],
-    now: datetime,
-) -> None:
+def keep_verdict(connection: Connection, slot: Slot, *, late: Mapping[str, int], **values: Any) -> None:
     """`late`: what came in and was not counted yet."""
     _raise(connection, slot, late)
-    _set(connection, slot, {"difference": difference, "sentence": sentence, "checked_at": now})
+    _set(connection, slot, values)
 
 
 def forget_old_days(connection: Connection, now: datetime) -> None:

@@ -6,7 +6,7 @@ did not come in from outside; they are read one by one, for they are few.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from app.storage import models
 from app.storage.executor import Executor
 from app.storage.ledger import DAY, begin_of, bounds, day_of
 from app.storage.models import Flow, Run
-from app.storage.run_rows import IN_FLOW_INDEX, NEEDS_PERSON_REASONS
+from app.storage.run_rows import HELD, IN_FLOW_INDEX, NEEDS_PERSON_REASONS, UNSETTLED, unindexed
 from app.storage.types import from_ms
 
 FAILED = ("failed", "dead")
@@ -26,6 +26,13 @@ _RARE = ("filtered", "cancelled", "failed", "dead", "waiting")
 _BEGUN = ("queued", "running")
 _NEXT_DAY = timedelta(seconds=10)  # a run's id is made right after its event's, maybe over midnight
 _TEST = text(models.TEST)
+# What a flow is not in the index of; of these there are few at any time.
+_FEW: dict[str, tuple[Any, ...]] = {
+    "unsettled": (UNSETTLED,),
+    "held": (HELD,),
+    "queued": (Run.state == "queued",),
+    "running": (Run.state == "running",),
+}
 
 
 class Slot(NamedTuple):
@@ -51,18 +58,37 @@ class Became:
         return sum(getattr(self, name) for name in self.__dataclass_fields__)
 
 
-def became_by_day(db: Executor, days: Sequence[str], *, flow_id: str = "") -> dict[Slot, Became]:
-    """Without a flow: of all flows together."""
+def became_by_day(
+    db: Executor, days: Sequence[str], *, flow_id: str = "", known: Mapping[str, int] | None = None
+) -> dict[Slot, Became]:
+    """Without a flow: of all flows together.  `known`: how many runs days have that are over, so that those
+    that went well need not be counted."""
+    known = known or {}
     found = {Slot(flow_id, day): Became() for day in days}
-    for row in db.execute(_by_state(_days(flow_id, days), of_flow=bool(flow_id))):
-        found[Slot(row.flow_id, row.day)] = _read(row)
+    parts = ([day for day in days if day not in known], [day for day in days if day in known])
+    for some, counts_all in zip(parts, (True, False), strict=True):
+        if some:
+            table = _days(flow_id, some)
+            query = _of_flow(table, counts_all) if flow_id else _of_all(table, counts_all)
+            for row in db.execute(query):
+                found[Slot(flow_id, row.day)] = _read(dict(row._mapping))
     _take_out(found, _Few(db, days))
+    for day, number in known.items():
+        one = found[Slot(flow_id, day)]
+        one.succeeded += number - one.total
     return found
 
 
 def became_by_flow(db: Executor, day: str) -> dict[Slot, Became]:
-    rows = db.execute(_by_state(_flows(day), of_flow=True))
-    found = {Slot(row.flow_id, row.day): _read(row) for row in rows}
+    table = _flows(day)
+    within = _within(table, of_flow=True)
+    counts = {"total": _count(*within)}
+    counts |= {state: _count(*within, Run.state == state, IN_FLOW_INDEX) for state in _RARE}
+    few = {name: _by_flow(db, day, *where) for name, where in _FEW.items()}
+    found = {}
+    for row in db.execute(select(table.c.flow_id, *_labelled(counts))):
+        others = {name: numbers.get(row.flow_id, 0) for name, numbers in few.items()}
+        found[Slot(row.flow_id, day)] = _read(dict(row._mapping) | others)
     _take_out(found, _Few(db, [day]))
     return found
 
@@ -102,28 +128,46 @@ def range_of(day: str) -> tuple[datetime, datetime]:
 # ------------------------------------------------------------------------------------ by index
 
 
-def _by_state(table: Subquery, *, of_flow: bool) -> Select[Any]:
-    within = _within(table, of_flow=of_flow)
-    rare = (IN_FLOW_INDEX,) if of_flow else ()
-    counts = {state: _count(*within, Run.state == state, *rare) for state in _RARE}
-    counts["settled"] = _count(*within, Run.state.in_(FAILED), *rare, Run.settled_at.is_not(None))
-    people = Run.reason.in_(NEEDS_PERSON_REASONS)
-    counts["held"] = _count(*within, Run.state == "waiting", *rare, people)
-    counts |= {state: _count(*within, Run.state == state) for state in _BEGUN}
-    counts["total"] = _count(*within)
-    return select(table.c.flow_id, table.c.day, *(count.label(name) for name, count in counts.items()))
+def _of_all(table: Subquery, counts_all: bool) -> Select[Any]:
+    """The runs of a day are not counted one by one but by their states, for which there is an index."""
+    within = _within(table, of_flow=False)
+    states = ("succeeded", *_RARE) if counts_all else _RARE
+    counts = {state: _count(*within, Run.state == state) for state in states}
+    counts |= {name: _count(*within, *where) for name, where in _FEW.items()}
+    return select(table.c.day, *_labelled(counts))
 
 
-def _read(row: Any) -> Became:
-    others = sum(getattr(row, name) for name in (*_RARE, *_BEGUN))
+def _of_flow(table: Subquery, counts_all: bool) -> Select[Any]:
+    within, apart = _within(table, of_flow=True), _within(table, of_flow=False)
+    counts = {"total": _count(*within)} if counts_all else {}
+    counts |= {state: _count(*within, Run.state == state, IN_FLOW_INDEX) for state in _RARE}
+    same = unindexed(Run.flow_id) == table.c.flow_id
+    counts |= {name: _count(*apart, *where, same) for name, where in _FEW.items()}
+    return select(table.c.day, *_labelled(counts))
+
+
+def _by_flow(db: Executor, day: str, *where: Any) -> dict[str, int]:
+    low, high = bounds("run", begin_of(day), begin_of(day) + DAY)
+    query = select(Run.flow_id, func.count()).where(*where, Run.id >= low, Run.id < high)
+    return {row[0]: row[1] for row in db.execute(query.group_by(Run.flow_id))}
+
+
+def _labelled(counts: dict[str, ScalarSelect[int]]) -> list[Any]:
+    return [count.label(name) for name, count in counts.items()]
+
+
+def _read(row: Mapping[str, Any]) -> Became:
+    settled = row["failed"] + row["dead"] - row["unsettled"]
+    others = sum(row[name] for name in (*_RARE, *_BEGUN))
+    succeeded = row["total"] - others if "total" in row else row.get("succeeded", 0)
     return Became(
-        succeeded=row.total - others,
-        filtered=row.filtered,
-        failed=row.failed + row.dead - row.settled,
-        settled=row.settled,
-        held=row.held,
-        waiting=row.waiting - row.held + row.queued + row.running,
-        cancelled=row.cancelled,
+        succeeded=succeeded,
+        filtered=row["filtered"],
+        failed=row["unsettled"],
+        settled=settled,
+        held=row["held"],
+        waiting=row["waiting"] - row["held"] + row["queued"] + row["running"],
+        cancelled=row["cancelled"],
     )
 
 
@@ -192,8 +236,8 @@ class _Few:
         self._db = db
         self.low, self.high = bounds("run", begin_of(min(days)), begin_of(max(days)) + DAY)
         self.days = days
-        begun = select(*_COLUMNS).where(Run.id >= self.low)
-        tests = begun.where(_TEST, Run.id < self.high)
+        begun = select(*_COLUMNS).where(unindexed(Run.id) >= self.low)
+        tests = begun.where(_TEST, unindexed(Run.id) < self.high)
         self.replays = [_One(*row) for row in db.execute(begun.where(Run.replay_of.is_not(None)))]
         self.aside = {one.id: one for one in (*(_One(*row) for row in db.execute(tests)), *self.replays)}
 

@@ -137,6 +137,7 @@ class LedgerDay(Base):
     duplicates: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
     lost: Mapped[int] = mapped_column(default=0)
+    runs: Mapped[int | None]  # of these records, gone ones too, once the day is over and was checked
     gone_succeeded: Mapped[int] = mapped_column(default=0)
     gone_filtered: Mapped[int] = mapped_column(default=0)
     gone_cancelled: Mapped[int] = mapped_column(default=0)

@@ -82,6 +82,13 @@ def list_processes(db: Executor) -> list[ProcessRow]:
     return [ProcessRow(**row._mapping) for row in rows]
 
 
+def has_role(db: Executor, role: str) -> bool:
+    """Whether some process that can be heard has it and performs it."""
+    quiet = {row.id for row in silent(db)}
+    there = (row for row in list_processes(db) if row.id not in quiet and not row.sentence)
+    return any(role in row.role.split(",") for row in there)
+
+
 def silent(db: Executor) -> list[ProcessRow]:
     """Those not heard of for longer than a heartbeat may take, by the database's clock."""
     oldest = text(

@@ -90,7 +90,8 @@ def by_day(database: Database, now: datetime, *, days: int = SHOWN_DAYS) -> list
     """All flows together, the newest day first."""
     names = days_until(now, days)
     with database.snapshot() as db:
-        kept, live = kept_sums(db, names[-1], names[0]), became_by_day(db, names)
+        kept = kept_sums(db, names[-1], names[0])
+        live = became_by_day(db, names, known=_known(kept))
         return _put_together(live, kept, _uncounted(db, names))
 
 
@@ -99,7 +100,7 @@ def of_flow(database: Database, now: datetime, flow_id: str, *, days: int = SHOW
     names = days_until(now, days)
     with database.snapshot() as db:
         kept = kept_days(db, names[-1], names[0], flow_id=flow_id)
-        live = became_by_day(db, names, flow_id=flow_id)
+        live = became_by_day(db, names, flow_id=flow_id, known=_known(kept))
         return _put_together(live, kept, _uncounted(db, names))
 
 
@@ -108,6 +109,10 @@ def of_day(database: Database, day: str) -> list[Day]:
     with database.snapshot() as db:
         found = _put_together(became_by_flow(db, day), kept_days(db, day, day), _uncounted(db, [day]))
     return [one for one in found if one.received or one.accounted or one.found]
+
+
+def _known(kept: Mapping[Slot, Kept]) -> dict[str, int]:
+    return {slot.day: row.runs_there for slot, row in kept.items() if row.runs_there is not None}
 
 
 def days_until(now: datetime, number: int) -> list[str]:

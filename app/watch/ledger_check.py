@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -21,17 +23,20 @@ from app.watch.ledger import SHOWN_DAYS, count_up, days_until
 CHECKED_AT = "ledger checked at"
 _NOTHING = Kept(Came(), Became())
 _ALWAYS_ANEW = 2  # today and yesterday
+_CLOSED_AFTER = timedelta(hours=1)
 
 
 @dataclass(slots=True)
 class Verdict:
     """`difference`: how many records or deliveries are unaccounted for; `sentence` says which.
-    `late`: what a new count found more than was kept, by column."""
+    `late`: what a new count found more than was kept, by column.  `runs`: those of the day, pruned ones
+    too, once it is over."""
 
     slot: Slot
     difference: int = 0
     sentence: str = ""
     late: dict[str, int] = field(default_factory=dict, compare=False)
+    runs: int | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -50,10 +55,12 @@ def check(
     """What does not add up, and it is kept with the days."""
     count_up(database, now)
     found: list[Verdict] = []
-    for verdict in verdicts(database, now, days=days, everything=everything):
-        if verdict.difference:
-            found.append(verdict)
-        database.write(partial(_keep, verdict=verdict, now=now))
+    for _, of_day in groupby(
+        verdicts(database, now, days=days, everything=everything), lambda one: one.slot.day
+    ):
+        some = list(of_day)
+        found += [one for one in some if one.difference]
+        database.write(partial(_keep, some=some, now=now))
     database.write(lambda c: put_value(c, CHECKED_AT, now.isoformat()))
     return found
 
@@ -67,7 +74,8 @@ def verdicts(
     turn = _turn(names, now)
     for day in names:
         with database.snapshot() as db:
-            yield from _of_day(db, day, anew=everything or day in turn)
+            over = begin_of(day) + DAY + _CLOSED_AFTER <= now
+            yield from _of_day(db, day, anew=everything or day in turn, is_over=over)
 
 
 def _turn(names: list[str], now: datetime) -> list[str]:
@@ -75,19 +83,22 @@ def _turn(names: list[str], now: datetime) -> list[str]:
     return names[:_ALWAYS_ANEW] + ([older[int(now.timestamp()) // 3600 % len(older)]] if older else [])
 
 
-def _of_day(db: Connection, day: str, *, anew: bool) -> Iterator[Verdict]:
+def _of_day(db: Connection, day: str, *, anew: bool, is_over: bool) -> Iterator[Verdict]:
     kept, runs = kept_days(db, day, day), totals_by_flow(db, day)
     begin, end = begin_of(day), begin_of(day) + DAY
     upto = min(max(counted_upto(db) or begin, begin), end)
     fresh = count_came(db, upto, end) if upto < end else {}
-    if not anew and not any(_is_suspect(slot, kept, runs, fresh) for slot in {*kept, *runs}):
-        return
-    counts = _Counts(kept, runs, count_came(db, begin, upto), fresh)
-    flows = {slot.flow_id for slot in (*kept, *runs)} | {*counts.came, *fresh}
-    for flow_id in sorted(flows):
-        verdict = _judge(Slot(flow_id, day), counts)
+    if anew or any(_is_suspect(slot, kept, runs, fresh) for slot in {*kept, *runs}):
+        counts = _Counts(kept, runs, count_came(db, begin, upto), fresh)
+        flows = {slot.flow_id for slot in (*kept, *runs)} | {*counts.came, *fresh}
+        judged = [_judge(Slot(flow_id, day), counts) for flow_id in sorted(flows)]
+    else:
+        judged = [Verdict(slot) for slot in sorted(kept)]
+    for verdict in judged:
         before = kept.get(verdict.slot, _NOTHING)
-        if verdict.late or verdict.difference or before.difference:
+        number = runs.get(verdict.slot, 0) + before.gone.total
+        verdict.runs = number if is_over and number != before.runs else None
+        if verdict.late or verdict.difference or before.difference or (number and verdict.runs is not None):
             yield verdict
 
 
@@ -151,7 +162,8 @@ def _them(number: int) -> str:
     return "it" if number == 1 else "them"
 
 
-def _keep(connection: Connection, verdict: Verdict, now: datetime) -> None:
-    ledger_days.keep_verdict(
-        connection, verdict.slot, verdict.difference, verdict.sentence, late=verdict.late, now=now
-    )
+def _keep(connection: Connection, some: list[Verdict], now: datetime) -> None:
+    for one in some:
+        values: dict[str, Any] = {} if one.runs is None else {"runs": one.runs}
+        values |= {"difference": one.difference, "sentence": one.sentence, "checked_at": now}
+        ledger_days.keep_verdict(connection, one.slot, late=one.late, **values)

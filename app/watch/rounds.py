@@ -17,7 +17,7 @@ from app.log import fields
 from app.storage import alert_mails, alerts
 from app.storage.alerts import Noticed
 from app.storage.ledger_days import flow_names, forget_old_days
-from app.storage.processes import list_processes
+from app.storage.processes import has_role
 from app.storage.space import Space
 from app.watch.ledger import count_up
 from app.watch.ledger_check import check
@@ -96,7 +96,7 @@ class Rounds:
         return [*found, *self._without_worker(db, now)], looked_for | {"worker"}
 
     def _without_worker(self, db: Connection, now: datetime) -> list[Noticed]:
-        if self._database.is_sqlite or any("worker" in one.role for one in list_processes(db)):
+        if self._database.is_sqlite or has_role(db, "worker"):
             self._alone_since = None
             return []
         self._alone_since = self._alone_since or now

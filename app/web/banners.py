@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.storage.alerts import worst_unseen
 from app.storage.db import db
+from app.storage.processes import has_role
 from app.storage.standstill import get_standstill
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Banner:
 
 def banners() -> list[Banner]:
     parts = cast("Parts", current_app.extensions["plumbline"])
-    return [*_disk(parts), *_standstill(), *_worst_alert()]
+    return [*_disk(parts), *_clock(parts), *_standstill(), *_worst_alert()]
 
 
 def _disk(parts: Parts) -> list[Banner]:
@@ -45,6 +46,20 @@ def _disk(parts: Parts) -> list[Banner]:
         remedy = f"{_GOES_ON} once it can. What was accepted before is safe."
         return [Banner("bad", "Nothing can be written", sentence, remedy)]
     return []
+
+
+def _clock(parts: Parts) -> list[Banner]:
+    """Who looks after everything is the scheduler: that it is away must be noticed by another process."""
+    if parts.database.is_sqlite:
+        return []
+    try:
+        if has_role(db.session, "scheduler"):
+            return []
+    except DBAPIError:
+        return []
+    sentence = "No scheduler is there: nothing is polled or started by the clock, and no alert is noticed."
+    remedy = "What comes in is kept. Start `plumbline scheduler`, or look at its log."
+    return [Banner("bad", "No scheduler is there", sentence, remedy)]
 
 
 def _worst_alert() -> list[Banner]:

@@ -10,7 +10,8 @@ from sqlalchemy import update
 
 from app.storage import alerts
 from app.storage.connections import break_connection, create_connection, mend_connection
-from app.storage.models import Flow, FlowVersion, Lane, Run, Trigger
+from app.storage.models import Flow, FlowVersion, Lane, Process, Run, Trigger
+from app.storage.processes import beat, has_role, register, unregister
 from app.storage.run_rows import settle
 from app.watch import looks
 from app.watch.ledger_check import check
@@ -224,5 +225,31 @@ def test_a_database_without_a_worker_is_noticed_after_a_minute(house: House) -> 
     rounds.look()
     house.clock.advance(61)
     rounds.look()
-    expected = [] if house.database.is_sqlite else ["worker"]
-    assert [one.kind for one in house.open()] == expected
+    if house.database.is_sqlite:  # one process does everything
+        assert house.open() == []
+        return
+    assert [one.kind for one in house.open()] == ["worker"]
+    worker = house.database.write(lambda c: register(c, "web,worker"))
+    rounds.look()
+    assert house.open() == []
+    house.database.write(lambda c: unregister(c, worker))
+    rounds.look()
+    assert house.open() == []
+
+
+def test_a_process_that_refuses_to_work_or_went_silent_has_no_role(house: House) -> None:
+    if house.database.is_sqlite:
+        return
+    made = house.database.write(lambda c: register(c, "scheduler"))
+
+    def is_there() -> bool:
+        with house.database.read() as db:
+            return has_role(db, "scheduler")
+
+    assert is_there()
+    assert not house.database.write(lambda c: has_role(c, "worker"))
+    house.database.write(lambda c: beat(c, made, sentence="It is of another release."))
+    assert not is_there()
+    house.database.write(lambda c: beat(c, made))
+    house.database.write(lambda c: c.execute(update(Process).values(seen_at=NOON)))
+    assert not is_there()

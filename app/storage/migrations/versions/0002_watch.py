@@ -133,6 +133,7 @@ def _ledger_days() -> None:
         *_integers("webhook", "poll", "schedule", "manual", "duplicates", "refused", "lost", "difference"),
         *_integers("gone_succeeded", "gone_filtered", "gone_cancelled", "gone_failed", "gone_settled"),
         *_integers("gone_duplicates", "gone_refused", "gone_events"),
+        sa.Column("runs", sa.Integer(), nullable=True),
         sa.Column("checked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("flow_id", "day", name=op.f("pk_ledger_days")),
     )
