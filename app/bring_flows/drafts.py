@@ -52,7 +52,12 @@ def mark_the_rest(drafts: list[Draft], report: Report) -> None:
 def _is_shown(line: LeftOut, shown: set[str], with_gaps: set[str], text: str) -> bool:
     if line.reason in shown or any(name and line.where.startswith(name) for name in with_gaps):
         return True
-    return bool(line.what.strip()) and shortened(line.what.replace("\\", ""), 100).rstrip("…") in text
+    return bool(line.what.strip()) and _plain(shortened(line.what, 100)) in text
+
+
+def _plain(text: str) -> str:
+    """As a gap in a field is written."""
+    return text.replace("\\", "").replace("|", "¦").replace("{{", "{ {").replace("}}", "} }").rstrip("…")
 
 
 def _texts(value: Any) -> list[str]:

@@ -320,14 +320,15 @@ class Builder:
         loop_id = self.shared.step_id()
         item, index = Ref(loop_id, ("item",)), Ref(loop_id, ("index",))
         source = flowing.seen.current
-        place = in_loop(source, item)
+        one = node is not None and flowing.many is None and not isinstance(source, Plain)
+        place = source if one else in_loop(source, item)  # what is no list is its own only item
         named = {name: place if one is source else one for name, one in flowing.seen.named.items()}
-        if node:
-            named[node.name] = place
+        if node and work:
+            named[node.name], work.id = place, loop_id
         seen = replace(flowing.seen, current=place, named=named, index=index, list_of=None)
         inner = Flowing(seen, None, flowing.way, flowing.depth + 1)
         way = self.all_of(names, inner, stop | closers)
-        facts = work.facts() | {"id": loop_id} if work else {"id": loop_id, "name": title}
+        facts = work.facts() if work else {"id": loop_id, "name": title}
         loop = ForEachStep(items=Mapping(value=items.template), steps=way.steps, **facts)
         chain = Chain([loop])
         for closer, came in way.arrived.items():
@@ -363,8 +364,7 @@ class Builder:
         work.settings.name_the_rest()
         self.shared.report.carried(node.name)
         items = flowing.many or self.whole(flowing.seen.current)
-        inner = replace(flowing, many=None)
-        chain = self.each(items, each, inner, stop, frozenset({node.name}), node.name, node)
+        chain = self.each(items, each, flowing, stop, frozenset({node.name}), node.name, node)
         self.mark(work, chain.steps[:1])
         came = chain.arrived.pop(node.name, [])
         after = came[0] if came else self.after(node, flowing, Done())
@@ -375,6 +375,9 @@ class Builder:
 
     @staticmethod
     def whole(place: Place) -> Ref:
+        own = getattr(place, "own", None)
+        if isinstance(own, MappingOf) and own:
+            return Ref(next(iter(own.values())).root)
         try:
             return place.find(())
         except NotCarried:

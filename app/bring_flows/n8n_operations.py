@@ -104,14 +104,13 @@ twilio | twilio | sms/send | https://api.twilio.com/2010-04-01/
   call/make = start_call : to<to from<from twiml<message
 discord | discord | message/send | https://discord.com/api/v10/
   message/send = send_message : channel_id<channelId content<content
-whatsApp | whatsapp | message/send | https://graph.facebook.com/v23.0/
-  message/send = send_text,send_message : phone_number_id<phoneNumberId to<recipientPhoneNumber
-      text<textBody body<textBody
-  message/sendTemplate = send_template : phone_number_id<phoneNumberId to<recipientPhoneNumber
-      template<template
-twitter | x | tweet/create | https://api.x.com/2/tweets
-  tweet/create = create_post,post_tweet,create_tweet : text<text
-  tweet/search = *search_posts,search_tweets : query<searchText
+whatsApp | whatsapp | message/sendTemplate | https://graph.facebook.com/v23.0/
+  message/send = send_text : to<recipientPhoneNumber text<textBody
+      preview_url<additionalFields.previewUrl
+  message/sendTemplate = send_template : to<recipientPhoneNumber template<template language<template
+twitter | x_twitter | tweet/create | https://api.x.com/2/tweets
+  tweet/create = create_post,post,post_tweet,create_tweet : text<text
+  tweet/search = *search_posts>data : search<searchText limit<limit
 googleCalendar | google_calendar | event/create | https://www.googleapis.com/calendar/v3/
   event/create = create_event : calendar<calendar start<start end<end summary<additionalFields.summary
   event/getAll = *list_events : calendar<calendar
@@ -192,6 +191,14 @@ activeCampaign | activecampaign | contact/create | https://example.api-us1.com/a
       last_name<additionalFields.lastName phone<additionalFields.phone
 openWeatherMap | openweather | currentWeather/get | https://api.openweathermap.org/data/2.5/weather
   currentWeather/get = get_weather : lat<latitude lon<longitude units<format lang<language
+zoom | zoom | meeting/create | https://api.zoom.us/v2/
+  meeting/create = create_meeting : topic<topic start<additionalFields.startTime
+      duration<additionalFields.duration agenda<additionalFields.agenda
+  meeting/get = get_meeting : meeting<meetingId
+webflow | webflow | item/create | https://api.webflow.com/v2/
+  item/create = create_item : site<siteId collection<collectionId
+  item/update = update_item : site<siteId collection<collectionId item<itemId
+  item/get = find_item : site<siteId collection<collectionId
 airtop | airtop | session/create | https://api.airtop.ai/api/v1/
 facebookGraphApi | facebook | -/get | https://graph.facebook.com/
 jira | jira | issue/create | https://example.atlassian.net/rest/api/3/issue
@@ -228,10 +235,14 @@ trelloTrigger | trello | board_event,new_activity |
 asanaTrigger | asana | changed_task | project<resource
 wordpressTrigger | wordpress | new_post |
 whatsAppTrigger | whatsapp | message_received |
-facebookLeadAdsTrigger | meta_lead_ads | new_lead,lead_received | page<page form<form
+facebookLeadAdsTrigger | meta_lead_ads | new_lead,lead_received | form<form
 googleCalendarTrigger | google_calendar | changed_event,new_event | calendar<calendarId
 googleDriveTrigger | google_drive | changed_file,new_file | folder<folderToWatch
-emailReadImap | imap | new_email,new_mail | folder<mailbox
+emailReadImap | imap | new_message | folder<mailbox
+rssFeedReadTrigger | rss | new_entry | url<feedUrl
+microsoftTeamsTrigger | microsoft_teams | new_message | team<teamId channel<channelId
+zoomTrigger | zoom | meeting_ended,meeting_registration |
+webflowTrigger | webflow | form_submitted | site<site
 """
 
 

@@ -42,7 +42,7 @@ def service_step(work: Work, service: Service) -> Done:
         return open_request(work, reason, service.address)
     action_key, action = found
     step = _step(work, service.connector, action_key, action, operation)
-    _special(work, service.kind, wanted, step.extra)
+    _special(work, service.kind, wanted, step)
     place, many = _given(work, step, action, operation, connector.name)
     work.shared.report.carried(work.node.name)
     steps: list[Step] = [step]
@@ -163,8 +163,8 @@ def _older_columns(settings: Settings) -> list[NamedMapping]:
 # --------------------------------------------------------------------------------- peculiarities
 
 
-def _special(work: Work, kind: str, wanted: str, extra: list[NamedMapping]) -> None:
-    settings = work.settings
+def _special(work: Work, kind: str, wanted: str, step: ActionStep) -> None:
+    settings, extra = work.settings, step.extra
     if wanted.endswith("/sendAndWait"):
         settings.ignore("approvalOptions", "options", "responseType", "formFields")
         settings.leave_out("waiting for an answer", "The message is sent; no step waits for its answer.")
@@ -175,12 +175,23 @@ def _special(work: Work, kind: str, wanted: str, extra: list[NamedMapping]) -> N
         settings.leave_out("finding the row", "Rows are not looked up by a column; map the row's number.")
         settings.ignore("columnToMatchOn", "columns.matchingColumns")
         settings.mapping("valueToMatchOn")
+    if kind == "whatsApp":
+        _template(settings, step)
     if kind == "notion" and settings.peek_raw("propertiesUi"):
         for place, value in leaves(settings.peek_raw("propertiesUi"), "propertiesUi"):
             if isinstance(value, str) and value.startswith("="):
                 settings.mapping(place)
         settings.ignore("propertiesUi")
         settings.leave_out("the properties", "Enter them as Notion writes them, in “More properties”.")
+
+
+def _template(settings: Settings, step: ActionStep) -> None:
+    """A template is written `name|language` there; whose number it is says the connection."""
+    settings.ignore("phoneNumberId")
+    for key, index in (("template", 0), ("language", -1)):
+        mapping = step.input.get(key)
+        if mapping is not None and "{{" not in mapping.value:
+            step.input[key] = Mapping(value=mapping.value.split("|")[index])
 
 
 def _given(
@@ -303,8 +314,9 @@ def _started(
     place: Place = Plain(Ref("trigger"))
     if connector == "google_sheets":
         place = SheetRow()
-    elif connector == "typeform":
-        place = Known(Ref("trigger"), frozenset(_head(one.path) for one in trigger.output.fields), "Typeform")
+    elif connector in ("typeform", "gmail", "imap", "rss"):
+        known_heads = frozenset(_head(one.path) for one in trigger.output.fields)
+        place = Known(Ref("trigger"), known_heads, connector.capitalize())
     items = work.shared.pinned.get(work.node.name)
     return Started(made, place, items[0] if items and connector != "google_sheets" else None)
 

@@ -130,7 +130,8 @@ def joined(parts: Sequence[Value]) -> Value:
 
 def gap(text: str) -> Ref:
     """Where an expression stood: the review keeps the flow from going live while it is there."""
-    return Ref(GAP, (shortened(text, 120) or "empty",))
+    shown = shortened(text, 120).replace("|", "¦").replace("{{", "{ {").replace("}}", "} }")
+    return Ref(GAP, (shown or "empty",))
 
 
 __all__ = ["EACH", "NOTHING", "Joined", "Part", "Ref", "Value", "gap", "joined", "path_text", "written"]

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template, request
 
 from app.errors import MappingFailed
 from app.flows.formatting import FUNCTIONS, Arg, Function
-from app.flows.mapping import MISSING, Finding, compile_template, fill
+from app.flows.mapping import GAP, MISSING, Finding, compile_template, fill
 from app.flows.model import Mapping, WhenEmpty
 from app.storage.db import db
 from app.storage.flows import get_flow, get_samples
@@ -52,6 +52,10 @@ def preview(label: str, mapping: Mapping, scope: Scope, *, required: bool = Fals
         template = compile_template(mapping.value)
     except MappingFailed as reason:
         return Preview("wrong", sentences=(reason.sentence,))
+    if any(reference.root == GAP for reference in template.references):
+        return Preview(
+            "wrong", sentences=("This could not be brought along. Put another value in its place.",)
+        )
     if unknown := [reference.root for reference in template.references if reference.root not in scope]:
         return Preview("unknown", sentences=(_no_sample(unknown[0]),))
     return _filled(label, mapping, scope, required)
