@@ -181,7 +181,8 @@ class Cursor(Model):
 class PollTrigger(Operation):
     """Asks the service every so often.  `dedupe`: the path of what makes a record the same one.
     `table`: the first record is a heading, and each other one becomes `{row, cells}`.  `reads`: not
-    the answer of an API but the feed at the input `url`, or a mailbox; these need no request."""
+    the answer of an API but the feed at the input `url`, or a mailbox; these need no request.
+    `may_lack_items`: the service leaves the list out of its answer when nothing is in it."""
 
     kind: Literal["poll"]
     reads: Literal["answer", "feed", "mailbox"] = "answer"
@@ -190,6 +191,7 @@ class PollTrigger(Operation):
     request: Request = Request(method="GET", path="/")
     paginate: Paginate | None = None
     items: JsonPath = "$"
+    may_lack_items: bool = False
     table: bool = False
     cursor: Cursor | None = None
     dedupe: JsonPath

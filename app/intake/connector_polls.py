@@ -17,7 +17,7 @@ from app.catalog.render import plan
 from app.catalog.sheets import records_of
 from app.engine.steps_action import request_of
 from app.errors import CallFailed
-from app.flows.mapping import MISSING, Finding, fill
+from app.flows.mapping import MISSING, Finding, fill, find
 from app.flows.model import ConnectorTrigger
 from app.intake import feeds, mailbox
 from app.intake.needs import Needs
@@ -100,7 +100,9 @@ class ConnectorSource:
                 raise _too_many_pages()
 
     def _records(self, document: Any) -> list[Any]:
-        found = records_in(document, self._poll.items)
+        poll = self._poll
+        is_left_out = poll.may_lack_items and isinstance(document, dict) and not find(poll.items, document)
+        found = [] if is_left_out else records_in(document, poll.items)
         return records_of(found) if self._poll.table else found
 
 
