@@ -25,8 +25,8 @@ from app.storage.models import Base, Delivery, Event, Flow, Run
 from app.storage.run_counts import counts_by_flow, hours, waits_for_people
 from app.storage.runs import runs_page
 from app.storage.types import to_ms
-from app.watch.ledger import by_day, count_up, of_day, of_flow
-from app.watch.ledger_check import verdicts
+from app.watch.ledger import by_day, of_day, of_flow
+from app.watch.ledger_check import check, verdicts
 
 FLOWS = 40
 DAYS = 30
@@ -140,8 +140,8 @@ def questions(db: Connection, flow_ids: list[str], runs: int) -> dict[str, Calla
 
 
 def ledger_questions(database: Database, flow_ids: list[str]) -> dict[str, Callable[[], object]]:
-    """The three pages of the ledger; the count of what came in is first brought up to the end."""
-    count_up(database, END + timedelta(minutes=1))
+    """The three pages of the ledger, as they are after the first hourly check."""
+    check(database, END + timedelta(minutes=1))
     yesterday = (END - timedelta(days=1)).date().isoformat()
     return {
         "ledger, 30 days": lambda: by_day(database, END),
