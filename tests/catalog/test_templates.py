@@ -142,3 +142,21 @@ def test_any_text_is_a_template_or_refused(text: str) -> None:
         is_plain = "${" not in text
         assert "${" in text
     assert is_plain or "${" in text
+
+
+@pytest.mark.parametrize(
+    ("pipe", "value", "sent"),
+    [
+        ("quoted", "O'Hara", "O\\'Hara"),
+        ("quoted", "x' OR Email != '", "x\\' OR Email != \\'"),
+        ("quoted", "\\' OR 1", "\\\\\\' OR 1"),
+        ("quoted", "a\nb", "a b"),
+        ("doubled", "Ana's sheet", "Ana''s sheet"),
+        ("sql_time", "2027-01-31T09:00:00+01:00", "2027-01-31 08:00:00+00:00"),
+        ("epoch_us", "2027-01-31T09:00:00.5+01:00", 1801382400500000),
+    ],
+)
+def test_what_is_mapped_ends_no_query_and_moments_have_the_form_asked_for(
+    pipe: str, value: str, sent: Any
+) -> None:
+    assert fill(f"${{input.x | {pipe}}}", {"input": {"x": value}}) == sent
