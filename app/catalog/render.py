@@ -91,7 +91,10 @@ def fits(pattern: str, text: str) -> bool:
 
 
 def _path(request: Request, scope: Scope) -> str:
-    """A path with a gap would be another address: `/contacts/` in place of `/contacts/7`."""
+    """A path with a gap would be another address: `/contacts/` in place of `/contacts/7`.  `/` alone
+    is the base address itself."""
+    if request.path == "/":
+        return ""
     for reference, fill in request.path_parts:
         text = unquote(as_text(fill(scope)))
         if text.strip() in ("", ".", ".."):

@@ -30,7 +30,15 @@ TAPE = {
 }
 
 
-WRITTEN_FROM_DOCUMENTATION = {"gtm_server", "meta_conversions", "imap", "meta_lead_ads", "moz", "rss"}
+WRITTEN_FROM_DOCUMENTATION = {
+    "gtm_server",
+    "graphql",
+    "meta_conversions",
+    "imap",
+    "meta_lead_ads",
+    "moz",
+    "rss",
+}
 
 
 def test_every_bundled_connector_is_at_least_proven_or_has_no_document_to_be_compared_with() -> None:

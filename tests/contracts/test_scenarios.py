@@ -198,7 +198,13 @@ def test_each_refusal_is_of_the_kind_its_rule_says_and_names_the_service(key: st
     asyncio.run(each())
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if REGISTRY.get(key).success is not None])
+def says_yes(key: str) -> bool:
+    """Its answers hold a mark of success; where a failure is marked instead, cassettes show one."""
+    success = REGISTRY.get(key).success
+    return success is not None and success.equals is not None
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if says_yes(key)])
 def test_a_success_that_hides_a_failure_is_a_failure(key: str) -> None:
     connector = REGISTRY.get(key)
 
@@ -217,4 +223,5 @@ def test_every_operation_that_asks_the_service_is_played(key: str) -> None:
     connector = REGISTRY.get(key)
     played_ones = {case.name for case in cases_of(connector)}
     exempt = {f"actions/{one.key}" for one in connector.actions.values() if one.exempt}
+    exempt |= {f"triggers/{one.key}" for one in connector.triggers.values() if one.exempt}
     assert {name for name, _, _ in operations_of(connector)} - played_ones - exempt == set()

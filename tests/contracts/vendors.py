@@ -100,6 +100,7 @@ CONTRACTS = {
     ),
     "google_sheets": Contract(("google-sheets.json",)),
     "gtm_server": Contract(()),
+    "graphql": Contract(()),  # each API has a schema of its own
     "hubspot": Contract(
         ("hubspot-contacts.json", "hubspot-companies.json", "hubspot-deals.json"),
         absent={
