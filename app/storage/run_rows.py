@@ -64,6 +64,7 @@ class RunRow:
     calls: int
     replay_of: str | None
     settled_at: datetime | None
+    cause: str | None
     flow_name: str = ""
     version_number: int | None = None
     steps: int = 0

@@ -67,6 +67,11 @@ class OrderView:
     states: dict[str, int] = field(default_factory=dict)
 
     @property
+    def is_lively(self) -> bool:
+        """What the page shows of it changes soon."""
+        return self.order.is_open or self.states.get("queued", 0) + self.states.get("running", 0) > 0
+
+    @property
     def handled(self) -> int:
         return min(self.order.done + self.order.refused, self.order.total)
 

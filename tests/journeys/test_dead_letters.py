@@ -1,0 +1,123 @@
+"""In a browser: leads that a service refused are found by their cause, mended, and sent again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.accessibility import complaints
+from tests.product import Product
+
+FLOW = """
+name: Leads
+trigger: {kind: webhook}
+steps:
+  - id: s1
+    kind: http
+    name: Tell the CRM
+    request:
+      method: POST
+      url: "{{ADDRESS}}"
+      body_kind: json
+      body: [{name: email, mapping: "{{trigger:$.email}}"}]
+"""
+
+
+class Crm:
+    """Takes only addresses that look like one, until somebody tells it to take all."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.takes_all = False
+        crm = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                email = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["email"]
+                crm.got.append(email)
+                good = crm.takes_all or email.endswith(".com")
+                answer = json.dumps({"id": 1} if good else {"message": "no such domain"}).encode()
+                self.send_response(200 if good else 422)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.place = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def crm() -> Iterator[Crm]:
+    crm = Crm()
+    yield crm
+    crm.server.shutdown()
+    crm.server.server_close()
+
+
+@pytest.fixture
+def server(start_product: Callable[..., Product], crm: Crm) -> Product:
+    return start_product(allow_targets=crm.place)
+
+
+def _reload_until_counted(page: Page, number: str) -> None:
+    limit = time.monotonic() + 60
+    while page.locator("nav .pl-nav-count").all_inner_texts() != [number]:
+        assert time.monotonic() < limit, page.locator("nav").first.inner_text()
+        page.reload()
+
+
+def test_a_failed_lead_is_found_mended_and_sent_again(
+    visitor: Page, server: Product, crm: Crm, tmp_path: Path, console_errors: list[str]
+) -> None:
+    file = tmp_path / "leads.yaml"
+    file.write_text(FLOW.replace("{{ADDRESS}}", f"http://{crm.place}/contacts"))
+    said = server.command("flows", "import", str(file), "--publish", "--on")
+    hook = next(word for word in said.split() if "/hooks/" in word)
+    for name in ("ana", "bo", "cy"):
+        httpx.post(hook, json={"email": f"{name}@example"}, trust_env=False).raise_for_status()
+
+    visitor.goto(server.base_url)
+    _reload_until_counted(visitor, "3")
+    visitor.get_by_role("link", name="Dead letters").click()
+    expect(visitor.get_by_text("Resend all 3")).to_be_visible()
+    assert not complaints(visitor)
+    visitor.get_by_role("link", name="Not accepted · 127.0.0.1 422").click()
+    expect(visitor.locator(".pl-run")).to_have_count(3)
+    assert not complaints(visitor)
+
+    visitor.get_by_role("link", name="Edit").first.click()
+    data = visitor.get_by_label("What came in, as JSON")
+    data.fill('{"email": }')
+    visitor.get_by_role("button", name="Resend").click()
+    expect(visitor.get_by_text("This is not valid JSON")).to_be_visible()
+    console_errors[:] = [said for said in console_errors if "status of 422" not in said]
+    assert not complaints(visitor)
+    data.fill('{"email": "cy@example.com"}')
+    visitor.get_by_role("button", name="Resend").click()
+    expect(visitor.get_by_text("with edited data")).to_be_visible()
+    expect(visitor.locator("#run-state")).to_have_text("Success", timeout=60_000)
+    assert not complaints(visitor)
+
+    crm.takes_all = True  # somebody mended it there
+    visitor.get_by_role("link", name="Dead letters").click()
+    visitor.get_by_text("Resend all 2").click()
+    visitor.get_by_role("button", name="Resend 2 runs").click()
+    expect(visitor.get_by_text("2 of 2 resent: 2 succeeded.")).to_be_visible(timeout=60_000)
+    expect(visitor.get_by_text("No dead letters")).to_be_visible(timeout=60_000)
+    visitor.reload()
+    expect(visitor.locator("nav .pl-nav-count")).to_have_count(0)
+    assert sorted(crm.got[3:]) == ["ana@example", "bo@example", "cy@example.com"]
