@@ -29,6 +29,7 @@ log = logging.getLogger("plumbline.watch")
 _HALF_A_MINUTE_S, _MINUTE_S, _HOUR_S = 30, 60, 3600
 _NO_WORKER_FOR = timedelta(seconds=60)
 _TOLD_KEPT = timedelta(days=2)
+_SELDOM = {"quiet": timedelta(minutes=10)}  # what asks a question or more of each flow
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], "Future[Any]"]
 
@@ -44,6 +45,7 @@ class Rounds:
         self._space = space
         self._spawn = spawn
         self._alone_since: datetime | None = None
+        self._next_look: dict[str, datetime] = {}
         self._telling: Future[Any] | None = None
 
     def jobs(self) -> list[tuple[str, Callable[[], object], int]]:
@@ -84,6 +86,8 @@ class Rounds:
         found: list[Noticed] = []
         looked_for: set[str] = set()
         for kind, look in LOOKS.items():
+            if self._next_look.get(kind, now) > now:
+                continue
             try:
                 of_kind = list(look(view))
             except Exception:
@@ -91,6 +95,8 @@ class Rounds:
                 db.rollback()
                 continue
             found += of_kind
+            if kind in _SELDOM:
+                self._next_look[kind] = now + _SELDOM[kind]
             if kind != "dead_letters" or len(of_kind) < MOST_CAUSES:
                 looked_for.add(kind)
         return [*found, *self._without_worker(db, now)], looked_for | {"worker"}

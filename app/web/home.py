@@ -11,7 +11,9 @@ from flask import Blueprint, Response
 from app.storage import run_counts
 from app.storage.db import db
 from app.storage.flows import FlowRow, list_flows
+from app.storage.ledger_days import differing
 from app.storage.runs import runs_page
+from app.watch.ledger import SHOWN_DAYS, days_until
 from app.web.context import parts, zone_name
 from app.web.hx import page
 from app.web.needs import needs
@@ -60,6 +62,7 @@ def index() -> Response:
         "home/index.html",
         block="live",
         needs=found[:_NEEDS_SHOWN],
+        adds_up=not differing(db.session, days_until(parts().clock.now(), SHOWN_DAYS)[-1]),
         more_needs=max(len(found) - _NEEDS_SHOWN, 0),
         today=_today(counts),
         recent=runs_page(db.session, limit=8).rows,
