@@ -84,14 +84,14 @@ def test_a_difference_is_shown_with_a_sentence_and_the_way_there(browser: Browse
     made = make_one_of_each(records)
     assert browser.post("/ledger/check").status_code == 303
     assert "Everything that came in is accounted for." in words(browser.get("/ledger").text)
-    assert "Everything that came in is accounted for: see the ledger." in words(browser.get("/").text)
+    assert "Everything that came in is accounted for: see the ledger" in words(browser.get("/").text)
     records.delete(Run, made["succeeded"])
     browser.post("/ledger/check")
     for path in ("/ledger", f"/ledger/{DAY}", f"/flows/{records.flow_id}/ledger"):
         page = browser.get(path).text
         assert f"{DAY}, New order: 1 record came in, and there is no run for it." in words(page)
         assert 'class="is-wrong"' in page
-    assert "Not everything that came in is accounted for: see the ledger." in words(browser.get("/").text)
+    assert "Not everything that came in is accounted for: see the ledger" in words(browser.get("/").text)
 
 
 def test_the_deliveries_of_a_flow_begin_with_its_last_seven_days(browser: Browser, records: Records) -> None:
