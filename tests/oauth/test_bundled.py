@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import pytest
 import re2
 
 from app.catalog.auth import AuthField, OAuth2Auth
@@ -21,6 +20,10 @@ from tests.web.browser import Browser
 
 _ALL = Registry(connector_folders(Settings())).all()
 SIGN_INS = [(one.key, auth.key) for one in _ALL for auth in one.auth if isinstance(auth, OAuth2Auth)]
+_TEXTS = (
+    *("1234567890", "123456", "acme", "us21", "a" * 30, "eu-west-1", "acme.example.com"),
+    *("https://acme.example.com", "https://acme.example.com/api", "ana@example.com", "A1B2C3D4"),
+)
 KEY_FILES = [(one.key, auth.key) for one in _ALL for auth in one.auth if isinstance(auth, ServiceAccountAuth)]
 
 
@@ -36,41 +39,41 @@ def test_there_are_bundled_sign_ins() -> None:
     assert KEY_FILES
 
 
-@pytest.mark.parametrize(("key", "auth_key"), SIGN_INS)
-def test_it_leads_to_the_sign_in_page_of_its_service(
-    world: World, ana: Browser, key: str, auth_key: str
-) -> None:
-    connector, auth = _described(world, key, auth_key)
-    row = AppRow(key, auth_key, "client-of-ours", None, auth.token_url, world.clock.now())
-    world.parts.database.write(lambda c: put_app(c, row))
-    page = ana.get(f"/connections/new?connector={key}&auth={auth_key}").text
-    assert auth.label in page
-    asked = {one.key: one for one in (*connector.connection_fields, *auth.fields)}
-    fields = {f"field.{one.key}": _filled(one) for one in asked.values()}
-    address, query = way(begin(ana, {"auth": auth_key, **fields}, key=key))
-    assert urlsplit(address).scheme == "https"
-    assert query["client_id"] == "client-of-ours"
-    assert query["redirect_uri"].endswith(f"/sign-in/{key}/callback")
-    assert set(query.get("scope", "").split(auth.scope_separator)) - {""} == set(all_scopes(connector, auth))
-    assert ("code_challenge" in query) == auth.pkce
+def test_each_leads_to_the_sign_in_page_of_its_service(world: World, ana: Browser) -> None:
+    for key, auth_key in SIGN_INS:
+        connector, auth = _described(world, key, auth_key)
+        row = AppRow(key, auth_key, "client-of-ours", None, auth.token_url, world.clock.now())
+        world.parts.database.write(lambda c, row=row: put_app(c, row))  # type: ignore[misc]
+        asked = {one.key: one for one in (*connector.connection_fields, *auth.fields)}
+        fields = {f"field.{one.key}": _filled(key, one) for one in asked.values()}
+        address, query = way(begin(ana, {"auth": auth_key, **fields}, key=key))
+        assert urlsplit(address).scheme == "https", key
+        assert query["client_id"] == "client-of-ours", key
+        assert query["redirect_uri"].endswith(f"/sign-in/{key}/callback"), key
+        scopes = set(query.get("scope", "").split(auth.scope_separator)) - {""}
+        assert scopes == set(all_scopes(connector, auth)), key
+        assert ("code_challenge" in query) == auth.pkce, key
 
 
-def _filled(asked: AuthField) -> str:
+def _filled(key: str, asked: AuthField) -> str:
     """Something of the form that the field wants."""
     if asked.default or asked.choices:
         return asked.default or asked.choices[0]
     wanted = asked.pattern or ".*"
-    return next(text for text in ("1234567890", "123456", "acme", "a" * 30) if re2.fullmatch(wanted, text))
+    found = [text for text in _TEXTS if re2.fullmatch(wanted, text)]
+    assert found, f"{key}: add a text to _TEXTS that fits {asked.key} ({wanted})"
+    return found[0]
 
 
-@pytest.mark.parametrize(("key", "auth_key"), SIGN_INS)
-def test_its_page_says_where_to_register_and_what_to_enter(ana: Browser, key: str, auth_key: str) -> None:
-    page = ana.get(f"/sign-in/{key}/app?auth={auth_key}").text
-    assert f"/sign-in/{key}/callback" in page
-    assert 'rel="noreferrer"' in page, "the connector does not say where one registers (register_url)"
+def test_each_says_where_to_register_and_what_to_enter(world: World, ana: Browser) -> None:
+    for key, auth_key in SIGN_INS:
+        _, auth = _described(world, key, auth_key)
+        assert auth.register_url or auth.help, f"{key} says neither where one registers nor how"
+        page = ana.get(f"/sign-in/{key}/app?auth={auth_key}").text
+        assert f"/sign-in/{key}/callback" in page, key
+        assert f'href="{auth.register_url}"' in page or not auth.register_url, key
 
 
-@pytest.mark.parametrize(("key", "auth_key"), KEY_FILES)
-def test_its_key_file_can_be_uploaded(ana: Browser, key: str, auth_key: str) -> None:
-    page = ana.get(f"/connections/new?connector={key}&auth={auth_key}").text
-    assert 'type="file"' in page
+def test_each_key_file_can_be_uploaded(ana: Browser) -> None:
+    for key, auth_key in KEY_FILES:
+        assert 'type="file"' in ana.get(f"/connections/new?connector={key}&auth={auth_key}").text, key

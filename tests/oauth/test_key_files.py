@@ -67,31 +67,29 @@ def test_an_empty_field_keeps_the_file(world: World, ana: Browser, file: dict[st
     assert json.loads(kept(world)) == file
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("", "Key file is needed."),
-        ('{"client_email": "a",\n "private', "it cannot be read from line 2, column 2 on"),
-        ("hello", "it cannot be read from line 1, column 1 on"),
-        ("[]", "This is JSON, but not a key file"),
-        ("{}", "The file holds no “client_email”."),
-        ('{"client_email": "a"}', "The file holds no “private_key”."),
-        ('{"client_email": "a", "private_key": 7}', "The file holds no “private_key”."),
-        ('{"client_email": "a", "private_key": "secret-canary"}', "not an RSA key as a whole"),
-        ('{"installed": {"client_secret": "secret-canary"}}', "belongs to an OAuth client"),
-        ("-----BEGIN PRIVATE KEY-----\nsecret-canary", "This is the key alone."),
-        ("[" * 20_000, "This is not a JSON file."),
-        ("{" + " " * 60_000 + "}", "longer than 50,000 characters"),
-        ('{"a": "\x00"}', "holds characters that no text has"),
-    ],
+WRONG = (
+    ("", "Key file is needed."),
+    ('{"client_email": "a",\n "private', "it cannot be read from line 2, column 2 on"),
+    ("hello", "it cannot be read from line 1, column 1 on"),
+    ("[]", "This is JSON, but not a key file"),
+    ("{}", "The file holds no “client_email”."),
+    ('{"client_email": "a"}', "The file holds no “private_key”."),
+    ('{"client_email": "a", "private_key": 7}', "The file holds no “private_key”."),
+    ('{"client_email": "a", "private_key": "secret-canary"}', "not an RSA key as a whole"),
+    ('{"installed": {"client_secret": "secret-canary"}}', "belongs to an OAuth client"),
+    ("-----BEGIN PRIVATE KEY-----\nsecret-canary", "This is the key alone."),
+    ("[" * 20_000, "This is not a JSON file."),
+    ("{" + " " * 60_000 + "}", "longer than 50,000 characters"),
+    ('{"a": "\x00"}', "holds characters that no text has"),
 )
-def test_what_is_no_key_file_is_refused_in_words(
-    world: World, ana: Browser, text: str, sentence: str
-) -> None:
-    answer = ana.post("/connections/new", FORM | {"field.key_file": text})
-    assert answer.status_code == 422
-    assert sentence in answer.text.replace("&#39;", "'")
-    assert "secret-canary" not in answer.text
+
+
+def test_what_is_no_key_file_is_refused_in_words(world: World, ana: Browser) -> None:
+    for text, sentence in WRONG:
+        answer = ana.post("/connections/new", FORM | {"field.key_file": text})
+        assert answer.status_code == 422, sentence
+        assert sentence in answer.text.replace("&#39;", "'")
+        assert "secret-canary" not in answer.text, sentence
     assert rows(world) == []
 
 

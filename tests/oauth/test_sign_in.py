@@ -153,34 +153,32 @@ def test_a_name_that_somebody_gave_stays(welcome: World, ana: Browser) -> None:
 # ------------------------------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize(
-    ("answer", "sentence"),
-    [
-        ({"error": "access_denied"}, "You did not allow Plumbline to use Club"),
-        ({"error": "invalid_scope", "error_description": "No members.read"}, "one of the rights"),
-        ({"error": "unauthorized_client"}, "does not accept what Plumbline is registered as"),
-        ({"error": "temporarily_unavailable"}, "Club cannot sign you in at the moment."),
-        ({"error": "weather", "error_description": "It rains."}, "It says: “It rains.”"),
-        ({}, "without the code that a sign-in ends with"),
-        ({"code": "x" * 5000}, "without the code that a sign-in ends with"),
-    ],
+REFUSALS: tuple[tuple[dict[str, str], str], ...] = (
+    ({"error": "access_denied"}, "You did not allow Plumbline to use Club"),
+    ({"error": "invalid_scope", "error_description": "No members.read"}, "one of the rights"),
+    ({"error": "unauthorized_client"}, "does not accept what Plumbline is registered as"),
+    ({"error": "temporarily_unavailable"}, "Club cannot sign you in at the moment."),
+    ({"error": "weather", "error_description": "It rains."}, "It says: “It rains.”"),
+    ({}, "without the code that a sign-in ends with"),
+    ({"code": "x" * 5000}, "without the code that a sign-in ends with"),
 )
-def test_what_the_service_refuses_is_a_sentence_with_a_button(
-    welcome: World, ana: Browser, answer: dict[str, str], sentence: str
-) -> None:
-    page = come_back(ana, state=leave(ana), **answer)
-    assert page.status_code >= 400
-    assert sentence in page.text
-    assert 'href="/connections/new?connector=club&amp;auth=oauth"' in page.text
+
+
+def test_what_the_service_refuses_is_a_sentence_with_a_button(welcome: World, ana: Browser) -> None:
+    for answer, sentence in REFUSALS:
+        page = come_back(ana, state=leave(ana), **answer)
+        assert page.status_code >= 400, sentence
+        assert sentence in page.text
+        assert 'href="/connections/new?connector=club&amp;auth=oauth"' in page.text, sentence
     assert rows(welcome) == []
     assert welcome.service.requests == []
 
 
-@pytest.mark.parametrize("state", ["", "made-up", "x" * 100_000, "\x00", "é" * 50, "' OR 1=1 --"])
-def test_a_state_that_was_not_given_out_here_is_refused(welcome: World, ana: Browser, state: str) -> None:
-    page = come_back(ana, state=state, code="the-code")
-    assert page.status_code == 400
-    assert "it was not begun here by you" in page.text
+def test_a_state_that_was_not_given_out_here_is_refused(welcome: World, ana: Browser) -> None:
+    for state in ("", "made-up", "x" * 100_000, "\x00", "é" * 50, "' OR 1=1 --"):
+        page = come_back(ana, state=state, code="the-code")
+        assert page.status_code == 400, state[:80]
+        assert "it was not begun here by you" in page.text, state[:80]
     assert welcome.service.requests == []
 
 
@@ -218,24 +216,22 @@ def test_nobody_finishes_a_sign_in_that_somebody_else_began(
     assert come_back(ben, state=state, code="the-code").status_code == 303
 
 
-@pytest.mark.parametrize(
-    ("reply", "sentence"),
-    [
-        ((400, {"error": "invalid_grant", "error_description": "Code expired"}), "“Code expired”"),
-        ((401, {"error": "invalid_client"}), "does not accept the client ID or secret"),
-        ((200, "<html>maintenance</html>"), "a web page (HTML) instead of a token"),
-        (503, "Club answered 503"),
-        ((200, {"token_type": "Bearer"}), "without an access token"),
-    ],
+REPLIES: tuple[tuple[Any, str], ...] = (
+    ((400, {"error": "invalid_grant", "error_description": "Code expired"}), "“Code expired”"),
+    ((401, {"error": "invalid_client"}), "does not accept the client ID or secret"),
+    ((200, "<html>maintenance</html>"), "a web page (HTML) instead of a token"),
+    (503, "Club answered 503"),
+    ((200, {"token_type": "Bearer"}), "without an access token"),
 )
-def test_a_code_that_is_not_changed_for_a_token_is_a_sentence(
-    welcome: World, ana: Browser, reply: Any, sentence: str
-) -> None:
-    welcome.service.answers("POST", "/token", reply)
-    page = come_back(ana, state=leave(ana), code="the-code")
-    assert page.status_code in (409, 502)
-    assert sentence in page.text
-    assert "Try again" in page.text
+
+
+def test_a_code_that_is_not_changed_for_a_token_is_a_sentence(welcome: World, ana: Browser) -> None:
+    for reply, sentence in REPLIES:
+        welcome.service.answers("POST", "/token", reply)
+        page = come_back(ana, state=leave(ana), code="the-code")
+        assert page.status_code in (409, 502), sentence
+        assert sentence in page.text
+        assert "Try again" in page.text, sentence
     assert rows(welcome) == []
 
 
