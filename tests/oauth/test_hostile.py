@@ -292,3 +292,12 @@ def test_another_way_to_connect_forgets_the_token(welcome: World, ana: Browser) 
     assert welcome.state(ticket).state == "succeeded"
     used = welcome.service.to("/members")[0].headers["authorization"]
     assert used == "Bearer robot-canary-token"
+
+
+def test_a_server_that_is_just_starting_says_so_and_asks_nobody(welcome: World, ana: Browser) -> None:
+    state = leave(ana)
+    welcome.parts.engine.stop(2)
+    page = come_back(ana, state=state, code="the-code")
+    assert page.status_code == 503
+    assert "Plumbline is just starting." in page.text
+    assert welcome.service.requests == []
