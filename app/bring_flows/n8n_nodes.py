@@ -105,7 +105,7 @@ WHOLE_LISTS: dict[str, Callable[[Work, Ref | None], Done]] = {
 }
 # A merge takes all that comes; a loop goes through its list itself.
 TAKES_ALL = frozenset((*WHOLE_LISTS, "merge", "splitInBatches"))
-_CARRIED = frozenset(("httpRequest", "set", "wait", "stopAndError", *WHOLE_LISTS))
+_CARRIED = frozenset(("httpRequest", "set", "stopAndError", *WHOLE_LISTS))
 
 
 def convert(work: Work) -> Done:

@@ -124,6 +124,8 @@ _UNITS = {"seconds", "minutes", "hours", "days"}
 def wait(work: Work) -> Done:
     settings = work.settings
     mode = settings.text("resume", "timeInterval")
+    if mode in ("timeInterval", "specificTime", ""):
+        work.shared.report.carried(work.node.name)
     if mode == "specificTime":
         step = DelayStep(mode="until", until=settings.mapping("dateTime"), **work.facts())
         return Done([step])
