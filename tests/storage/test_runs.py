@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
@@ -115,6 +115,7 @@ def test_a_state_nobody_knows_finds_nothing_instead_of_everything(
     assert ids(runs_page(db, states=("exploded",))) == []
 
 
+@settings(deadline=None)
 @given(
     before=st.text(max_size=40),
     text=st.text(max_size=300),
