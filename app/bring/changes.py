@@ -17,12 +17,14 @@ class Changes:
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    gone_triggers: tuple[str, ...] = ()
 
 
 def changes_of(origin: dict[str, Any], draft: Draft, taken: Iterable[str] | None = None) -> Changes:
     """`origin`: what the connector was made of.  `taken`: what is chosen now, None = all."""
     chosen = None if taken is None else set(taken)
     now = {one.key: print_of(one.action) for one in draft.usable if chosen is None or one.key in chosen}
+    triggers = {str(one.trigger["key"]) for one in draft.usable if one.trigger and one.key in now}
     before = {
         key: str(one.get("print")) for key, one in origin["operations"].items() if isinstance(one, dict)
     }
@@ -30,4 +32,10 @@ def changes_of(origin: dict[str, Any], draft: Draft, taken: Iterable[str] | None
         tuple(key for key in now if key not in before),
         tuple(key for key in now if key in before and before[key] != now[key]),
         tuple(key for key in before if key not in now),
+        tuple(sorted(_triggers_before(origin) - triggers)),
     )
+
+
+def _triggers_before(origin: dict[str, Any]) -> set[str]:
+    rows = [one for one in origin["operations"].values() if isinstance(one, dict)]
+    return {str(one["trigger"]) for one in rows if one.get("trigger")}

@@ -190,7 +190,7 @@ def icon(name: str, key: str) -> str:
 def origin_of(draft: Draft, chosen: list[str]) -> dict[str, Any]:
     """What a later import of the same API is compared with."""
     operations = {
-        one.key: {"title": one.title, "print": print_of(one.action)}
+        one.key: {"title": one.title, "print": print_of(one.action), "trigger": one.trigger.get("key", "")}
         for one in draft.usable
         if one.key in chosen
     }

@@ -43,10 +43,11 @@ _CHANGED = [
     "updateddate",
 ]
 _SINCE = re.compile(
-    r"since|(created|updated|modified|changed|date|time|timestamp|start)[_\[.]?"
-    r"(after|since|gte?|min|from|start)\]?|(after|min|from|start)[_]?(date|time|created|updated|timestamp)",
+    r"since|(created|updated|modified|changed|date|timestamp)(_?at|_?time|_?date)?[_\[.]?(after|since|gte?|min|from)\]?"
+    r"|(after|min|from)_?(date|created|updated|modified|timestamp)",
     re.IGNORECASE,
 )
+_FROM = ("gte", "gt", "after", "from")
 _SIZES = [
     "limit",
     "per_page",
@@ -98,6 +99,7 @@ _NEXT_NAMES = [
     "offset",
     "pagination_token",
     "next_start",
+    "next_page",
 ]
 _NEXT_TABLES = [
     "paging",
@@ -131,23 +133,21 @@ def trigger_of(
     if operation.method != "GET":
         return None
     records = records_of(shapes, operation.answer, operation.answer_example)
-    if records is None:
+    if records is None or _is_one_record(shapes, operation, records):
         return None
     identity, moment = id_of(records.record), moment_of(shapes, records.record)
     if not identity or not moment:
         return None
     inputs = Inputs(shapes)
-    since, paging = _since(shapes, operation, moment), paging_of(shapes, operation, records)
-    own = {
-        f"query:{name.lower()}"
-        for name in (since, paging.pop("parameter", ""), paging.pop("sized", ""))
-        if name
-    }
+    since, asked, whole = _since(shapes, operation, moment)
+    paging = paging_of(shapes, operation, records)
+    taken = (since, whole, paging.pop("parameter", ""), paging.pop("sized", ""))
+    own = {f"query:{name.lower()}" for name in taken if name}
     size = paging.pop("limit", {})
     request = build_request(operation, inputs, prefix, hidden | own).request
     query = {**request.pop("query", {}), **size}
     if since:
-        query[since] = _cursor_text(shapes, operation, since)
+        query[since] = _cursor_text(asked)
     if paging.get("asks"):
         query[paging.pop("asks")] = "${page}"
     made: dict[str, Any] = {
@@ -163,6 +163,12 @@ def trigger_of(
         made["cursor"] = {"path": step("$", moment), "type": "datetime", "start": "now", "overlap": "5m"}
     made["output"] = {"fields": output_fields(shapes, records.record, records.example)}
     return made, inputs
+
+
+def _is_one_record(shapes: Shapes, operation: Described, records: Records) -> bool:
+    """The answer is a record itself, which happens to hold a list."""
+    answer = shapes.of(operation.answer)
+    return records.path != "$[*]" and "id" in answer["properties"]
 
 
 # ---------------------------------------------------------------------------------- one record
@@ -194,29 +200,39 @@ def moment_of(shapes: Shapes, record: Schema) -> str:
 # --------------------------------------------------------------------------------------- since
 
 
-def _since(shapes: Shapes, operation: Described, moment: str) -> str:
-    """The parameter that asks for what came after; one that speaks of the same moment if there is one."""
+def _since(shapes: Shapes, operation: Described, moment: str) -> tuple[str, Schema, str]:
+    """The parameter that asks for what came after, its schema, and the parameter it is a part of; one
+    that speaks of the same moment if there is one."""
     stem = re.sub(r"[^a-z]|at$|time$|date$", "", moment.lower())[:6]
-    fitting = [
-        one.name
-        for one in operation.parameters
-        if one.place == "query"
-        and _SINCE.search(one.name)
-        and _is_plain(shapes, one)
-        and not re.search(r"before|until|end|max|page|cursor", one.name, re.IGNORECASE)
-    ]
-    same = [name for name in fitting if stem and stem in re.sub(r"[^a-z]", "", name.lower())]
-    bare = [name for name in fitting if name.lower() == "since"]
-    return next(iter([*same, *bare]), "")
+    given = [one for one in operation.parameters if one.place == "query" and not _LATEST.search(one.name)]
+    plain = [(one.name, shapes.of(one.schema), one.name) for one in given]
+    parts = [(f"{one.name}[{word}]", shape, one.name) for one in given for word, shape in _range(shapes, one)]
+    fitting = [one for one in (*plain, *parts) if _SINCE.search(one[0]) and one[1]["type"] in _COUNTED[:3]]
+    same = [one for one in fitting if stem and stem in re.sub(r"[^a-z]", "", one[0].lower())]
+    bare = [one for one in plain if one[0].lower() == "since" or _is_after(one[0], one[1])]
+    return next(iter([*same, *bare]), ("", {}, ""))
 
 
-def _is_plain(shapes: Shapes, one: Parameter) -> bool:
-    return shapes.of(one.schema)["type"] in ("string", "integer", "number")
+_LATEST = re.compile(r"before|until|end|max|page|cursor", re.IGNORECASE)
 
 
-def _cursor_text(shapes: Shapes, operation: Described, name: str) -> str:
-    one = next(one for one in operation.parameters if one.name == name and one.place == "query")
+def _is_after(name: str, shape: Schema) -> bool:
+    """`after` alone may be a page as well as a moment."""
+    return name.lower() == "after" and shape.get("format") in ("date-time", "date")
+
+
+def _range(shapes: Shapes, one: Parameter) -> list[tuple[str, Schema]]:
+    """`created[gte]`, also where the range is one of several possibilities."""
     shape = shapes.of(one.schema)
+    raw = one.schema if isinstance(one.schema, dict) else {}
+    several = [raw.get(word) for word in ("anyOf", "oneOf")]
+    tables = [shape, *(shapes.of(inner) for group in several if isinstance(group, list) for inner in group)]
+    return [
+        (word, shapes.of(t["properties"][word])) for t in tables for word in _FROM if word in t["properties"]
+    ]
+
+
+def _cursor_text(shape: Schema) -> str:
     if shape["type"] in ("integer", "number"):
         return "${cursor | epoch_s}"
     return "${cursor | date}" if shape.get("format") == "date" else "${cursor | iso8601}"
@@ -293,13 +309,12 @@ def _about(shape: Schema) -> str:
 
 
 def _next(shapes: Shapes, answer: Schema) -> str:
-    """A value that asks for the next page."""
+    """A value that asks for the next page; a number there says where this page is."""
     for wanted in _NEXT_NAMES:
         for path, name, shape in _near(shapes, answer):
-            if (
-                re.sub(r"\W", "", name.lower()) in (wanted, wanted.replace("_", ""))
-                and shape["type"] != "object"
-            ):
+            is_named = re.sub(r"\W", "", name.lower()) in (wanted, wanted.replace("_", ""))
+            is_place = name.lower() == "offset" and shape["type"] in ("integer", "number")
+            if is_named and not is_place and shape["type"] != "object":
                 return path
     return ""
 

@@ -19,6 +19,7 @@ from app.calls.documents import Documents
 from app.cli.opened import print_json
 from app.clock import SystemClock
 from app.errors import ConnectorInvalid
+from app.parts import connector_folders
 from app.settings import Settings
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
@@ -59,6 +60,8 @@ def import_openapi(
     documents = Documents(settings)
     today = SystemClock().now().date().isoformat()
     draft = draft_with_references(_given(source, today, choices, documents), documents.fetch)
+    if not key:
+        _settle_key(draft, settings)
     chosen = _chosen(draft, only)
     made: Path | None = None
     if draft.usable:
@@ -71,6 +74,13 @@ def _key(key: str) -> str:
     if key and not re.fullmatch(r"[a-z][a-z0-9_]{1,47}", key):
         raise ConnectorInvalid("a key has small letters, digits and _ only, such as my_shop.", file=key[:60])
     return key
+
+
+def _settle_key(draft: Draft, settings: Settings) -> None:
+    """Without a key that somebody chose, no bundled connector is taken over."""
+    folders = [folder for source, folder in connector_folders(settings) if source != "yours"]
+    if any((folder / draft.key).is_dir() for folder in folders):
+        draft.key = draft.head["key"] = f"{draft.key[:40]}_api"
 
 
 def _given(source: str, today: str, choices: Choices, documents: Documents) -> Given:

@@ -223,7 +223,7 @@ def _used_by(key: str, changes: Changes) -> list[UsedBy]:
             names |= {one.action for one in steps if one.connector == key and one.action in changes.gone}
             trigger = definition.trigger
             if isinstance(trigger, ConnectorTrigger) and trigger.connector == key:
-                names |= {one for one in changes.gone if trigger.trigger.endswith(one.removeprefix("list_"))}
+                names |= {trigger.trigger} & set(changes.gone_triggers)
         if names:
             found.append(UsedBy(flow.id, flow.name, tuple(sorted(names))))
     return found

@@ -23,12 +23,23 @@ from tests.contracts.strict import Sent, violations
 pytestmark = pytest.mark.contracts
 
 SAMPLED = (
+    "klaviyo.json",
+    "iterable.json",
+    "shopify.json",
+    "asana.json",
+    "braze.json",
+    "brevo.json",
     "calendly.json",
+    "github.json",
+    "google-calendar.json",
+    "hubspot-contacts.json",
     "mailchimp.json",
+    "microsoft-teams-graph.json",
     "pipedrive.json",
     "sendgrid.json",
     "slack.json",
     "stripe.json",
+    "telegram.json",
     "trello.json",
     "twilio.json",
     "woocommerce.json",

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.parts import Parts
 from tests.bring.test_import_openapi_command import SHOP
+from tests.fakes.service import FakeService
 from tests.web.browser import Browser
 
 HOSTILE = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -78,6 +79,35 @@ def test_an_update_names_what_is_new_changed_and_gone(browser: Browser, parts: P
     updated = browser.post(where, {"operation": ["create_order", "refund"], "replace": "lemon_shop"})
     assert updated.location == "/connectors/lemon_shop"
     assert set(parts.registry.get("lemon_shop").actions) == {"create_order", "refund"}
+
+
+def test_keys_in_a_pasted_command_go_into_a_connection_and_no_file(
+    browser: Browser, parts: Parts, service: FakeService
+) -> None:
+    curl = (
+        "curl https://api.lemon.example/v2/notes -H 'Authorization: Bearer made-up-token-77' -d '{\"a\": 1}'"
+    )
+    where, page = brought(browser, text=curl)
+    assert "made-up-token-77" not in page
+    made = browser.post(where, {"operation": ["post_v2_notes"], "key": "lemons", "connect": "1"})
+    assert made.location.startswith("/connections/con_")
+    facts = parts.connections.get(made.location.rpartition("/")[2])
+    assert facts.secrets == {"token": "made-up-token-77"}
+    for file in parts.settings.connectors_folder.rglob("*"):
+        assert not file.is_file() or "made-up-token-77" not in file.read_text()
+    assert not list(parts.settings.data_dir.glob("imports/*"))
+
+
+def test_an_address_is_fetched_and_a_page_for_people_is_refused(
+    browser: Browser, parts: Parts, service: FakeService
+) -> None:
+    parts.engine.start()
+    page_of = (200, "<html><body>Docs</body></html>", {"Content-Type": "text/html"})
+    service.answers("GET", "/openapi.json", SHOP)
+    service.answers("GET", "/docs", page_of)
+    _, page = brought(browser, address="https://api.lemon.example/openapi.json")
+    assert "2 of 3 operations" in page
+    assert "page for people" in give(browser, address="https://api.lemon.example/docs").text
 
 
 def test_a_bundled_connector_is_not_taken_over_by_chance(browser: Browser, parts: Parts) -> None:
