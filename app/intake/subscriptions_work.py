@@ -390,13 +390,18 @@ def _after_failure(job: Job, reason: AppError) -> Values:
         "state": _state_after(state, reason),
         "tries": job.row.tries + 1,
         "error_kind": reason.kind,
-        "sentence": reason.sentence,
-        "remedy": reason.remedy,
+        "sentence": _ended(reason.sentence),
+        "remedy": reason.remedy.replace("then replay", "then try again"),
         "next_at": job.now + timedelta(seconds=_wait_s(job.row.tries, reason)),
     }
     if state == "leaving" and _is_given_up(job, reason):
         values |= _given_up(job, reason)
     return values
+
+
+def _ended(sentence: str) -> str:
+    """What a service says does not always end with a full stop, and our remedy follows."""
+    return sentence if sentence.endswith((".", "!", "?", "…", "”")) else f"{sentence}."
 
 
 def _state_after(state: str, reason: AppError) -> str:

@@ -462,7 +462,8 @@ def test_a_refusal_is_a_sentence_and_can_be_tried_again(server: Server, letters:
     tell(server)
     refused = row(server, flow_id)
     assert (refused.state, refused.error_kind) == ("refused", "permission_missing")
-    assert "hooks need the plan Pro" in refused.sentence
+    assert refused.sentence == "Letters: hooks need the plan Pro."
+    assert "replay" not in refused.remedy
     subscriptions.try_again(server, flow_id)
     tell(server)
     assert row(server, flow_id).state == "live"
