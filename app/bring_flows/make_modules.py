@@ -12,6 +12,7 @@ from app.bring_flows import make_expressions
 from app.bring_flows.expressions import Filled
 from app.bring_flows.n8n_http import json_text
 from app.bring_flows.places import Place, Plain, Seen
+from app.bring_flows.private import address_without, json_without, without_private
 from app.bring_flows.report import NotCarried, Report
 from app.bring_flows.settings import Settings, leaves
 from app.bring_flows.values import Key, Ref
@@ -105,9 +106,13 @@ def web_request(work: MakeWork) -> Done:
     method = settings.text("method", "GET").upper()
     facts: dict[str, Any] = {
         "method": method if method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS") else "GET",
-        "url": settings.mapping("url"),
-        "query": [*_rows(settings, "qs", "name"), *_rows(settings, "queryParameters", "name")],
-        "headers": _headers(settings),
+        "url": address_without(settings, settings.mapping("url")),
+        "query": without_private(
+            settings,
+            [*_rows(settings, "qs", "name"), *_rows(settings, "queryParameters", "name")],
+            "parameter",
+        ),
+        "headers": without_private(settings, _rows(settings, "headers", "name"), "header"),
         "follow_redirects": settings.raw("followRedirect", True) is not False and method in ("GET", "HEAD"),
         **_body(settings),
     }
@@ -155,19 +160,6 @@ def _rows(settings: MakeSettings, place: str, key: str) -> list[NamedMapping]:
     return rows
 
 
-def _headers(settings: MakeSettings) -> list[NamedMapping]:
-    rows = []
-    for row in _rows(settings, "headers", "name"):
-        if row.name.lower() in ("authorization", "x-api-key", "api-key", "apikey"):
-            settings.leave_out(f"the header '{row.name}'", _MAY_BE_PRIVATE)
-            row = row.model_copy(update={"mapping": Mapping()})
-        rows.append(row)
-    return rows
-
-
-_MAY_BE_PRIVATE = "It may hold a key. Make a connection for it and choose it in this step."
-
-
 def _body(settings: MakeSettings) -> dict[str, Any]:
     kind = settings.text("bodyType") or settings.text("contentType")
     settings.ignore("contentType")
@@ -181,7 +173,7 @@ def _body(settings: MakeSettings) -> dict[str, Any]:
     text = json_text(settings, place)
     try:
         json.loads(text)
-        return {"body_kind": "json_text", "body_text": Mapping(value=text)}
+        return {"body_kind": "json_text", "body_text": Mapping(value=json_without(settings, text))}
     except (ValueError, RecursionError):
         form = settings.text("contentType")
         if "json" in form or kind == "json":
@@ -213,6 +205,7 @@ def set_variables(work: MakeWork) -> Done:
     if not rows:
         rows = [NamedMapping(name=settings.text("name") or "value", mapping=settings.mapping("value"))]
     settings.ignore("scope", "isInLoop")
+    rows = without_private(settings, rows, "value")
     step = SetStep(values=rows, **work.facts())
     work.carried()
     return Done([step], Plain(Ref(step.id)))

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from app.bring_flows.expression_reader import Call, Items, Member, Pairs, Tree, read_expression, split_blocks
 from app.bring_flows.expressions import Translator, document_of
 from app.bring_flows.places import Answer, Place, Plain, Text
+from app.bring_flows.private import address_without, json_without, without_private
 from app.bring_flows.report import NotCarried
 from app.bring_flows.settings import Settings, blocks_of
 from app.bring_flows.values import Ref, written
@@ -28,7 +29,7 @@ def web_request(work: Work) -> Done:
     facts: dict[str, Any] = {
         "method": method,
         "url": _address(settings),
-        "query": _query(settings),
+        "query": without_private(settings, _query(settings), "parameter"),
         "headers": _headers(settings),
         "connection_id": sign_in(work),
         "parse": parse,
@@ -46,6 +47,8 @@ def _address(settings: Settings) -> Mapping:
     url = mapping.value.strip()
     if url and not url.startswith("{{") and not re.match(r"(?i)https?://", url):
         url = f"https://{url}"
+    mapping = address_without(settings, mapping.model_copy(update={"value": url}))
+    url = mapping.value
     return mapping.model_copy(update={"value": re.sub(r"\s+(?=[^{}]*(?:\{\{|$))", "", url)})
 
 
@@ -87,23 +90,8 @@ def _headers(settings: Settings) -> list[NamedMapping]:
         rows = _rows_of_json(settings, "headerParametersJson")
     else:
         rows = _rows(settings, "headerParameters.parameters", "headerParametersUi.parameter")
-    return [_checked(settings, row) for row in rows if row.name or row.mapping.value]
-
-
-def _checked(settings: Settings, row: NamedMapping) -> NamedMapping:
-    """A key that stands in a header is a secret: it belongs into a connection."""
-    if (
-        row.name.lower() in ("authorization", "x-api-key", "api-key", "apikey")
-        and "{{" not in row.mapping.value
-    ):
-        settings.leave_out(f"the header '{row.name}'", _PRIVATE)
-        return row.model_copy(update={"mapping": Mapping()})
-    return row
-
-
-_PRIVATE = (
-    "It may hold a key. Make a connection for it and choose it in this step; secrets are not brought along."
-)
+    found = [row for row in rows if row.name or row.mapping.value]
+    return without_private(settings, found, "header")
 
 
 def _rows_of_json(settings: Settings, place: str) -> list[NamedMapping]:
@@ -148,6 +136,7 @@ def _body(settings: Settings, method: str) -> dict[str, Any]:
     if settings.peek("specifyBody") == "string" and kind == "form-urlencoded":
         return {"body_kind": "raw", "body_text": settings.mapping("body"), "content_type": _FORM}
     rows = _rows(settings, "bodyParameters.parameters", "bodyParametersUi.parameter")
+    rows = without_private(settings, rows, "field")
     asked = settings.peek("sendBody") is True or (rows and method not in ("GET", "HEAD"))
     return {"body_kind": _KINDS.get(kind, "json"), "body": rows} if asked and rows else {}
 
@@ -165,7 +154,7 @@ def _valid(settings: Settings, place: str) -> str:
         json.loads(text)
     except (ValueError, RecursionError):
         settings.leave_out("the body", "With its data taken out it is not JSON. Write it anew.")
-    return text
+    return json_without(settings, text)
 
 
 def json_text(settings: Settings, place: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from app.bring_flows.expressions import typed_json
 from app.bring_flows.n8n_http import json_text
 from app.bring_flows.places import Over, Place, Plain
+from app.bring_flows.private import text_without, without_private
 from app.bring_flows.report import NotCarried
 from app.bring_flows.settings import Settings, leaves
 from app.bring_flows.values import Ref, gap
@@ -20,6 +21,7 @@ from app.flows.model import DelayStep, HttpRequest, HttpStep, Mapping, NamedMapp
 def set_values(work: Work) -> Done:
     settings = work.settings
     rows = _raw_rows(settings) if settings.text("mode", "manual") == "raw" else _named_rows(settings)
+    rows = without_private(settings, rows, "value")
     step = SetStep(values=rows, **work.facts())
     keeps = _keeps_others(settings, work.node.version)
     own = {_keys(row.name): Ref(step.id, (row.name,)) for row in rows}
@@ -192,7 +194,7 @@ def _given(settings: Settings) -> list[NamedMapping]:
             break
         name = place.removesuffix(".value").replace("[", ".").replace("]", "")
         rows.append(NamedMapping(name=name, mapping=settings.mapping(place)))
-    return rows
+    return without_private(settings, rows, "setting")
 
 
 _CODE = ("jsCode", "functionCode", "pythonCode", "code")
@@ -202,4 +204,6 @@ def _with_original(note: str, work: Work) -> str:
     """The program that stood there, to look it up while the gap is filled."""
     found = (work.node.parameters.get(key) for key in _CODE)
     code = next((text for text in found if isinstance(text, str) and text.strip()), "")
-    return "\n\n".join(part for part in (note, f"In n8n:\n{code[:3_000]}" if code else "") if part)
+    return "\n\n".join(
+        part for part in (note, f"In n8n:\n{text_without(code[:3_000])}" if code else "") if part
+    )

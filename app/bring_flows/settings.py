@@ -9,6 +9,7 @@ from typing import Any
 from app.bring_flows.expression_reader import split_blocks
 from app.bring_flows.expressions import Filled, translate
 from app.bring_flows.places import Seen
+from app.bring_flows.private import is_private, text_without
 from app.bring_flows.report import NotCarried, Report, shortened
 from app.bring_flows.values import Joined, Ref, Value, as_text, gap, joined, written
 from app.flows.mapping import LIMIT_TEMPLATE
@@ -228,7 +229,10 @@ class Settings:
                 return
             if value in (None, "", False, "=") or self._is_taken(place) or _is_cosmetic(place):
                 continue
-            self.leave_out(f"the setting '{place}' ({shortened(as_text(value), 60)})", _NO_SETTING)
+            shown = (
+                "…" if is_private(place.rpartition(".")[2], as_text(value)) else text_without(as_text(value))
+            )
+            self.leave_out(f"the setting '{place}' ({shortened(shown, 60)})", _NO_SETTING)
 
     def _is_taken(self, place: str) -> bool:
         """It, or something it lies in."""
