@@ -11,7 +11,7 @@ from typing import Any
 from app.bring.draft import DraftOperation
 from app.calls.connections import ConnectionFacts, hosts_of
 from app.catalog.definition import Action, Connector, InputField
-from app.flows.values import as_text
+from app.flows.values import as_number, as_text
 from tests.connectors.samples import connection_for, sample_of
 
 
@@ -24,6 +24,8 @@ def values_of(draft: DraftOperation, action: Action, *, full: bool) -> dict[str,
 def _value(field: InputField, sample: Any) -> Any:
     if field.pattern and (sample is None or not _fits(field.pattern, as_text(sample))):
         return fitting(field.pattern)
+    if field.type in ("integer", "number") and as_number(sample) is None:
+        sample = None  # a document whose example contradicts its own type
     if sample is None or (field.choices and as_text(sample) not in field.choices):
         made = sample_of(field)
         return made[: field.longest] if field.longest and isinstance(made, str) else made
