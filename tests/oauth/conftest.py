@@ -15,6 +15,7 @@ from tests.engine.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.oauth.club import register, write_club
+from tests.oauth.visit import TOKENS
 from tests.web.browser import Browser
 
 
@@ -29,6 +30,15 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield World(parts, service, clock)
     parts.engine.stop(2)
     parts.database.close()
+
+
+@pytest.fixture
+def welcome(world: World) -> World:
+    """A club that gives a token and says whose it is."""
+    world.service.answers("POST", "/token", TOKENS)
+    world.service.answers("GET", "/me", {"name": "Harbour Club"})
+    world.service.answers("POST", "/members", {"id": 7})
+    return world
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,8 @@ from tests.engine.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.oauth.club import connect, register, step, write_club
-from tests.oauth.test_sign_in import TOKENS, asked, rows, welcome
-from tests.oauth.visit import begin, come_back, leave, sign_in, way
+from tests.oauth.visit import TOKENS, asked, begin, come_back, leave, rows, sign_in, way
 from tests.web.browser import Browser
-
-__all__ = ["welcome"]
-
 
 # ------------------------------------------------------------------------------- the way back
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from app.calls.connections import open_secrets
 from app.storage import connections
 from tests.engine.world import World
-from tests.oauth.test_sign_in import rows
+from tests.oauth.visit import rows
 from tests.web.browser import Browser
 
 FORM = {"connector": "club", "auth": "key", "name": "Robot"}

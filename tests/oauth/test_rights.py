@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from tests.engine.world import World
 from tests.oauth.club import connect, step
-from tests.oauth.test_sign_in import rows, welcome
-from tests.oauth.visit import sign_in, way
+from tests.oauth.visit import rows, sign_in, way
 from tests.web.browser import Browser
-
-__all__ = ["welcome"]
 
 
 def club(world: World, *scopes: str) -> str:

@@ -5,46 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from sqlalchemy import select, text
 
-from app.storage import connections
-from app.storage.connections import ConnectionRow
 from app.storage.models import Call
 from tests.engine.world import World
 from tests.oauth.club import API, CLIENT_SECRET, connect, step
-from tests.oauth.visit import begin, come_back, leave, sign_in, way
+from tests.oauth.visit import ACCESS, REFRESH, TOKENS, asked, begin, come_back, leave, rows, sign_in, way
 from tests.web.browser import Browser
-
-ACCESS, REFRESH = "access-canary-9a8b7c6d", "refresh-canary-5e4f3a2b"
-TOKENS = {
-    "access_token": ACCESS,
-    "refresh_token": REFRESH,
-    "expires_in": 3600,
-    "scope": "openid members.write members.read",
-}
-
-
-@pytest.fixture
-def welcome(world: World) -> World:
-    """A club that gives a token and says whose it is."""
-    world.service.answers("POST", "/token", TOKENS)
-    world.service.answers("GET", "/me", {"name": "Harbour Club"})
-    world.service.answers("POST", "/members", {"id": 7})
-    return world
-
-
-def rows(world: World) -> list[ConnectionRow]:
-    with world.parts.database.read() as db:
-        return connections.list_connections(db)
-
-
-def asked(world: World) -> dict[str, str]:
-    (request,) = world.service.to("/token")
-    return {name: values[0] for name, values in parse_qs(request.text).items()}
-
 
 # ---------------------------------------------------------------------------------- the way there
 

@@ -9,8 +9,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from werkzeug.test import TestResponse
 
+from app.storage import connections
+from app.storage.connections import ConnectionRow
+from tests.engine.world import World
 from tests.web.browser import Browser
 
+ACCESS, REFRESH = "access-canary-9a8b7c6d", "refresh-canary-5e4f3a2b"
+TOKENS = {
+    "access_token": ACCESS,
+    "refresh_token": REFRESH,
+    "expires_in": 3600,
+    "scope": "openid members.write members.read",
+}
 _REFRESH = re.compile(r'<meta http-equiv="refresh" content="0; url=([^"]+)">')
 
 
@@ -43,3 +53,15 @@ def come_back(browser: Browser, key: str = "club", **answer: str) -> TestRespons
 
 def sign_in(browser: Browser, data: dict[str, Any] | None = None) -> TestResponse:
     return come_back(browser, state=leave(browser, data), code="the-code")
+
+
+def rows(world: World) -> list[ConnectionRow]:
+    """The connections that there are."""
+    with world.parts.database.read() as db:
+        return connections.list_connections(db)
+
+
+def asked(world: World) -> dict[str, str]:
+    """What the token endpoint got, in its only call."""
+    (request,) = world.service.to("/token")
+    return {name: values[0] for name, values in parse_qs(request.text).items()}
