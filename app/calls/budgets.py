@@ -14,7 +14,7 @@ from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from app.calls.lines import Line
-from app.calls.windows import Window, Windows, windows_for
+from app.calls.windows import Window, Windows, read_kept, windows_for
 from app.catalog.definition import Limit
 from app.clock import Clock
 
@@ -198,14 +198,15 @@ def _book(windows: Sequence[Window], moment: float) -> None:
         window.book(moment)
 
 
-def read_windows(kept: Mapping[str, Any], offset: float, away: float, now: float) -> Windows:
+def read_windows(kept: Any, offset: float, away: float, now: float) -> Windows:
     """The windows of an earlier process.  `away`: seconds since they were written.  If it did not end
     on purpose, a long window counts what it may have called after that, and a short one is full."""
-    found: Windows = {}
-    for name, one in kept["windows"].items():
-        window = Window(int(one["most"]), float(one["per"]))
-        window.take_over(one, offset)
-        if kept["unseen"] and away < window.per_s + _SAVED_EVERY_S:
-            window.fill(window.most if window.per_s <= _SHORT_S else int(kept["unseen"]), now)
-        found[name] = window
+    if not isinstance(kept, Mapping):
+        return {}
+    found = read_kept(kept.get("windows"), offset, now)
+    unseen = kept.get("unseen")
+    if isinstance(unseen, int) and unseen > 0:
+        for window in found.values():
+            if away < window.per_s + _SAVED_EVERY_S:
+                window.fill(window.most if window.per_s <= _SHORT_S else unseen, now)
     return found

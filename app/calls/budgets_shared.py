@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from app.calls.budgets import Place, take_place
+from app.calls.budgets import IN_PLACE_S, Place, take_place
 from app.calls.shares import SharedLine, share_of_slots
-from app.calls.windows import Windows, read_exactly, windows_for
+from app.calls.windows import Windows, read_kept, windows_for
 from app.catalog.definition import Limit
 from app.clock import Clock
 from app.ids import new_id
@@ -182,7 +182,8 @@ class _Group:
     is_end: bool
 
     def __call__(self, kept: Any, now: float) -> tuple[Any, tuple[list[Place], int]]:
-        kept_windows: Windows = read_exactly(kept.get("windows") or {})
+        kept = kept if isinstance(kept, dict) else {}
+        kept_windows: Windows = read_kept(kept.get("windows"), 0.0, now + IN_PLACE_S)
         lines: dict[str, Any] = kept.get("lines") or {}
         slots: dict[str, list[float]] = kept.get("slots") or {}
         self.line.see(lines, self.name, now)

@@ -14,6 +14,7 @@ AT_ONCE = 10
 MOST_AT_ONCE = 500
 MOST_OWN = 5
 LONGEST_PER_S = 31 * 86400
+MOST_CALLS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,33 @@ def own_limit(requests: int, per_s: float) -> Limit:
 
 
 def read_pace(kept: Any, at_once: int | None = None) -> Pace:
-    """`kept`: the numbers on record, if there are any.  `at_once`: what the connector says."""
+    """`kept`: the numbers on record, if there are any; those that make no sense count for nothing.
+    `at_once`: what the connector says."""
     usual = at_once or AT_ONCE
-    if not kept:
+    if not kept or not isinstance(kept, Mapping):
         return PLAIN if usual == AT_ONCE else Pace(usual)
-    windows: dict[float, int] = {}  # of two numbers for one length the smaller holds
-    for number, per_s in kept.get("own", ()):
-        windows[float(per_s)] = min(int(number), windows.get(float(per_s), int(number)))
-    own = tuple(own_limit(number, per_s) for per_s, number in windows.items())
-    changed = {str(key): int(number) for key, number in kept.get("changed", {}).items()}
-    return Pace(int(kept.get("at_once") or usual), changed, own)
+    changed = kept.get("changed")
+    numbers = {
+        str(key): found
+        for key, number in (changed.items() if isinstance(changed, Mapping) else ())
+        if (found := _whole(number, MOST_CALLS))
+    }
+    return Pace(_whole(kept.get("at_once"), MOST_AT_ONCE) or usual, numbers, _own(kept.get("own")))
+
+
+def _own(kept: Any) -> tuple[Limit, ...]:
+    """Of two numbers for one length the smaller holds."""
+    windows: dict[float, int] = {}
+    for one in kept if isinstance(kept, list) else ():
+        number, per_s = one if isinstance(one, list) and len(one) == 2 else (None, None)
+        is_length = isinstance(per_s, int | float) and 1 <= per_s <= LONGEST_PER_S
+        if is_length and (found := _whole(number, MOST_CALLS)):
+            windows[float(per_s)] = min(found, windows.get(float(per_s), found))
+    return tuple(own_limit(number, per_s) for per_s, number in windows.items())
+
+
+def _whole(value: Any, most: int) -> int | None:
+    return value if isinstance(value, int) and 1 <= value <= most else None
 
 
 def write_pace(at_once: int | None, changed: Mapping[str, int], own: Iterable[tuple[int, float]]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -91,12 +92,20 @@ class Window:
 Windows = dict[str, Window]
 
 
-def read_exactly(kept: Mapping[str, Any]) -> Windows:
-    """As they were written, by this process or another."""
+def read_kept(kept: Any, offset: float = 0.0, now: float = math.inf) -> Windows:
+    """As they were written; `offset`: what made moments of a process ones of the calendar.  Calls that
+    are on record later than `now` were written by a clock that was ahead: they count as made now.  What
+    cannot be read is begun anew."""
     found: Windows = {}
-    for name, one in kept.items():
-        window = found[name] = Window(int(one["most"]), float(one["per"]))
-        window.take_over(one, 0.0)
+    for name, one in kept.items() if isinstance(kept, Mapping) else ():
+        with contextlib.suppress(TypeError, ValueError, KeyError, OverflowError):
+            most, per_s = int(one["most"]), float(one["per"])
+            starts = [min(float(moment) - offset, now) for moment in one["starts"]]
+            if most < 1 or not 0 < per_s < math.inf:
+                continue
+            window = Window(most, per_s)
+            window.take_over({**one, "starts": starts, "in_group": int(one["in_group"])}, 0.0)
+            found[name] = window
     return found
 
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, flash, request
 
 from app.calls.connections import find_connector
 from app.calls.pace import AT_ONCE, Pace, read_pace
-from app.calls.windows import name_of, read_exactly
+from app.calls.windows import name_of, read_kept
 from app.catalog.definition import Limit
 from app.errors import AppError
 from app.storage import audit, lanes
@@ -139,9 +139,10 @@ def _used(connection_id: str) -> Mapping[str, int]:
             found = None
         if found is not None:
             return found
-    kept = lanes.get_budget(db.session, connection_id) or {}
+    kept = lanes.get_budget(db.session, connection_id)
+    windows = kept.get("windows") if isinstance(kept, dict) else None
     now = parts().clock.now().timestamp()
-    return {name: window.used(now) for name, window in read_exactly(kept.get("windows") or {}).items()}
+    return {name: window.used(now) for name, window in read_kept(windows).items()}
 
 
 # ------------------------------------------------------------------------------------ changed

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.calls.pace import LONGEST_PER_S, MOST_AT_ONCE, MOST_OWN, Pace, write_pace
+from app.calls.pace import LONGEST_PER_S, MOST_AT_ONCE, MOST_CALLS, MOST_OWN, Pace, write_pace
 from app.catalog.definition import Limit
 from app.web.connection_pace_words import UNITS, limit_words, per_words
 
-MOST_CALLS = 100_000_000
 _SPARE = 2  # empty rows to fill in
 _STOPS = "0 would let nothing through. To stop it for a while, hold the connection."
 
@@ -51,7 +50,7 @@ class PaceForm:
 
 def show(pace: Pace, limits: Sequence[Limit], usual_at_once: int, kept: Any) -> PaceForm:
     """As it is set now."""
-    set_at_once = (kept or {}).get("at_once")
+    set_at_once = kept.get("at_once") if isinstance(kept, dict) else None
     values = {"at_once": str(set_at_once or "")}
     values |= {f"limit.{key}": str(number) for key, number in pace.changed.items()}
     for at, limit in enumerate(pace.own):
