@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.bring.choices import Choices
 from app.bring.described import check_document, described
@@ -66,17 +67,18 @@ def draft_of(
     chosen = choices or Choices()
     references = References(root, home, others)
     shapes = Shapes(references)
-    servers = servers_of(root, home)
+    source = _shown(home)
+    servers = servers_of(root, source)
     found = list(described(root, references))
-    base, prefixes = _bases(found, servers, home, chosen.server)
-    address = servers[0]["url"] if "{" not in servers[0]["url"] else home
+    base, prefixes = _bases(found, servers, chosen.server)
+    address = servers[0]["url"] if "{" not in servers[0]["url"] else source
     sign_in = SignIn(root, references, address or "https://localhost/", chosen.auth, chosen.auth_name)
     sign_in.guess((one.place, one.name) for operation in found for one in operation.parameters)
     maker = OperationMaker(shapes, sign_in)
     operations = [maker.made(one, prefixes.get(_server_of(one, servers), None), references) for one in found]
-    head = head_of(root, base, sign_in, maker, chosen, today=today, home=home, file=file)
+    head = head_of(root, base, sign_in, maker, chosen, today=today, home=source, file=file)
     drop_faulty(head, operations)
-    draft = Draft(head["key"], head["name"], head, operations, source=home)
+    draft = Draft(head["key"], head["name"], head, operations, source=source)
     info = root.get("info")
     draft.version = str(info.get("version") or "")[:60] if isinstance(info, dict) else ""
     draft.wanted = list(references.wanted)
@@ -84,9 +86,13 @@ def draft_of(
     return draft
 
 
-def _bases(
-    found: list[Any], servers: list[Any], home: str, wanted: str
-) -> tuple[Base, dict[str, str | None]]:
+def _shown(home: str) -> str:
+    """Without what may be a key: it goes into files."""
+    parts = urlsplit(home)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else ""
+
+
+def _bases(found: list[Any], servers: list[Any], wanted: str) -> tuple[Base, dict[str, str | None]]:
     """The connector's address, and what stands before a path of each server; None = out of reach."""
     used = [_server_of(one, servers) for one in found]
     main = wanted.rstrip("/") or commonest(used) or servers[0]["url"]

@@ -34,9 +34,10 @@ _DROPPED = re.compile(
 _TRACKING = re.compile(r"(utm_.*|_ga|_gl|gclid|fbclid|msclkid|mc_[ce]id|_hs.*|yclid|dclid)", re.IGNORECASE)
 _ID = re.compile(
     r"\d{2,}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{16,}"
-    r"|(?=[A-Za-z_]*\d)[A-Za-z0-9]{2,6}_[A-Za-z0-9]{6,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_-]{18,}",
+    r"|(?=[A-Za-z_]*\d)[A-Za-z0-9]{2,6}_[A-Za-z0-9]{6,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_:.~=-]{18,}",
     re.IGNORECASE,
 )
+_RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_:.~+/=-]{16,}")
 _VARIABLE = re.compile(r"\{\{\s*([^{}]{1,80}?)\s*\}\}")
 
 
@@ -270,7 +271,7 @@ def _path(path: str, values: dict[str, str]) -> tuple[str, list[tuple[str, str]]
 
 def _text(value: str) -> dict[str, Any]:
     """A parameter with its example; a secret-looking one keeps none."""
-    if _VARIABLE.search(value) or _SECRET_VALUE.fullmatch(value) or len(value) > 300:
+    if _VARIABLE.search(value) or _looks_secret(value) or len(value) > 300:
         return {"schema": {"type": "string"}}
     kind = "integer" if re.fullmatch(r"-?\d{1,15}", value) else "string"
     if value in ("true", "false"):
@@ -302,8 +303,10 @@ def _safe(schema: Any) -> Any:
         inner = {name: _safe(one) for name, one in schema.items()}
         properties = inner.get("properties")
         for name, one in properties.items() if isinstance(properties, dict) else ():
-            if isinstance(one, dict) and "example" in one and _is_secret(name, str(one["example"])):
-                del one["example"]
+            if isinstance(one, dict) and "example" in one:
+                value = str(one["example"])
+                if _is_secret(name, value) or _looks_secret(value):
+                    del one["example"]
         return inner
     return schema
 
@@ -313,6 +316,11 @@ def _bare(node: Any) -> Any:
     if isinstance(node, dict):
         return {name: _bare(one) for name, one in node.items() if name != "example" or isinstance(one, dict)}
     return [_bare(one) for one in node] if isinstance(node, list) else node
+
+
+def _looks_secret(value: str) -> bool:
+    """Long, with letters and digits, and nothing that people write."""
+    return bool(_SECRET_VALUE.fullmatch(value)) or _RANDOM.fullmatch(value) is not None
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -73,6 +73,28 @@ def test_basic_keys_in_the_query_and_forms_are_understood() -> None:
     assert draft.secrets == {"x_api_key": "1234567890"}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "curl https://api.chat.example/bot123456789:AAmade-up_SECRETabcdefghijk12/sendMessage -d chat=1",
+        "curl https://hooks.chat.example/services/T0AB1CD2E/B0AB1CD2E/SECRETmadeup1234567890ab -d text=hi",
+        "curl 'https://x.example/a?k=SECRETmadeup1234567890ab' -H 'X-Shop: SECRETmadeup1234567890ab'",
+        """curl https://x.example/a -d '{"q": {"code": "SECRETmadeup1234567890ab", "password": "SECRET"}}'""",
+    ],
+    ids=["path", "webhook", "other names", "body"],
+)
+def test_what_looks_like_a_key_stands_in_no_file_wherever_it_was(command: str, tmp_path: Path) -> None:
+    assert "SECRET" not in files_of(draft_of(command), tmp_path)
+
+
+def test_a_key_in_the_address_of_the_document_stands_in_no_file(tmp_path: Path) -> None:
+    root = {"openapi": "3.0.0", "info": {"title": "A"}, "paths": {"/t": {"get": {}}}}
+    address = "https://ana:SECRET@x.example/openapi.json?token=SECRET#x"
+    draft = draft_from(Given(json.dumps(root).encode(), "x", "2026-11-21", home=address))
+    assert draft.source == "https://x.example/openapi.json"
+    assert "SECRET" not in files_of(draft, tmp_path)
+
+
 def test_a_broken_command_is_refused_with_the_reason() -> None:
     with pytest.raises(ConnectorInvalid, match="never closed"):
         draft_of("curl 'https://x.example/send")
