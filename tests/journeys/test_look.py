@@ -26,6 +26,9 @@ PAGES = (
     "/connectors/hubspot",
     "/account",
     "/settings/history",
+    "/settings/alerts",
+    "/alerts",
+    "/ledger",
     "/health",
     "/standstill",
 )
