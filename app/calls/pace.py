@@ -71,9 +71,9 @@ def _own(kept: Any) -> tuple[Limit, ...]:
     windows: dict[float, int] = {}
     for one in kept if isinstance(kept, list) else ():
         number, per_s = one if isinstance(one, list) and len(one) == 2 else (None, None)
-        is_length = isinstance(per_s, int | float) and 1 <= per_s <= LONGEST_PER_S
-        if is_length and (found := _whole(number, MOST_CALLS)):
-            windows[float(per_s)] = min(found, windows.get(float(per_s), found))
+        length = float(per_s) if isinstance(per_s, int | float) and per_s < 1e9 else 0.0
+        if 1 <= length <= LONGEST_PER_S and (found := _whole(number, MOST_CALLS)):
+            windows[length] = min(found, windows.get(length, found))
     return tuple(own_limit(number, per_s) for per_s, number in windows.items())
 
 
