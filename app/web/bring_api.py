@@ -148,9 +148,10 @@ def _settle_key(draft: Draft) -> None:
     taken = set(parts().registry.keys())
     if draft.key not in taken or read_origin(_place(draft.key)) is not None:
         return
-    stem = draft.key[:40]
-    free = next(f"{stem}_api{n}" for n in ("", *range(2, 1000)) if f"{stem}_api{n}" not in taken)
-    draft.key = draft.head["key"] = free
+    keys = [f"{draft.key[:40]}_api{number}" for number in ("", *range(2, 1000))]
+    draft.key = draft.head["key"] = next(
+        key for key in keys if key not in taken or read_origin(_place(key)) is not None
+    )
 
 
 def _place(key: str) -> Path:

@@ -111,8 +111,13 @@ def test_an_address_is_fetched_and_a_page_for_people_is_refused(
 
 
 def test_a_bundled_connector_is_not_taken_over_by_chance(browser: Browser, parts: Parts) -> None:
-    _, page = brought(browser, file=file_of({**SHOP, "info": {"title": "Stripe", "version": "1"}}))
+    where, page = brought(browser, file=file_of({**SHOP, "info": {"title": "Stripe", "version": "1"}}))
     assert 'value="stripe_api"' in page
+    browser.post(where, {"operation": ["create_order"], "key": "stripe_api"})
+    assert parts.registry.shelf_of("stripe_api") is not None
+    _, page = brought(browser, file=file_of({**SHOP, "info": {"title": "Stripe", "version": "2"}}))
+    assert 'value="stripe_api"' in page
+    assert "What changes" in page
 
 
 def test_what_is_no_description_is_refused_with_its_reason(browser: Browser, parts: Parts) -> None:
