@@ -110,6 +110,20 @@ def test_an_address_is_fetched_and_a_page_for_people_is_refused(
     assert "page for people" in give(browser, address="https://api.lemon.example/docs").text
 
 
+def test_a_flow_that_uses_what_is_gone_is_named(browser: Browser) -> None:
+    where, _ = brought(browser, file=file_of(SHOP))
+    browser.post(where, {"operation": ["create_order", "get_orders"], "key": "lemon_shop"})
+    flow = (
+        "name: Every order\ntrigger: {kind: manual}\n"
+        "steps:\n- {id: s1, kind: action, connector: lemon_shop, action: get_orders}\n"
+    )
+    assert browser.post("/flows/bring", {"text": flow}).status_code == 200
+    later = json.loads(json.dumps(SHOP))
+    del later["paths"]["/orders"]["get"]
+    _, page = brought(browser, file=file_of(later))
+    assert "The flow “Every order” uses what is gone: get_orders." in page
+
+
 def test_a_bundled_connector_is_not_taken_over_by_chance(browser: Browser, parts: Parts) -> None:
     where, page = brought(browser, file=file_of({**SHOP, "info": {"title": "Stripe", "version": "1"}}))
     assert 'value="stripe_api"' in page
