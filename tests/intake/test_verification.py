@@ -182,7 +182,8 @@ def test_an_old_slack_request_is_refused(server: Server) -> None:
 
 def test_mailchimp_looks_at_the_address_and_then_sends_forms(server: Server) -> None:
     connection = connect(server, "mailchimp", {"data_center": "us1"}, api_key="k-us1")
-    token = server.token(server.live(trigger("mailchimp", "audience_event", connection)))
+    told = trigger("mailchimp", "audience_event", connection, input={"list_id": "a1"})
+    token = server.token(server.live(told))
     looked = server.send(token, b"", method="GET")
     assert (looked.status, looked.reply, server.events()) == (200, b"", [])
     form = b"type=subscribe&data[email]=ana%40example.com&data[merges][FNAME]=Ana"
