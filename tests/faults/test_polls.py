@@ -40,6 +40,7 @@ LONG = needs.GIVEN["LONG"] == "1"
 EXAMPLES, STEPS, MOST_AT_ONCE = (120, 50, 60) if LONG else (15, 25, 12)
 pytestmark = pytest.mark.timeout(3600 if LONG else 300)
 SHOPIFY = Path(connectors.__file__).parent / "shopify"
+PAUSE_S, LEFT_ALONE_S = 3, 900  # after a 429, and after many failures
 FAILURES = (500, (429, {"errors": "slow down"}), "<html>sorry</html>", httpx.ReadTimeout("too slow"))
 
 
@@ -81,6 +82,16 @@ class Polling(RuleBasedStateMachine):
         Polling.looks += 1
         return self.server.intake.poll_now(self.flow_id)
 
+    def _look_until_it_is_heard(self) -> Looked:
+        """A shop that failed again and again is left alone for a while."""
+        looked = self._look()
+        for _ in range(10):
+            if "left alone" not in looked.sentence:
+                break
+            self.clock.advance(LEFT_ALONE_S)
+            looked = self._look()
+        return looked
+
     # ------------------------------------------------------------------------- what may happen
 
     @rule(age_s=st.sampled_from([0, 0, 0, 1, 60, LATE_S]), count=st.integers(1, MOST_AT_ONCE))
@@ -95,7 +106,7 @@ class Polling(RuleBasedStateMachine):
     @rule(inserts=st.integers(0, 3))
     def it_looks_while_orders_come(self, inserts: int) -> None:
         self.shop.inserts = inserts
-        assert self._look().state == "succeeded"
+        assert self._look_until_it_is_heard().state == "succeeded"
         self.shop.inserts = 0
 
     @precondition(lambda self: self.is_on)
@@ -104,6 +115,7 @@ class Polling(RuleBasedStateMachine):
         self.shop.fails_at, self.shop.failure, self.shop.inserts = page, failure, inserts
         assert self._look().state in ("failed", "succeeded")  # it may have had fewer pages
         self.shop.fails_at, self.shop.inserts = None, 0
+        self.clock.advance(PAUSE_S)
 
     @precondition(lambda self: self.is_on)
     @rule()
@@ -143,7 +155,7 @@ class Polling(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.is_on:
             self.it_is_switched()
-        assert self._look().state == "succeeded"
+        assert self._look_until_it_is_heard().state == "succeeded"
         found = [event["id"] for event in self.server.events()]
         assert sorted(found) == [order["id"] for order in self.shop.orders]
         Polling.orders += len(found)
