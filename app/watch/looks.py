@@ -13,8 +13,9 @@ from app.catalog.registry import Registry
 from app.ids import id_floor
 from app.storage import dead_letters, subscriptions
 from app.storage.alerts import Noticed
+from app.storage.lanes import open_breakers
 from app.storage.ledger_days import differing
-from app.storage.models import HELD, Flow, Lane, Run, Trigger
+from app.storage.models import HELD, Flow, Run, Trigger
 from app.storage.models import Connection as ConnectionTable
 from app.storage.space import Space
 from app.storage.types import to_ms
@@ -149,8 +150,9 @@ def held_flows(view: View) -> Iterator[Noticed]:
 def hosts_left_alone(view: View) -> Iterator[Noticed]:
     since = view.now - _LEFT_ALONE_FOR
     names = {row.id: row.name for row in view.db.execute(select(ConnectionTable.id, ConnectionTable.name))}
-    columns = (Lane.place, Lane.host, Lane.connection_id, Lane.since, Lane.sentence)
-    for row in view.db.execute(select(*columns).where(Lane.tried_at.is_not(None), Lane.since <= since)):
+    for row in open_breakers(view.db):
+        if row.since > since:
+            continue
         through = f" (connection “{names[row.connection_id]}”)" if row.connection_id in names else ""
         yield Noticed(
             "away",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flask import Blueprint, Response, flash, request
-from sqlalchemy import Connection
 
 from app.bring.changes import Changes, changes_of
 from app.bring.choices import Choices
@@ -17,17 +16,12 @@ from app.bring.folder import read_origin, write_connector
 from app.bring.given import Given
 from app.bring.reading import MOST_BYTES
 from app.calls.client import CallOutcome, CallRequest
-from app.calls.connections import seal_secrets
 from app.calls.documents import Documents
 from app.errors import AppError, ConnectorInvalid, NotAllowed
-from app.flows.model import ActionStep, ConnectorTrigger, walk
-from app.ids import new_id
 from app.storage import audit
-from app.storage import connections as store
-from app.storage.db import db
-from app.storage.flows import list_flows, live_definition
 from app.web.bring_api_pending import find, forget, keep
-from app.web.connection_page import check_now, free_name, tell
+from app.web.connection_page import free_name, make_connection
+from app.web.connector_uses import uses_of
 from app.web.context import may, my_id, parts
 from app.web.hx import page, redirect
 
@@ -215,18 +209,10 @@ def _report(
 def _used_by(key: str, changes: Changes) -> list[UsedBy]:
     """Flows whose draft or live version names an operation that is gone."""
     found = []
-    for flow in list_flows(db.session):
-        names: set[str] = set()
-        for definition in (flow.draft, live_definition(db.session, flow.id)):
-            if definition is None:
-                continue
-            steps = [one for one in walk(definition.steps) if isinstance(one, ActionStep)]
-            names |= {one.action for one in steps if one.connector == key and one.action in changes.gone}
-            trigger = definition.trigger
-            if isinstance(trigger, ConnectorTrigger) and trigger.connector == key:
-                names |= {trigger.trigger} & set(changes.gone_triggers)
+    for uses in uses_of(key):
+        names = uses.actions & set(changes.gone) | uses.triggers & set(changes.gone_triggers)
         if names:
-            found.append(UsedBy(flow.id, flow.name, tuple(sorted(names))))
+            found.append(UsedBy(uses.flow.id, uses.flow.name, tuple(sorted(names))))
     return found
 
 
@@ -235,25 +221,12 @@ def _used_by(key: str, changes: Changes) -> list[UsedBy]:
 
 def _connect(draft: Draft) -> Response:
     """With the keys that stood in what was pasted; they are sealed, and in no file."""
-    connection_id, me, now = new_id("con"), my_id(), parts().clock.now()
-    sealed = seal_secrets(parts().vault, connection_id, draft.secrets) if draft.secrets else None
-    name, digest = free_name(draft.name), parts().registry.hash_of(draft.key)
-
-    def work(c: Connection) -> None:
-        store.create_connection(
-            c,
-            connection_id=connection_id,
-            connector=draft.key,
-            name=name,
-            auth=str(draft.head["auth"][0]["key"]),
-            public=draft.public,
-            sealed=sealed,
-            owner_id=me,
-            now=now,
-            definition_hash=digest,
-        )
-        audit.record(c, now=now, user_id=me, action="connected", noun="connection", noun_id=connection_id)
-
-    parts().database.write(work)
-    tell(check_now(connection_id), f"“{name}” is connected.")
-    return redirect(f"/connections/{connection_id}")
+    made, _ = make_connection(
+        draft.key,
+        name=free_name(draft.name),
+        auth=str(draft.head["auth"][0]["key"]),
+        public=draft.public,
+        secrets=draft.secrets,
+        definition_hash=parts().registry.hash_of(draft.key),
+    )
+    return redirect(f"/connections/{made}")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from flask import Response, flash, request
+from sqlalchemy import Connection
 
-from app.calls.connections import find_connector, leads_elsewhere, open_secrets
+from app.calls.connections import find_connector, leads_elsewhere, open_secrets, seal_secrets
 from app.calls.key_files import objections
 from app.calls.tokens import App, open_app
 from app.catalog.auth import OAuth2Auth
 from app.catalog.sign_in import ServiceAccountAuth
 from app.errors import AppError, ConnectionBroken, NotFound
+from app.ids import new_id
 from app.storage import audit
 from app.storage import connections as store
 from app.storage.connections import ConnectionRow
@@ -24,7 +27,7 @@ from app.web import connection_forms as forms
 from app.web.connection_check import Checked, check
 from app.web.connection_forms import Filled, Service
 from app.web.connection_rights import Right, rights_of, rights_to_ask
-from app.web.context import parts
+from app.web.context import my_id, parts
 from app.web.hx import page
 
 _ELSEWHERE = "Enter it again: this connection leads elsewhere now."
@@ -175,6 +178,40 @@ def _ends_at(row: ConnectionRow) -> datetime | None:
     if not isinstance(facts.auth, OAuth2Auth) or grant is None or grant.refresh_token:
         return None
     return grant.expires_at
+
+
+def make_connection(
+    connector: str,
+    *,
+    name: str,
+    auth: str,
+    public: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    definition_hash: str,
+) -> tuple[str, Checked]:
+    """Its id, and what its service said to it, which the next page tells too."""
+    connection_id, me, now = new_id("con"), my_id(), parts().clock.now()
+    sealed = seal_secrets(parts().vault, connection_id, secrets) if secrets else None
+
+    def work(c: Connection) -> None:
+        store.create_connection(
+            c,
+            connection_id=connection_id,
+            connector=connector,
+            name=name,
+            auth=auth,
+            public=public,
+            sealed=sealed,
+            owner_id=me,
+            now=now,
+            definition_hash=definition_hash,
+        )
+        audit.record(c, now=now, user_id=me, action="connected", noun="connection", noun_id=connection_id)
+
+    parts().database.write(work)
+    checked = check_now(connection_id)
+    tell(checked, f"“{name}” is connected.")
+    return connection_id, checked
 
 
 def check_now(connection_id: str) -> Checked:

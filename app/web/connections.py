@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from app.calls.connections import seal_secrets
 from app.catalog.auth import TokenAuth
 from app.errors import FlowInvalid
-from app.ids import new_id
 from app.storage import audit, grants
 from app.storage import connections as store
 from app.storage.connections import ConnectionRow
@@ -25,6 +24,7 @@ from app.web.connection_page import (
     form_for,
     free_name,
     kept_secrets,
+    make_connection,
     read_change,
     read_form,
     service_of,
@@ -81,28 +81,14 @@ def create() -> Response:
     wanted = request.form.get("next", "")
     if form.problems or filled.problems or form.sign_in:
         return show_new(form, wanted, 422)
-    connection_id = new_id("con")
-    sealed = seal_secrets(parts().vault, connection_id, filled.secrets) if filled.secrets else None
-    me, now, digest = my_id(), parts().clock.now(), _hash(service)
-
-    def work(c: Connection) -> None:
-        store.create_connection(
-            c,
-            connection_id=connection_id,
-            connector=service.key,
-            name=form.name,
-            auth=form.auth,
-            public=filled.public,
-            sealed=sealed,
-            owner_id=me,
-            now=now,
-            definition_hash=digest,
-        )
-        audit.record(c, now=now, user_id=me, action="connected", noun="connection", noun_id=connection_id)
-
-    parts().database.write(work)
-    checked = check_now(connection_id)
-    tell(checked, f"“{form.name}” is connected.")
+    connection_id, checked = make_connection(
+        service.key,
+        name=form.name,
+        auth=form.auth,
+        public=filled.public,
+        secrets=filled.secrets,
+        definition_hash=_hash(service),
+    )
     if checked.ok is False or not wanted:
         return redirect(f"/connections/{connection_id}")
     return redirect(safe_next(wanted))

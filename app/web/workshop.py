@@ -21,11 +21,10 @@ from app.catalog.workbench import (
     read_text,
 )
 from app.errors import ConnectorInvalid, FlowInvalid, NotAllowed, NotFound
-from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, walk
 from app.storage import connections as store
 from app.storage.db import db
-from app.storage.flows import list_flows
 from app.web import workshop_forms as forms
+from app.web.connector_uses import uses_of
 from app.web.context import may, me, parts
 from app.web.hx import page, redirect
 
@@ -55,7 +54,7 @@ class Bench:
 
 
 @blueprint.before_request
-def _only_admins() -> None:
+def only_admins() -> None:
     if not may("admin"):
         raise NotAllowed("Only administrators make and change connectors.", remedy="Ask one of them.")
 
@@ -171,20 +170,7 @@ def _used_by(key: str) -> list[str]:
     if shelf is not None and shelf.overrides:
         return []
     names = [f"The connection “{row.name}”" for row in store.list_connections(db.session, connector=key)]
-    flows = list_flows(db.session)
-    return names + [
-        f"The flow “{flow.name}”" for flow in flows if any(k == key for k, _ in used_in(flow.draft))
-    ]
-
-
-def used_in(definition: FlowDefinition) -> set[tuple[str, str]]:
-    """Connectors and the operations of them that a flow names."""
-    steps = [step for step in walk(list(definition.steps)) if isinstance(step, ActionStep)]
-    found = {(step.connector, step.action) for step in steps}
-    trigger = definition.trigger
-    if isinstance(trigger, ConnectorTrigger):
-        found.add((trigger.connector, trigger.trigger))
-    return found
+    return names + [f"The flow “{uses.flow.name}”" for uses in uses_of(key)]
 
 
 # ------------------------------------------------------------------------------- what it can do
@@ -241,7 +227,7 @@ def remove_operation(key: str, part: str, operation: str) -> Response:
     bench = open_bench(key)
     _operation(bench, part, operation)
     word = _NAMES[part]
-    using = [flow.name for flow in list_flows(db.session) if (key, operation) in used_in(flow.draft)]
+    using = [uses.flow.name for uses in uses_of(key) if operation in getattr(uses, part)]
     if using:
         raise NotAllowed(
             f"The flow “{using[0]}” uses this {word}, so it stays.", remedy="Take it out of the flow first."
