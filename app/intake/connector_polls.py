@@ -83,7 +83,7 @@ class ConnectorSource:
             self._needs.caller,
             build,
             usual and usual.model_copy(update={"max_pages": _MOST_PAGES}),
-            count=lambda document: len(self._records(document)),
+            count=lambda document: len(poll_records(self._poll, document)),
             rules=self._poll.request.errors + self._connector.errors,
             success=self._poll.success or self._connector.success,
             turn=partial(wait_turn, self._needs),
@@ -93,17 +93,18 @@ class ConnectorSource:
             if page.failure is not None:
                 raise page.failure
             before = len(look.records)
-            yield self._records(page.document)
+            yield poll_records(self._poll, page.document)
             if usual is not None and page.number >= usual.max_pages and len(look.records) == before:
                 return
             if page.number == _MOST_PAGES:
                 raise _too_many_pages()
 
-    def _records(self, document: Any) -> list[Any]:
-        poll = self._poll
-        is_left_out = poll.may_lack_items and isinstance(document, dict) and not find(poll.items, document)
-        found = [] if is_left_out else records_in(document, poll.items)
-        return records_of(found) if self._poll.table else found
+
+def poll_records(poll: ServicePoll, document: Any) -> list[Any]:
+    """What a look finds in an answer.  Raises CallFailed where there is nothing that could hold records."""
+    is_left_out = poll.may_lack_items and isinstance(document, dict) and not find(poll.items, document)
+    found = [] if is_left_out else records_in(document, poll.items)
+    return records_of(found) if poll.table else found
 
 
 def trigger_input(trigger: ConnectorTrigger, service: ServicePoll | ServiceWebhook) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import TimeoutError as TooLate
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -16,23 +15,26 @@ from app.catalog.definition import Action, Connector, Operation, PollTrigger
 from app.catalog.fields import check_input, ready_input
 from app.catalog.render import plan
 from app.engine.steps_action import request_of
-from app.errors import AppError, NotAllowed, NotFound, Unavailable
-from app.flows.jsonpath import find
+from app.errors import AppError, NotFound, Unavailable
+from app.intake.connector_polls import poll_records
 from app.storage import connections as store
 from app.storage.db import db
-from app.web.context import may, parts
+from app.web.builder_test import readable
+from app.web.context import parts
 from app.web.hx import page
+from app.web.workshop import only_admins
 
 blueprint = Blueprint("workshop_try", __name__)
+blueprint.before_request(only_admins)
 
 _LONGEST_S = 60
-_LONGEST_SHOWN = 20_000
+_LONGEST_SAMPLE = 80_000
 _TRIED = timedelta(days=7)  # how far back a poll's trial looks
 
 
 @dataclass
 class Trial:
-    """`sample`: the answer as JSON, offered as the operation's fields.  `found`: records of a poll."""
+    """`sample`: the answer as JSON, offered as the operation's fields."""
 
     ok: bool
     sentence: str
@@ -43,14 +45,7 @@ class Trial:
     status: int | None = None
     answer: str = ""
     sample: str = ""
-    found: int | None = None
     values: dict[str, str] = field(default_factory=dict)
-
-
-@blueprint.before_request
-def _only_admins() -> None:
-    if not may("admin"):
-        raise NotAllowed("Only administrators make and change connectors.", remedy="Ask one of them.")
 
 
 @blueprint.get("/connectors/<key>/<any(actions, triggers):part>/<operation>/try")
@@ -134,12 +129,15 @@ def _trial(connector: Connector, found: Operation, call: CallRequest, outcome: C
     sentence = failure.sentence if failure is not None else f"{connector.name} took it."
     remedy = failure.remedy if failure is not None else ""
     trial = Trial(failure is None, sentence, remedy, call.method, str(row.get("url") or call.url))
-    trial.sent = _shown(call.body)
+    trial.sent = readable(call.body)
     if outcome.answer is None:
         return trial
-    trial.status, trial.answer = outcome.answer.status, _shown(outcome.answer.body)
+    trial.status, trial.answer = outcome.answer.status, readable(outcome.answer.body)
     if failure is None:
-        _read(found, outcome, trial)
+        try:
+            _read(found, outcome, trial)
+        except AppError as reason:
+            trial.ok, trial.sentence, trial.remedy = False, reason.sentence, reason.remedy
     return trial
 
 
@@ -148,16 +146,9 @@ def _read(found: Operation, outcome: CallOutcome, trial: Trial) -> None:
     assert outcome.answer is not None
     document = outcome.answer.document()
     if isinstance(found, PollTrigger):
-        records = find(found.items, document)
-        trial.found = len(records)
+        records = poll_records(found, document)
         trial.sentence = f"{len(records)} {'record' if len(records) == 1 else 'records'} found."
         document = records[0] if records else None
-    if document is not None:
-        trial.sample = json.dumps(document, ensure_ascii=False)[: 4 * _LONGEST_SHOWN]
-
-
-def _shown(body: bytes | None) -> str:
-    text = (body or b"").decode("utf-8", "replace")
-    with suppress(ValueError):
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    return text[:_LONGEST_SHOWN]
+    sample = json.dumps(document, ensure_ascii=False) if document is not None else ""
+    if len(sample) <= _LONGEST_SAMPLE:
+        trial.sample = sample

@@ -11,7 +11,7 @@ import yaml
 
 from app.flows.model import FlowDefinition
 from app.parts import Parts
-from app.storage.flows import create_flow
+from app.storage.flows import add_version, create_flow
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser
 
@@ -149,6 +149,18 @@ def test_an_operation_is_tried_with_a_connection_and_its_fields_are_taken(
     assert paths == {"$.id": "integer", "$.member.email": "string", "$.member.tags": "list"}
 
 
+def test_a_trial_of_a_trigger_reads_the_answer_as_the_poll_will(
+    made: Browser, parts: Parts, service: FakeService
+) -> None:
+    service.answers("GET", "/v1/members", {"members": [{"id": 7, "created_at": "2026-11-20T08:00:00Z"}]}, {})
+    parts.engine.start()
+    address, trial = "/connectors/loyalty/triggers/new_member/try", {"connection": _connect(made)}
+    assert "1 record found" in made.post(address, trial).text
+    page = made.post(address, trial).text
+    assert "The answer has nothing at $.members[*]" in page
+    assert "Let later steps pick these fields" not in page
+
+
 def test_a_refused_trial_says_why(made: Browser, parts: Parts, service: FakeService) -> None:
     service.answers("POST", "/v1/members", (401, {"message": "no such key"}))
     parts.engine.start()
@@ -259,3 +271,16 @@ def test_a_connector_is_taken_along_as_a_zip_file(made: Browser) -> None:
 def test_only_administrators_come_in(made: Browser, stranger: Browser) -> None:
     assert stranger.get("/connectors/loyalty/edit").status_code in (302, 303)
     assert stranger.post("/connectors/new", HEAD).status_code in (302, 303)
+
+
+def test_an_action_that_only_the_live_version_uses_stays(made: Browser, parts: Parts) -> None:
+    step = {"id": "s1", "kind": "action", "connector": "loyalty", "action": "add_member"}
+    flow = {"name": "Members", "trigger": {"kind": "manual"}}
+    live, draft = (FlowDefinition.model_validate({**flow, "steps": steps}) for steps in ([step], []))
+    now = parts.clock.now()
+    flow_id = parts.database.write(
+        lambda c: create_flow(c, name="Members", definition=draft, owner_id=None, now=now)
+    )
+    parts.database.write(lambda c: add_version(c, flow_id, live, by=None, now=now))
+    assert "Members" in made.post("/connectors/loyalty/actions/add_member/remove").text
+    assert parts.registry.find_action("loyalty", "add_member") is not None
