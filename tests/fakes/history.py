@@ -16,6 +16,8 @@ from app.storage.models import Call, Delivery, Event, Poll, Run, StepRecord
 from app.storage.types import to_ms
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HTTP = {"kind": "http", "id": "s1", "name": "Tell the CRM", "request": {"url": "https://crm.example"}}
+NEXT = {"kind": "http", "id": "s2", "name": "Tell the team", "request": {"url": "https://team.example"}}
 
 
 def id_at(prefix: str, at: datetime, number: int = 0) -> str:

@@ -22,9 +22,7 @@ from app.storage.run_detail import MOST_STEPS, get_head, step_marks
 from app.storage.run_json import run_as_json
 from app.storage.run_rows import get_row, runs_of_event, same_cause, settle, unsettle
 from app.storage.runs import get_run, runs_page
-from tests.fakes.history import NOON, History
-
-HTTP = {"kind": "http", "id": "s1", "name": "Tell the CRM", "request": {"url": "https://crm.example"}}
+from tests.fakes.history import HTTP, NOON, History
 
 
 @pytest.fixture

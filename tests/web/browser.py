@@ -11,6 +11,12 @@ from werkzeug.test import TestResponse
 _TOKEN = re.compile(r'X-CSRFToken": "([^"]+)"')
 
 
+def words(html: str) -> str:
+    """What a reader sees: no tags, one blank between words."""
+    text = re.sub(r"<[^>]+>", " ", html)
+    return re.sub(r"\s+", " ", text.replace("&#34;", '"').replace("&#39;", "'").replace("&amp;", "&"))
+
+
 class Browser:
     def __init__(self, app: Flask, address: str = "127.0.0.1") -> None:
         self.client = app.test_client()

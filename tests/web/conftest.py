@@ -12,6 +12,7 @@ from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.storage import passwords, users
 from app.web import create_app
+from tests.fakes.history import HTTP, NEXT, History
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser
 
@@ -71,3 +72,29 @@ def browser(app: Flask) -> Browser:
     browser = Browser(app)
     assert browser.sign_in(EMAIL, PASSWORD).status_code == 303
     return browser
+
+
+@pytest.fixture
+def editor(app: Flask, parts: Parts, kept_password: str) -> Browser:
+    """Ed, who may change flows and connections, not people and settings."""
+    now = parts.clock.now()
+    parts.database.write(
+        lambda c: users.create_user(
+            c, email="ed@example.com", name="Ed", password_hash=kept_password, role="editor", now=now
+        )
+    )
+    browser = Browser(app)
+    assert browser.sign_in("ed@example.com", PASSWORD).status_code == 303
+    return browser
+
+
+@pytest.fixture
+def history(parts: Parts) -> History:
+    """Writes runs as if they had happened."""
+    return History(parts.database)
+
+
+@pytest.fixture
+def flow(history: History) -> str:
+    """A flow of two web requests."""
+    return history.flow("New order", [HTTP, NEXT])

@@ -6,15 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from app.parts import Parts
-from app.storage import alert_mails, alerts, users
+from app.storage import alert_mails, alerts
 from app.storage.alerts import Noticed
 from tests.fakes.service import FakeService
-from tests.web.browser import Browser
-from tests.web.conftest import PASSWORD
-from tests.web.test_runs import words
+from tests.web.browser import Browser, words
 
 FORM = {"to": "", "owners": "1", "quiet_from": "", "quiet_to": "", "time_zone": "UTC", "webhook": ""}
 WEB = "https://hooks.example.com/T1/secret-part"
@@ -136,15 +133,7 @@ def test_what_makes_no_sense_is_said_at_its_field(browser: Browser, given: dict[
     assert said in words(answer.text)
 
 
-def test_only_administrators_choose_who_is_told(app: Flask, parts: Parts, kept_password: str) -> None:
-    now = parts.clock.now()
-    parts.database.write(
-        lambda c: users.create_user(
-            c, email="ed@example.com", name="Ed", password_hash=kept_password, role="editor", now=now
-        )
-    )
-    editor = Browser(app)
-    editor.sign_in("ed@example.com", PASSWORD)
+def test_only_administrators_choose_who_is_told(editor: Browser) -> None:
     assert editor.get("/settings/alerts").status_code == 403
     assert editor.post("/settings/alerts", FORM).status_code == 403
     assert editor.post("/settings/alerts/test").status_code == 403

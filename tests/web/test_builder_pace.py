@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from app.parts import Parts
-from tests.fakes.history import History
-from tests.web.browser import Browser
+from tests.fakes.history import HTTP, History
+from tests.web.browser import Browser, words
 from tests.web.flow_forms import REQUEST, make_flow, send, stored
-from tests.web.test_runs import HTTP, words
 
 EMAIL = "{{trigger:$['email']}}"
 

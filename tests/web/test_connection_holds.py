@@ -8,9 +8,8 @@ from sqlalchemy import insert, select, update
 from app.parts import Parts
 from app.storage import audit
 from app.storage.models import Connection, Run, User
-from tests.fakes.history import NOON, History
-from tests.web.browser import Browser
-from tests.web.test_dead_letters import HTTP, words
+from tests.fakes.history import HTTP, NOON, History
+from tests.web.browser import Browser, words
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from app.parts import Parts
 from app.storage import audit, lanes
 from app.storage.lanes import LaneRow
 from app.storage.models import Connection, Run
-from tests.fakes.history import NOON, History
-from tests.web.browser import Browser
-from tests.web.test_dead_letters import HTTP, words
+from tests.fakes.history import HTTP, NOON, History
+from tests.web.browser import Browser, words
 
 PAGE, FORM = "/connections/con_1", "/connections/con_1/limits"
 
@@ -105,10 +104,23 @@ def test_what_the_service_asked_for_is_shown_while_it_holds_and_afterwards(
     browser: Browser, parts: Parts, crm: str
 ) -> None:
     until = parts.clock.now() + timedelta(hours=2)
-    leave_alone(parts, tried_at=None, paused_until=until)
+    leave_alone(parts, tried_at=None, paused_until=until, sentence="")
     assert "api.example.com asked for a pause until" in browser.get(PAGE).text
-    leave_alone(parts, tried_at=None, paused_until=until - timedelta(hours=3))
+    leave_alone(parts, tried_at=None, paused_until=until - timedelta(hours=3), sentence="")
     assert "api.example.com last asked for a pause" in browser.get(PAGE).text
+
+
+def test_the_header_that_says_that_nothing_is_left_is_shown_with_its_moment(
+    browser: Browser, parts: Parts, crm: str
+) -> None:
+    until, said = parts.clock.now() + timedelta(minutes=20), "X-RateLimit-Remaining: 0"
+    leave_alone(parts, tried_at=None, paused_until=until, sentence=said)
+    text = words(browser.get(PAGE).text)
+    assert "api.example.com says that nothing is left of its limit until" in text
+    assert f"({said})." in text
+    assert "Try now" in text
+    leave_alone(parts, tried_at=None, paused_until=until - timedelta(hours=1), sentence=said)
+    assert f"last said that nothing was left of its limit ({said})" in words(browser.get(PAGE).text)
 
 
 # ------------------------------------------------------------------------------------ changed

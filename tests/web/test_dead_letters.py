@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import quote
 
-import pytest
 from sqlalchemy import select, update
 
 from app.parts import Parts
 from app.storage.dead_letters import cause_of, count
 from app.storage.models import BulkOrder, Discard, Run, User
-from tests.fakes.history import History
-from tests.web.browser import Browser
+from tests.fakes.history import HTTP, History
+from tests.web.browser import Browser, words
 
-HTTP = {"kind": "http", "id": "s1", "name": "Tell the CRM", "request": {"url": "https://crm.example"}}
-NEXT = {"kind": "http", "id": "s2", "name": "Tell the team", "request": {"url": "https://team.example"}}
 ABOUT = "crm.example 422"
-
-
-@pytest.fixture
-def history(parts: Parts) -> History:
-    return History(parts.database)
-
-
-@pytest.fixture
-def flow(history: History) -> str:
-    return history.flow("New order", [HTTP, NEXT])
 
 
 def stopped(
@@ -43,11 +29,6 @@ def stopped(
 
 def cause(flow: str, kind: str = "invalid_payload", about: str = ABOUT) -> str:
     return cause_of(flow, "s1", kind, about)
-
-
-def words(html: str) -> str:
-    text = re.sub(r"<[^>]+>", " ", html)
-    return re.sub(r"\s+", " ", text.replace("&#34;", '"').replace("&#39;", "'").replace("&amp;", "&"))
 
 
 def left(parts: Parts) -> int:

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from app.parts import Parts
-from tests.fakes.history import NOON, History
-from tests.web.browser import Browser
-from tests.web.test_runs import HTTP, words
+from tests.fakes.history import HTTP, NOON, History
+from tests.web.browser import Browser, words
 
 POLL = {"kind": "poll", "request": {"url": "https://crm.example/contacts"}}
-
-
-@pytest.fixture
-def history(parts: Parts) -> History:
-    return History(parts.database)
-
-
-@pytest.fixture
-def flow(history: History) -> str:
-    return history.flow("New order", [HTTP])
 
 
 # ------------------------------------------------------------------------------------ deliveries

@@ -8,16 +8,10 @@ import pytest
 
 from app.parts import Parts
 from app.storage.keeping import Rule, read_rules
-from tests.fakes.history import History
-from tests.web.browser import Browser
-from tests.web.test_runs import HTTP, words
+from tests.fakes.history import HTTP, History
+from tests.web.browser import Browser, words
 
 GOOD = {"well_days": "7", "failed_days": "120", "most_runs": ""}
-
-
-@pytest.fixture
-def history(parts: Parts) -> History:
-    return History(parts.database)
 
 
 def _rules(parts: Parts) -> object:

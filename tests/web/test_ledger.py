@@ -9,10 +9,9 @@ import pytest
 
 from app.parts import Parts
 from app.storage.models import Run
-from tests.fakes.history import History
+from tests.fakes.history import HTTP, History
 from tests.fakes.ledger import Records
-from tests.web.browser import Browser
-from tests.web.test_runs import HTTP, words
+from tests.web.browser import Browser, words
 
 NOON = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=12)
 DAY = NOON.date().isoformat()

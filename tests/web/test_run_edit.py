@@ -12,16 +12,11 @@ from app.parts import Parts
 from app.storage import audit
 from app.storage.models import Event, Resend, Run, User
 from app.web.run_edit import changes
-from tests.fakes.history import History
-from tests.web.browser import Browser
-from tests.web.test_dead_letters import HTTP, NEXT, stopped, words
+from tests.fakes.history import HTTP, NEXT, History
+from tests.web.browser import Browser, words
+from tests.web.test_dead_letters import stopped
 
 LEAD = {"email": "ana@example", "total": 12.5, "lines": [{"sku": "A"}]}
-
-
-@pytest.fixture
-def history(parts: Parts) -> History:
-    return History(parts.database)
 
 
 @pytest.fixture

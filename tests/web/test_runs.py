@@ -14,27 +14,8 @@ from app.parts import Parts
 from app.storage.models import AuditEntry, Run, User
 from app.storage.run_rows import get_row
 from app.storage.runs import STATES
-from tests.fakes.history import History
-from tests.web.browser import Browser
-
-HTTP = {"kind": "http", "id": "s1", "name": "Tell the CRM", "request": {"url": "https://crm.example"}}
-NEXT = {"kind": "http", "id": "s2", "name": "Tell the team", "request": {"url": "https://team.example"}}
-
-
-@pytest.fixture
-def history(parts: Parts) -> History:
-    return History(parts.database)
-
-
-@pytest.fixture
-def flow(history: History) -> str:
-    return history.flow("New order", [HTTP, NEXT])
-
-
-def words(html: str) -> str:
-    """What a reader sees: no tags, one blank between words."""
-    text = re.sub(r"<[^>]+>", " ", html)
-    return re.sub(r"\s+", " ", text.replace("&#34;", '"').replace("&#39;", "'").replace("&amp;", "&"))
+from tests.fakes.history import HTTP, NEXT, History
+from tests.web.browser import Browser, words
 
 
 def row(parts: Parts, run_id: str) -> Any:

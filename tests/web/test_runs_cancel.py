@@ -11,14 +11,8 @@ from sqlalchemy import select, update
 from app.parts import Parts
 from app.storage import audit
 from app.storage.models import BulkOrder, Run, User
-from tests.fakes.history import History
-from tests.web.browser import Browser
-from tests.web.test_dead_letters import HTTP, words
-
-
-@pytest.fixture
-def history(parts: Parts) -> History:
-    return History(parts.database)
+from tests.fakes.history import HTTP, History
+from tests.web.browser import Browser, words
 
 
 @pytest.fixture

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
 from flask import Flask
 
-from app.parts import Parts
 from app.web.runs_stream import HEARTBEAT_S, LONGEST_S, MOST_STREAMS, Change, follow, stream
 from tests.fakes.clock import FakeClock
-from tests.fakes.history import History
+from tests.fakes.history import HTTP, History
 from tests.web.browser import Browser
-from tests.web.test_runs import HTTP
 
 
 def watch(clock: FakeClock, states: list[tuple[str, bool]], last_seen: str = "") -> Iterator[str]:
@@ -81,11 +78,6 @@ def test_only_a_few_streams_are_open_at_once_and_closing_gives_the_place_back(ap
     assert first is not None
     first.close()
     assert stream(app, lambda: iter(())) is not None
-
-
-@pytest.fixture
-def history(parts: Parts) -> History:
-    return History(parts.database)
 
 
 def test_a_finished_run_gets_its_last_state_and_the_end(browser: Browser, history: History) -> None:

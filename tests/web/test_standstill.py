@@ -11,9 +11,8 @@ from app.parts import Parts
 from app.storage.flows import get_flow, set_held
 from app.storage.models import Run
 from app.storage.standstill import hold_everything
-from tests.fakes.history import History
-from tests.web.browser import Browser
-from tests.web.test_runs import HTTP, words
+from tests.fakes.history import HTTP, History
+from tests.web.browser import Browser, words
 
 
 @pytest.fixture
