@@ -223,7 +223,7 @@ def _subscribe(connector: Connector, trigger: WebhookTrigger, file: str) -> Iter
 def _wrong_subscription(trigger: WebhookTrigger, purpose: str, reference: Reference) -> str:
     known = {"address", "tag"}
     known |= {"secret"} if trigger.subscribe.makes_secret else set()
-    known |= {"id"} if purpose in ("renew", "look", "remove") else set()
+    known |= {"id"} if purpose in ("then", "renew", "look", "remove") else set()
     if len(reference.path) != 1 or reference.path[0] not in known:
         return f"there is {', '.join(sorted(known))}."
     is_open = reference.path[0] in ("id", "tag") or set(reference.pipes) <= _SECRET_PIPES

@@ -39,13 +39,15 @@ class Subscribe(Model):
     `create` is sent when the flow goes on; `${subscription.address}` is where to send, `.tag` a name
     that no other has, `.secret` what Plumbline makes up when `secret` says `given`.  Else `secret` is
     the place in the answer where the service names one; '' = that of the connection.  `id`, `expires`:
-    places in the answer; `lasts`: where it says no moment.  `ask`: a request that comes before the
+    places in the answer; `lasts`: where it says no moment.  `then`: what comes right after
+    `create`, with the id; the secret is then in its answer.  `ask`: a request that comes before the
     others, whose answer is `${asked}`.  `same_twice`: a second `create` leaves one.  `only_one`: the
     account can have one at a time.  `renew`: before it ends; without it a new one is made first."""
 
     directions: Words
     ask: Request | None = None
     create: Request | None = None
+    then: Request | None = None
     id: Place | Literal[""] = ""
     secret: Place | Literal["", "given"] = ""
     expires: Place | Literal[""] = ""
@@ -60,12 +62,16 @@ class Subscribe(Model):
     @model_validator(mode="after")
     def _holds_together(self) -> Subscribe:
         if self.create is None:
-            others = ("ask", "id", "secret", "expires", "lasts", "renew", "look", "remove")
+            others = ("ask", "then", "id", "secret", "expires", "lasts", "renew", "look", "remove")
             if used := [name for name in others if getattr(self, name)]:
                 raise ValueError(f"{used[0]} says something about a subscription, but there is no create")
             return self
         if self.remove is None:
             raise ValueError("there is a create but no remove: a flow that goes off would still be sent to")
+        if self.then is not None and not (self.id and self.secret and not self.makes_secret):
+            raise ValueError(
+                "then asks for the secret by the id: both have to be places in answers"
+            )
         if any(request is not None and request.next_on for request in self.requests.values()):
             raise ValueError("a subscription has one request for each purpose: next_on cannot stand here")
         return self
@@ -78,6 +84,7 @@ class Subscribe(Model):
     @property
     def requests(self) -> dict[str, Request]:
         """By purpose, those there are."""
-        found = {"ask": self.ask, "create": self.create, "renew": self.renew, "remove": self.remove}
-        found["look"] = self.look.request if self.look is not None else None
+        look = self.look.request if self.look is not None else None
+        found = {"ask": self.ask, "create": self.create, "then": self.then, "renew": self.renew}
+        found |= {"look": look, "remove": self.remove}
         return {name: request for name, request in found.items() if request is not None}

@@ -197,13 +197,19 @@ def read_made(talk: Talk, answer: Answer, now: datetime) -> Made:
     document = _document(answer)
     vendor_id = _at(subscribe.id, answer, document)[:_LONGEST_ID]
     secret = talk.told.secret
-    if subscribe.secret and not subscribe.makes_secret:
-        secret = _at(subscribe.secret, answer, document) or secret
-        _hide(talk.calls, secret)
+    if subscribe.secret and not subscribe.makes_secret and subscribe.then is None:
+        secret = read_secret(talk, answer) or secret
     expires_at = as_moment(_at(subscribe.expires, answer, document)) if subscribe.expires else None
     if expires_at is None and subscribe.lasts is not None:
         expires_at = now + timedelta(seconds=subscribe.lasts)
     return Made(vendor_id, secret, expires_at)
+
+
+def read_secret(talk: Talk, answer: Answer) -> str:
+    """It does not stay in the history, in none of the answers."""
+    secret = _at(talk.subscribe.secret, answer, _document(answer))
+    _hide(talk.calls, secret)
+    return secret
 
 
 def _document(answer: Answer) -> Any:

@@ -133,7 +133,8 @@ async def _make(job: Job) -> Values:
     if look is not None and look.finds:
         kept = await _take_over(job, talk, await talk.look())
         if kept is not None:
-            return _live(job, talk, calls.Made(kept.vendor_id, talk.told.secret, _lasts(job, talk)))
+            made = calls.Made(kept.vendor_id, talk.told.secret, _lasts(job, talk))
+            return _live(job, talk, await _finish(talk, made))
     elif job.row.state == "making" and not subscribe.same_twice:
         return _unsure(job)
     if not await _note(job, state="making"):
@@ -142,7 +143,23 @@ async def _make(job: Job) -> Values:
     made = calls.read_made(talk, answer, job.now)
     if subscribe.id and not made.vendor_id:
         made = await _find_id(talk, made)
-    return _live(job, talk, made)
+    return _live(job, talk, await _finish(talk, made))
+
+
+async def _finish(talk: Talk, made: calls.Made) -> calls.Made:
+    """Services that tell what they sign with only when they are asked for it."""
+    talk.vendor_id = made.vendor_id
+    then = talk.subscribe.then
+    if then is None:
+        return made
+    secret = calls.read_secret(talk, await talk.say("then", then))
+    if not secret:
+        raise CallFailed(
+            "invalid_payload",
+            f"{talk.name} did not say what it signs with ({talk.subscribe.secret}).",
+            remedy="Tell whoever keeps this connector.",
+        )
+    return replace(made, secret=secret)
 
 
 async def _take_over(job: Job, talk: Talk, found: list[Found]) -> Found | None:
@@ -156,7 +173,7 @@ async def _take_over(job: Job, talk: Talk, found: list[Found]) -> Found | None:
 
 def _knows_secret(job: Job, talk: Talk) -> bool:
     subscribe = talk.subscribe
-    if not subscribe.secret:
+    if not subscribe.secret or subscribe.then is not None:
         return True
     if subscribe.makes_secret and job.row.state == "making":
         return True
@@ -387,6 +404,8 @@ def _after_failure(job: Job, reason: AppError) -> Values:
         return _lost(job)
     log.warning("%s", fields(event="subscription_failed", subscription=job.row.id, kind=reason.kind))
     values: Values = {
+        # made, although what comes after it failed: it is to be found again, and to be ended
+        **({"vendor_id": job.talk.vendor_id} if job.talk is not None else {}),
         "state": _state_after(state, reason),
         "tries": job.row.tries + 1,
         "error_kind": reason.kind,

@@ -39,6 +39,7 @@ _PURPOSES = {
     "ask": "Asked first",
     "look": "Asked what it has",
     "create": "Told where to send",
+    "then": "Asked what it signs with",
     "renew": "Renewed",
     "remove": "Told to stop",
 }

@@ -38,6 +38,7 @@ ANSWERS: dict[str, Any] = {
     "klaviyo": {"data": {"id": "42"}},
     "mailchimp": {"id": "42"},
     "pipedrive": {"status": "ok", "success": True, "data": {"id": 42}},
+    "sendgrid": {"id": "42", "public_key": "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"},
     "shopify": {"webhook": {"id": 42}},
     "stripe": {"id": "42", "secret": "whsec_of-the-endpoint"},
     "telegram": {"ok": True, "result": True},
@@ -45,6 +46,7 @@ ANSWERS: dict[str, Any] = {
     "typeform": {"tag": "42"},
     "webflow": {"id": "42", "secretKey": "b537207f20cbfa02357cf448134da559"},
     "woocommerce": {"id": 42},
+    "zendesk": {"webhook": {"id": "42"}},
 }
 ME = {"resource": {"uri": "https://api.calendly.com/users/A", "current_organization": "https://o/B"}}
 
@@ -107,6 +109,8 @@ def _answer(key: str, received: Received) -> Any:
         return ME
     if "/projects/" in received.path:
         return {"data": {"gid": "1", "workspace": {"gid": "9"}}}
+    if received.path.endswith("/signing_secret"):
+        return {"signing_secret": {"algorithm": "SHA256", "secret": "dGhpc19pc19hX3Rlc3Q="}}
     if received.method == "GET" or received.path.endswith("getWebhookInfo"):
         return _nothing(key)
     return ANSWERS[key]

@@ -36,6 +36,7 @@ def _absent(reason: str, *names: str) -> dict[str, str]:
     }
 
 
+_TOLD = ("create", "then", "look", "remove")
 _LIMIT = "query/limit: the document has no such parameter"
 _OFFSET = "query/offset: the document has no such parameter"
 _NO_LIST = "The copy of the document lacks the list of webhooks"
@@ -199,6 +200,10 @@ CONTRACTS = {
     "sendgrid": Contract(
         ("sendgrid.json",),
         base="/v3",
+        absent=_absent(
+            "The copy of the document lacks the settings of event webhooks",
+            *(f"triggers/email_event.{purpose}" for purpose in _TOLD),
+        ),
         undocumented={
             "body: 'content' is a required property": "A template stands in for the text",
             "body: 'subject' is a required property": "A template has a subject of its own",
@@ -277,6 +282,10 @@ CONTRACTS = {
     "x_twitter": Contract(("x.json",)),
     "zendesk": Contract(
         ("zendesk.json",),
+        absent=_absent(
+            "The document of the Support API holds no webhooks; the vendor's own reference does",
+            *(f"triggers/event_received.{purpose}" for purpose in _TOLD),
+        ),
         undocumented={
             "body/ticket/requester: ": "Described in the vendor's guide to creating tickets",
             "body: the document has none here": "The vendor's guide shows the tags in the body",

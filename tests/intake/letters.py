@@ -64,9 +64,11 @@ MADE = """
 RENEW = """
   renew: {method: POST, path: "/hooks/${subscription.id | path}/renew"}"""
 ANSWERED = MADE.replace(', key: "${subscription.secret}"', "").replace("secret: given", "secret: $.secret")
+THEN = """  then: {method: GET, path: "/hooks/${subscription.id | path}/key"}"""
 TRIGGERS = {
     "new_reader": MADE + LOOK + RENEW,
     "blind": MADE,  # nobody can ask what there is
+    "asked_for": ANSWERED.replace("secret: $.secret", "secret: $.key\n" + THEN) + LOOK,
     "same_twice": MADE + "\n  same_twice: true",
     "answered": ANSWERED + LOOK,  # the service makes up the secret
     "lone": MADE + LOOK + "\n  only_one: true",
@@ -92,6 +94,7 @@ class Letters:
         self.page_size = 2
         self.made = 0
         service.answers("POST", "*", self._post).answers("GET", "/v1/hooks", self._list)
+        service.answers("GET", "/v1/hooks/h1/key", {"key": "told-when-asked-0123456789"})
         service.answers("DELETE", "*", self._delete)
 
     def add(self, **more: Any) -> str:

@@ -226,6 +226,45 @@ def test_deliveries_are_checked_with_the_secret_the_service_named(server: Server
     assert b"{{secret:subscription_secret}}" in kept
 
 
+def test_deliveries_are_checked_with_the_secret_that_was_asked_for(server: Server, letters: Letters) -> None:
+    flow_id = live(server, "asked_for")
+    assert deliver(server, letters, flow_id, "told-when-asked-0123456789").status == 200
+    kept = calls(server, row(server, flow_id).id)
+    assert [call.step_key for call in kept] == ["look", "create", "then"]
+    assert b"told-when-asked" not in b"".join(call.answer_body or b"" for call in kept)
+
+
+def test_one_whose_secret_is_not_told_is_not_left_behind(server: Server, letters: Letters) -> None:
+    account(server)
+    letters.service.answers("GET", "/v1/hooks/h1/key", (403, {"error": "only administrators see keys"}))
+    flow_id = server.live(reading("asked_for"))
+    tell(server)
+    refused = row(server, flow_id)
+    assert (refused.state, refused.vendor_id) == ("refused", "h1")
+    assert refused.sentence == "Letters: only administrators see keys."
+    activation.switch_off(server, flow_id, by=None)
+    tell(server)
+    assert letters.hooks == {}
+
+
+def test_trying_again_asks_for_the_secret_alone(server: Server, letters: Letters) -> None:
+    account(server)
+    told = {"key": "told-when-asked-0123456789"}
+    letters.service.answers("GET", "/v1/hooks/h1/key", (403, {"error": "not yet"}), told)
+    flow_id = server.live(reading("asked_for"))
+    tell(server)
+    subscriptions.try_again(server, flow_id)
+    tell(server)
+    assert (row(server, flow_id).state, list(letters.hooks)) == ("live", ["h1"])
+    assert deliver(server, letters, flow_id, "told-when-asked-0123456789").status == 200
+
+
+def test_an_answer_without_the_secret_is_said(server: Server, letters: Letters) -> None:
+    letters.service.answers("GET", "/v1/hooks/h1/key", {"other": "thing"})
+    flow_id = live(server, "asked_for")
+    assert row(server, flow_id).sentence == "Letters did not say what it signs with ($.key)."
+
+
 def test_a_delivery_that_comes_a_moment_after_is_checked_with_the_new_secret(
     server: Server, letters: Letters
 ) -> None:
