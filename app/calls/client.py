@@ -152,7 +152,7 @@ class Caller:
         scrubber = _scrubber_for(request, exchange.ready, answer, failure)
         row = _row(request, exchange.ready, answer, failure, started_at, scrubber)
         row["duration_ms"] = duration_ms
-        self.limits.heed(request, failure)
+        self.limits.heed(request, failure, answer)
         return CallOutcome(_clean(answer, request, scrubber), failure, row)
 
     async def _exchange(self, exchange: _Exchange, request: CallRequest) -> CallFailed | None:

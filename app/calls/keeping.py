@@ -72,6 +72,7 @@ class Keeper:
         lane = limits.lane(connection_id, host)
         lane.paused_until = self._moment(row.paused_until if row is not None else None, MAX_PAUSE_S)
         if row is None or row.tried_at is None:
+            lane.pause_said = row.sentence if row is not None else ""
             if lane.tried_at:
                 lane.close()
             return
@@ -99,7 +100,7 @@ class Keeper:
             tried_at=tried,
             trips=lane.trips,
             since=now,
-            sentence=lane.sentence,
+            sentence=lane.sentence if tried is not None else lane.pause_said,
         )
         self._write(lambda db: store.keep_lane(db, row))
 

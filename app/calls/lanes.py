@@ -64,8 +64,10 @@ class Host:
 
 
 class Lane:
-    """`most`: calls under way at once.  `tried_at`: not 0 while the host is left alone: then the
-    moment from which one call tries it.  Moments are those of the process's own clock."""
+    """`most`: calls under way at once.  `pause_said`: the header of an answer that was no refusal and
+    said that nothing is left until the end of the pause; '' where the service refused a call.
+    `tried_at`: not 0 while the host is left alone: then the moment from which one call tries it.  Moments
+    are those of the process's own clock."""
 
     __slots__ = (
         "_probe_until",
@@ -75,6 +77,7 @@ class Lane:
         "host",
         "host_name",
         "most",
+        "pause_said",
         "paused_until",
         "sentence",
         "share",
@@ -92,6 +95,7 @@ class Lane:
         self.share = most
         self.under_way = 0
         self.paused_until = 0.0
+        self.pause_said = ""
         self.tried_at = 0.0
         self.trips = 0
         self.sentence = ""
@@ -104,10 +108,11 @@ class Lane:
     def place(self) -> str:
         return f"{self.connection_id}|{self.host_name}"
 
-    def pause(self, until: float) -> bool:
+    def pause(self, until: float, said: str = "") -> bool:
         """A shorter pause never ends a longer one.  Whether this one is worth keeping."""
         longer = until - self.paused_until
-        self.paused_until = max(self.paused_until, until)
+        if longer > 0:
+            self.paused_until, self.pause_said = until, said
         return longer > 1.0
 
     # ------------------------------------------------------------------------------ left alone

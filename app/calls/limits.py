@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from app.calls.answer import Answer
 from app.calls.budgets import IN_PLACE_S, BudgetBook, MemoryBook, Place
+from app.calls.headroom import speaks_of_limits, used_up
 from app.calls.lanes import Host, Lane
 from app.calls.pace import PLAIN
 from app.calls.request import CallRequest
@@ -20,6 +22,7 @@ from app.errors import CallFailed
 
 MAX_PAUSE_S = 24 * 3600.0
 _RAMP_S = 0.005  # after a pause the waiting calls start 200 a second
+_LEAST_KEPT_S = 1.0  # a shorter one is over before another process has heard of it
 _UNNAMED_PAUSE_S = 2.0  # for a service that says “too many” and not how long
 _AFTER_THE_TRY_S = 1.0
 _RETRY_WAIT_S = 10.0
@@ -153,10 +156,13 @@ class Limits:
         self._behind[lane.place] = behind + 1
         return behind * _RAMP_S + (first_s if behind else 0.0)
 
-    def heed(self, request: CallRequest, failure: CallFailed | None) -> None:
+    def heed(self, request: CallRequest, failure: CallFailed | None, answer: Answer | None = None) -> None:
         """What became of a call that went out."""
         now = self._clock.monotonic()
         lane = self._lane_of(request, now)
+        has_said = answer is not None and speaks_of_limits(answer.headers)
+        if answer is not None and has_said and (failure is None or not failure.wait_s):
+            self._heed_limits(lane, answer, now)
         if failure is None:
             if lane.record(now, False):
                 self._changed(lane)
@@ -169,6 +175,15 @@ class Limits:
         if wait_s and lane.pause(now + min(wait_s, MAX_PAUSE_S)):
             is_changed = True
         if is_changed:
+            self._changed(lane)
+
+    def _heed_limits(self, lane: Lane, answer: Answer, now: float) -> None:
+        """An answer that says that nothing is left: who comes next waits instead of being refused."""
+        found = used_up(answer, self._clock.now(), lane.under_way - 1)
+        if found is None:
+            return
+        is_longer = lane.pause(now + found.wait_s, found.said)
+        if is_longer and found.wait_s > _LEAST_KEPT_S:
             self._changed(lane)
 
     def _changed(self, lane: Lane) -> None:

@@ -40,7 +40,7 @@ def asked_wait(answer: Answer, now: datetime) -> float | None:
             return wait
     if answer.status not in (429, 503):
         return None
-    for found in (_by_draft(answer), _by_resets(answer, now), _by_usage(answer)):
+    for found in (_by_draft(answer), _by_resets(answer, now), wait_for_usage(answer)):
         if found is not None:
             return found
     return None
@@ -56,28 +56,33 @@ def read_wait(rule: str, answer: Answer, now: datetime) -> float | None:
 
 def span(text: str, now: datetime) -> float | None:
     """Seconds from a number of seconds, a span such as `6m0s` or `120ms`, a moment since 1970 (also
-    in ms), an HTTP date or one as in ISO 8601."""
+    in ms), an HTTP date or one as in ISO 8601; at most a day."""
+    seconds = seconds_until(text, now)
+    return None if seconds is None else _bounded(seconds)
+
+
+def seconds_until(text: str, now: datetime) -> float | None:
+    """The same as it was said: negative for a moment that has passed, and however long."""
     text = text.strip()
     if not text or len(text) > 60:
         return None
     if _NUMBER.fullmatch(text):
         value = float(text)
-        return _bounded(_until(value, now) if value > _EPOCH_FROM else value)
+        return _until(value, now) if value > _EPOCH_FROM else value
     if (spelled := _SPAN.fullmatch(text.lower())) is not None:
         parts = zip(spelled.groups(), _SPAN_S, strict=True)
-        return _bounded(sum(float(number) * unit for number, unit in parts if number))
-    moment = _moment(text)
-    if moment is None:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _bounded((moment - now).total_seconds())
+        return sum(float(number) * unit for number, unit in parts if number)
+    found = moment(text)
+    return (found - now).total_seconds() if found is not None else None
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """An HTTP date, or one as in ISO 8601."""
     try:
-        return datetime.fromisoformat(text) if _ISO.fullmatch(text) else parsedate_to_datetime(text)
+        found = datetime.fromisoformat(text) if _ISO.fullmatch(text) else parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _until(value: float, now: datetime) -> float:
@@ -125,18 +130,33 @@ def _by_resets(answer: Answer, now: datetime) -> float | None:
     waits = []
     for name, value in answer.headers:
         lower = name.lower()
-        if len(lower) < 60 and _RESET.fullmatch(lower) and _is_used_up(answer, lower):
-            waits.append(span(value, now))
+        if is_reset(lower) and _is_used_up(answer, lower):
+            waits.append(span(reset_text(lower, value), now))
     known = [wait for wait in waits if wait is not None]
     return max(known) if known else None
 
 
+def is_reset(lower: str) -> bool:
+    return len(lower) < 60 and _RESET.fullmatch(lower) is not None
+
+
+def reset_text(lower: str, value: str) -> str:
+    """A header whose name ends in `-ms` counts in milliseconds."""
+    value = value.strip()
+    return f"{value}ms" if lower.endswith("-ms") and value.isdigit() else value
+
+
+def beside_reset(lower: str, word: str) -> str:
+    """The name of the header that says what is `remaining` until that reset, or its `limit`."""
+    return lower.removesuffix("-ms").replace("-reset-after", "-reset").replace("-reset", f"-{word}")
+
+
 def _is_used_up(answer: Answer, reset: str) -> bool:
-    remaining = answer.header(reset.replace("-reset-after", "-reset").replace("-reset", "-remaining")).strip()
-    return not _NUMBER.fullmatch(remaining) or float(remaining) < 1
+    left = answer.header(beside_reset(reset, "remaining")).strip()
+    return not _NUMBER.fullmatch(left) or float(left) < 1
 
 
-def _by_usage(answer: Answer) -> float | None:
+def wait_for_usage(answer: Answer) -> float | None:
     """Meta's `X-Business-Use-Case-Usage`: a document that names minutes."""
     text = answer.header("x-business-use-case-usage") or answer.header("x-ad-account-usage")
     if _USAGE_WAIT not in text or len(text) > _LONGEST_USAGE:

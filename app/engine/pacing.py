@@ -65,9 +65,11 @@ def _sentence(ctx: RunContext, request: CallRequest, wait: Wait) -> str:
     name = f"“{request.connection.name}”" if request.connection is not None else host_of(request.url)
     if wait.why == "turn":
         return f"Waits its turn: {name} takes only so many calls at a time."
+    lane = ctx.means.caller.limits.lane_for(request)
+    if wait.why == "pause" and lane.pause_said:
+        return f"Waits because nothing is left of {name}’s limit for now, as it says. It goes on by itself."
     if wait.why == "pause":
         return f"Waits because {name} asked for a pause. It goes on by itself."
     if wait.why == "retries":
         return f"Waits because {name} gets too many repeated calls already. It goes on by itself."
-    said = ctx.means.caller.limits.lane_for(request).sentence
-    return f"{name} failed so often that it is left alone until the next try. {said}".strip()
+    return f"{name} failed so often that it is left alone until the next try. {lane.sentence}".strip()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.calls.answer import Answer
 from app.calls.budgets import Place
 from app.calls.budgets_shared import SharedBook
 from app.calls.keeping import outlive
@@ -231,6 +232,32 @@ def test_what_one_process_leaves_alone_the_other_does_too_and_one_of_them_tries(
         await one.keeper.finish()
         other.hear(place)
         await until(lambda: other.lane_for(request).tried_at == 0)
+        assert await other.turn(request) is None
+        for limits in (one, other):
+            await limits.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.postgres
+def test_what_one_process_reads_from_a_good_answer_holds_the_other_back_too(shared: Database) -> None:
+    async def work() -> None:
+        clock, request = FakeClock(), call(connection=connection(pace=Pace(at_once=5)))
+        one, other = Limits(clock), Limits(clock)
+        for limits in (one, other):
+            outlive(limits, shared, clock)
+            await limits.start()
+        headers = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "600")]
+        one.heed(request, None, Answer(200, headers, b"{}"))
+        assert one.keeper is not None
+        await one.keeper.finish()
+        other.hear(one.lane_for(request).place)
+        await until(lambda: other.lane_for(request).paused_until > 0)
+        wait = await other.turn(request)
+        assert wait is not None
+        assert (wait.seconds, wait.why) == (600, "pause")
+        assert other.lane_for(request).pause_said == "X-RateLimit-Remaining: 0"
+        clock.advance(600)
         assert await other.turn(request) is None
         for limits in (one, other):
             await limits.close()
