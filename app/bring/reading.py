@@ -10,15 +10,17 @@ from typing import Any
 import orjson
 import yaml
 
+from app.catalog.yaml_text import WORDS, Plain, no_yaml
 from app.errors import ConnectorInvalid
 
 MOST_BYTES = 16 * 1024 * 1024
 _DEEPEST = 200
 _MOST_PARTS = 3_000_000
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
-_DECIMAL = re.compile(r"[-+]?[0-9]{1,17}\.[0-9]{1,17}(?:[eE][-+]?[0-9]{1,3})?")
-_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
-_WORDS |= {"True": True, "False": False, "TRUE": True, "FALSE": False, "Null": None, "NULL": None}
+_PLAIN = Plain(
+    {**WORDS, "True": True, "False": False, "TRUE": True, "FALSE": False, "Null": None, "NULL": None},
+    integer=re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"),
+    decimal=re.compile(r"[-+]?[0-9]{1,17}\.[0-9]{1,17}(?:[eE][-+]?[0-9]{1,3})?"),
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -70,10 +72,7 @@ def _yaml(text: str, file: str) -> Any:
     try:
         return _Builder(file).build(yaml.parse(text, yaml.CSafeLoader))
     except yaml.MarkedYAMLError as reason:
-        mark = reason.problem_mark or reason.context_mark
-        place = f"line {mark.line + 1}" if mark is not None else ""
-        words = reason.problem or reason.context or "this is not YAML"
-        raise ConnectorInvalid(f"{words}.", file=file, field=place) from reason
+        raise no_yaml(reason, file) from reason
     except (yaml.YAMLError, ValueError, RecursionError) as reason:
         raise ConnectorInvalid(f"it cannot be read as YAML: {str(reason)[:200]}.", file=file) from reason
 
@@ -105,9 +104,10 @@ class _Builder:
         for event in events:
             kind = type(event)
             if kind is yaml.ScalarEvent:
-                self._take(_scalar(event), event, 1)
+                value = _PLAIN.value(event)
+                self._take(value, event, 1)
                 if event.anchor is not None:
-                    self._anchors[event.anchor] = (_scalar(event), 1)
+                    self._anchors[event.anchor] = (value, 1)
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 self._open(event, {} if kind is yaml.MappingStartEvent else [])
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
@@ -168,14 +168,3 @@ def _name(value: Any, event: Any) -> str:
     if isinstance(event, yaml.ScalarEvent):
         return str(event.value)
     return value if isinstance(value, str) else str(value)[:80]
-
-
-def _scalar(event: Any) -> Any:
-    text: str = event.value
-    if not event.implicit[0]:  # quoted, or a block of text
-        return text
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if _DECIMAL.fullmatch(text) else text

@@ -4,7 +4,8 @@ anchors, no tags, nothing nested without end."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -13,9 +14,33 @@ from app.errors import ConnectorInvalid
 
 MOST_BYTES = 256 * 1024
 _DEEPEST = 40
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
-_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What a value without quotes is: one of these words, a number that looks so, else a text."""
+
+    words: Mapping[str, Any]
+    integer: re.Pattern[str]
+    decimal: re.Pattern[str]
+
+    def value(self, event: Any) -> Any:
+        text: str = event.value
+        if not event.implicit[0]:  # quoted, or a block of text
+            return text
+        if text in self.words:
+            return self.words[text]
+        if self.integer.fullmatch(text):
+            return int(text)
+        return float(text) if self.decimal.fullmatch(text) else text
+
+
+_PLAIN = Plain(
+    WORDS,
+    integer=re.compile(r"-?(?:0|[1-9][0-9]{0,17})"),
+    decimal=re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"),
+)
 
 
 class Trap(Exception):
@@ -36,12 +61,17 @@ def read_yaml(text: str, file: str) -> Any:
     except Trap as trap:
         raise ConnectorInvalid(trap.sentence, file=file, field=f"line {trap.line}") from trap
     except yaml.MarkedYAMLError as reason:
-        mark = reason.problem_mark or reason.context_mark
-        place = f"line {mark.line + 1}" if mark is not None else ""
-        words = reason.problem or reason.context or "this is not YAML"
-        raise ConnectorInvalid(f"{words}.", file=file, field=place) from reason
+        raise no_yaml(reason, file) from reason
     except (yaml.YAMLError, ValueError) as reason:
         raise ConnectorInvalid(f"this cannot be read as YAML: {str(reason)[:200]}.", file=file) from reason
+
+
+def no_yaml(reason: yaml.MarkedYAMLError, file: str) -> ConnectorInvalid:
+    """What the parser complains of, at the line that it marks."""
+    mark = reason.problem_mark or reason.context_mark
+    place = f"line {mark.line + 1}" if mark is not None else ""
+    words = reason.problem or reason.context or "this is not YAML"
+    return ConnectorInvalid(f"{words}.", file=file, field=place)
 
 
 class _Open:
@@ -75,7 +105,7 @@ def _build(events: Iterator[Any]) -> Any:
         kind = type(event)
         if kind is yaml.ScalarEvent:
             _refuse_special(event)
-            stack[-1].take(_scalar(event), event, is_text=True)
+            stack[-1].take(_PLAIN.value(event), event, is_text=True)
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             _refuse_special(event)
             if len(stack) > _DEEPEST:
@@ -99,17 +129,6 @@ def _refuse_special(event: Any) -> None:
         raise Trap(_line(event), "anchors and aliases (& and *) are not read here; write the value out.")
     if event.tag is not None:
         raise Trap(_line(event), f"the tag {event.tag} is not read here; write the plain value.")
-
-
-def _scalar(event: Any) -> Any:
-    text: str = event.value
-    if not event.implicit[0]:  # quoted, or a block of text
-        return text
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if _DECIMAL.fullmatch(text) else text
 
 
 def _line(event: Any) -> int:
