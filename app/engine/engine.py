@@ -311,6 +311,13 @@ class Engine:
         elif word == "lane":
             self._loop.call_soon_threadsafe(self.means.caller.limits.hear, value)
 
+    def try_now(self, run_id: str) -> bool:
+        """A person does not want to wait for the next try of a step.  False when the run does not wait
+        for one any more."""
+        run = self.means.database.write(lambda db: progress.try_now(db, run_id))
+        self.runs.pass_on([run])
+        return run is not None
+
     def go_ahead(self, run_id: str) -> None:
         """A run that waits for an earlier one of the same key waits no longer."""
         self.runs.pass_on([go_ahead(self.means.database, run_id)])

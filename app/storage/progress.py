@@ -208,6 +208,17 @@ def due(db: Executor, now: datetime, *, limit: int) -> list[OpenRun]:
     return _open_runs(db, Run.state == "waiting", Run.wake_at <= now, limit=limit)
 
 
+def try_now(connection: Connection, run_id: str) -> OpenRun | None:
+    """The run, queued before its next try is due; None when it does not wait for one."""
+    waits = (Run.id == run_id, Run.state == "waiting", Run.reason == "retry")
+    runs = _open_runs(connection, *waits, limit=1)
+    back = {"state": "queued", "reason": "", "wake_at": None, "waits_for": None}
+    if not runs or not connection.execute(update(Run).where(*waits).values(**back)).rowcount:
+        return None
+    note_queued(connection, [run_id])
+    return runs[0]
+
+
 def waiting_for_connection(db: Executor, connection_id: str, *, limit: int) -> list[OpenRun]:
     return _open_runs(
         db,

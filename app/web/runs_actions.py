@@ -84,6 +84,18 @@ def go_ahead(run_id: str) -> Response:
     return redirect(f"/runs/{run.id}")
 
 
+@blueprint.post("/runs/<run_id>/try-now")
+def try_now(run_id: str) -> Response:
+    """The next try of a step that failed is not waited for."""
+    run = get_row(db.session, run_id)
+    if parts().engine.try_now(run.id):
+        _record("tried at once", run.id)
+        flash("It is tried now.", "success")
+    else:
+        flash("This run no longer waits for its next try.", "info")
+    return redirect(f"/runs/{run.id}")
+
+
 @blueprint.post("/runs/<run_id>/decide")
 def decide(run_id: str) -> Response:
     answer = request.form.get("sent", "")
