@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -58,6 +60,11 @@ class Product:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def pids(self) -> list[int]:
+        """The process that was started, and what it forked."""
+        return [self.pid, *_children(self.pid)]
 
     @property
     def is_running(self) -> bool:
@@ -111,6 +118,18 @@ class Product:
         """As a power cut does, for this process and all it started."""
         self._end(signal.SIGKILL)
 
+    def kill_first(self) -> None:
+        """As a lack of memory may: the process that was started, but not what it forked."""
+        os.kill(self.pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(_PATIENCE_S)
+        self._process = None
+
+    def kill_door(self) -> None:
+        """The process that takes deliveries; the other goes on."""
+        for pid in self.pids[1:]:
+            os.kill(pid, signal.SIGKILL)
+
     def _end(self, how: signal.Signals) -> int:
         if self._process is None:
             return 0
@@ -127,6 +146,20 @@ class Product:
     def add_user(self, email: str = EMAIL, password: str = PASSWORD, *, role: str = "admin") -> None:
         self.command("users", "add", email, "--password", password, "--role", role)
 
+    @contextlib.contextmanager
+    def signed_in(self) -> Iterator[httpx.Client]:
+        """Somebody with every right, without a browser."""
+        self.add_user()
+        headers = {"Referer": self.base_url}
+        with httpx.Client(
+            base_url=self.base_url, headers=headers, trust_env=False, timeout=_PATIENCE_S
+        ) as client:
+            token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login").text)
+            assert token is not None
+            form = {"csrf_token": token[1], "email": EMAIL, "password": PASSWORD}
+            assert client.post("/login", data=form).status_code in (302, 303)
+            yield client
+
     def sign_in(self, page: Page, email: str = EMAIL, password: str = PASSWORD) -> None:
         self.add_user(email, password)
         page.goto(self.base_url + "/login")
@@ -134,3 +167,14 @@ class Product:
         page.locator("input[type=password]").fill(password)
         page.locator("form[method=post] button[type=submit]").first.click()
         page.wait_for_url(lambda url: not url.endswith("/login"))
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            of, _, rest = status.read_text().rpartition(")")
+            state, parent = rest.split()[:2]
+            if int(parent) == pid and state != "Z":
+                found.append(int(of.split()[0]))
+    return sorted(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import httpx
 
 from seed_data.services.process import RunningServices
 from tests.cli.conftest import CommandLine
-from tests.product import EMAIL, PASSWORD, Product, free_port
+from tests.product import Product, free_port
 
 
 def test_a_port_that_is_taken_is_a_sentence(cli: CommandLine) -> None:
@@ -71,10 +70,9 @@ def test_a_page_that_is_being_watched_does_not_keep_it_from_ending(server: Produ
     delay = {"id": "s1", "kind": "delay", "amount": "5"}
     file.write_text(json.dumps({"name": "Later", "trigger": {"kind": "webhook"}, "steps": [delay]}))
     made = json.loads(server.command("flows", "import", str(file), "--publish", "--on", "--json"))
-    with httpx.Client(base_url=server.base_url, trust_env=False, timeout=30) as client:
+    with server.signed_in() as client:
         client.post(made[0]["hook_url"], json={"email": "ana@example.com"}).raise_for_status()
         run = json.loads(server.command("runs", "list", "--json"))["runs"][0]["id"]
-        sign_in(client, server)
         with client.stream("GET", f"/runs/{run}/events") as answer:
             pieces = answer.iter_text()
             assert "retry" in next(pieces)
@@ -83,11 +81,3 @@ def test_a_page_that_is_being_watched_does_not_keep_it_from_ending(server: Produ
                 list(pieces)
     assert "event=stopped" in server.log
     assert "Traceback" not in server.log
-
-
-def sign_in(client: httpx.Client, server: Product) -> None:
-    server.add_user()
-    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login").text)
-    assert token is not None
-    form = {"csrf_token": token[1], "email": EMAIL, "password": PASSWORD}
-    assert client.post("/login", data=form, headers={"Referer": server.base_url}).status_code in (302, 303)
