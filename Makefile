@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run install test lint format clean
+.PHONY: help run install test lint format clean systems oidc-provider npm wordpress strace chromium
 
 help:
 	@echo "make run       start Plumbline with its demo on http://127.0.0.1:8000"
@@ -56,57 +56,52 @@ $(VENV)/.test: requirements-dev.lock $(VENV)/.run
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# ---------------------------------------------------------------- what tests need beside Python
+
+# Installs Debian's packages $(1), as root; else ends with the sentence $(2), which has no comma.
+define debian
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "Installing $(1) for the tests ..."; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(1) >/dev/null; \
+else echo "$(2)"; exit 1; fi
+endef
+
+NPM_FLAGS := --ignore-scripts --no-audit --no-fund --fetch-retries=5 --loglevel=error
+
 # Sign-ins are tested against a certified provider. The lock file has the hash of every package, Node's included.
 PROVIDER := build/oidc-provider
-.PHONY: oidc-provider npm
 oidc-provider: $(PROVIDER)/.ready
 
 $(PROVIDER)/.ready: tests/oauth/oidc/package-lock.json | npm
 	@echo "Installing oidc-provider for the tests of sign-ins into $(PROVIDER) ..."
 	@mkdir -p $(PROVIDER) && cp tests/oauth/oidc/package.json tests/oauth/oidc/package-lock.json $(PROVIDER)/
-	@cd $(PROVIDER) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --fetch-retries=5 --loglevel=error >/dev/null
+	@cd $(PROVIDER) && npm ci $(NPM_FLAGS) --no-update-notifier >/dev/null
 	@touch $@
 
 npm:
-	@if [ -e $(PROVIDER)/.ready ] || command -v npm >/dev/null; then exit 0; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing npm, which fetches oidc-provider ..."; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends npm >/dev/null; \
-	else echo "The tests of sign-ins need npm: install your system's package 'npm'."; exit 1; fi
+	@if [ -e $(PROVIDER)/.ready ] || command -v npm >/dev/null; then exit 0; fi; \
+	$(call debian,npm,The tests of sign-ins need npm: install your system's package 'npm'.)
 
-# WordPress, MariaDB and PHP come from Debian, MailDev from npm.
+# Flows between real servers: WordPress, MariaDB and PHP come from Debian, MailDev from npm.
 MAILDEV := build/maildev/node_modules/.bin/maildev
-.PHONY: systems wordpress
 systems: $(VENV)/.test wordpress $(MAILDEV)
 	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest tests/systems
 
-wordpress:
-	@if command -v mariadbd >/dev/null && command -v php >/dev/null && [ -d /usr/share/wordpress ]; then exit 0; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing WordPress and MariaDB for the tests with real servers ..."; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    wordpress php-cli php-mysql mariadb-server >/dev/null; \
-	else echo "These tests need Debian's packages wordpress, php-cli, php-mysql and mariadb-server."; exit 1; fi
-
 $(MAILDEV): | npm
 	@echo "Installing MailDev for the tests with real servers into build/maildev ..."
-	@npm install --prefix build/maildev --no-save --ignore-scripts --no-audit --no-fund --fetch-retries=5 --loglevel=error maildev@2.1.0 >/dev/null
+	@npm install --prefix build/maildev --no-save $(NPM_FLAGS) maildev@2.1.0 >/dev/null
 
-.PHONY: strace
+wordpress:
+	@if command -v mariadbd >/dev/null && command -v php >/dev/null && [ -d /usr/share/wordpress ]; then exit 0; fi; \
+	$(call debian,wordpress php-cli php-mysql mariadb-server,These tests need these packages of Debian: wordpress php-cli php-mysql \
+	  mariadb-server.)
+
 strace:
-	@if command -v strace >/dev/null; then exit 0; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends strace >/dev/null; \
-	else echo "The tests need strace: install your system's package 'strace'."; exit 1; fi
+	@if command -v strace >/dev/null; then exit 0; fi; \
+	$(call debian,strace,The tests need strace: install your system's package 'strace'.)
 
-.PHONY: chromium
 chromium:
 	@if [ -n "$${PLUMBLINE_CHROMIUM:-}" ]; then command -v "$$PLUMBLINE_CHROMIUM" >/dev/null && exit 0; \
 	else for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing Chromium for the tests in a browser ..."; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
-	else \
-	  echo "The tests need Chromium: install your system's package 'chromium' (Debian: sudo apt-get install chromium),"; \
-	  echo "or name an executable: make test PLUMBLINE_CHROMIUM=/path/to/chrome"; exit 1; \
-	fi
+	$(call debian,chromium fonts-dejavu-core,The tests need Chromium: install your system's package 'chromium' or name \
+	  an executable with make test PLUMBLINE_CHROMIUM=/path/to/chrome)
