@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
 
 from app.ids import new_id
 from app.storage.executor import Executor
@@ -20,6 +20,7 @@ from app.storage.writer import Row
 
 ENDED = ("left", "gone")
 _CALLS_KEPT = 50
+_FAILS_LASTINGLY = 3
 _ENDED_KEPT = 3
 
 
@@ -94,6 +95,22 @@ def in_trouble(db: Executor) -> list[SubscriptionRow]:
     """Those on account of which a flow gets nothing."""
     query = select(*_COLUMNS).where(Subscription.state.in_(("refused", "unsure")))
     return [SubscriptionRow(*row) for row in db.execute(query.order_by(Subscription.id))]
+
+
+def in_doubt(db: Executor) -> list[SubscriptionRow]:
+    """Those in trouble, those that failed several times in a row, and those that the service dropped
+    and Plumbline made again."""
+    fails = and_(Subscription.error_kind != "", Subscription.tries >= _FAILS_LASTINGLY)
+    was_dropped = and_(
+        Subscription.state == "live", Subscription.error_kind == "", Subscription.sentence != ""
+    )
+    wanted = or_(
+        Subscription.state.in_(("refused", "unsure")),
+        and_(Subscription.state.in_(("asked", "making", "live")), fails),
+        was_dropped,
+    )
+    query = select(*_COLUMNS).where(wanted).order_by(Subscription.id)
+    return [SubscriptionRow(*row) for row in db.execute(query)]
 
 
 def flows_in_use(db: Executor) -> list[str]:

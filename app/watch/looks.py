@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, text
 
 from app.catalog.registry import Registry
 from app.ids import id_floor
-from app.storage import dead_letters, subscriptions
+from app.storage import dead_letters
 from app.storage.alerts import Noticed
 from app.storage.lanes import open_breakers
 from app.storage.ledger_days import differing
@@ -21,6 +21,7 @@ from app.storage.space import Space
 from app.storage.types import to_ms
 from app.watch.ledger import SHOWN_DAYS, days_until
 from app.watch.quiet import Quiet, quiet_flows
+from app.watch.untold import untold_services
 
 MOST_CAUSES = 200
 _FAILED_LOOKS = 3
@@ -92,19 +93,6 @@ def failing_polls(view: View) -> Iterator[Noticed]:
             f"in a row: {row.last_error} It goes on trying.",
             "See its looks",
             f"/flows/{row.flow_id}/polls",
-        )
-
-
-def untold_services(view: View) -> Iterator[Noticed]:
-    for row in subscriptions.in_trouble(view.db):
-        yield Noticed(
-            "subscription",
-            "flow",
-            row.flow_id,
-            f"subscription:{row.id}",
-            f"“{view.name(row.flow_id)}” gets nothing from its service: {row.sentence} {row.remedy}".strip(),
-            "See why",
-            f"/flows/{row.flow_id}/subscription",
         )
 
 

@@ -11,9 +11,13 @@ from app.flows.model import FlowDefinition, WebhookTrigger
 from app.intake import activation
 from app.parts import Parts, open_parts
 from app.settings import Settings
+from app.storage import alerts
 from app.storage import subscriptions as store
 from app.storage.flows import create_flow
+from app.storage.ledger_days import flow_names
 from app.storage.subscriptions import SubscriptionRow
+from app.watch.looks import View
+from app.watch.untold import untold_services
 from tests.fakes.service import FakeService
 from tests.intake.letters import Letters, install
 from tests.web.browser import Browser
@@ -107,6 +111,31 @@ def test_each_call_has_a_page_of_its_own(browser: Browser, parts: Parts, letters
     assert b"subscription_secret" in body.data
     assert browser.get("/subscriptions/sub_nothing/calls/1").status_code == 404
     assert browser.get(f"/subscriptions/{told.id}").headers["Location"].endswith("/subscription")
+
+
+def look(parts: Parts) -> None:
+    """As the rounds do, for this kind of alert."""
+    now = parts.clock.now()
+    with parts.database.read() as db:
+        view = View(db, now, parts.registry, parts.space, flow_names(db))
+        found = list(untold_services(view))
+    kinds = {"subscription"}
+    parts.database.write(lambda c: alerts.bring_up_to_date(c, found, looked_for=kinds, now=now))
+
+
+def test_a_refusal_is_an_alert_that_can_be_tried_again(
+    browser: Browser, parts: Parts, letters: Letters
+) -> None:
+    letters.service.answers("POST", "/v1/lists/7/hooks", (422, {"error": "no such list"}), letters._post)
+    flow_id = make(parts)
+    look(parts)
+    page = browser.get("/alerts").text
+    assert "“Readers” hears nothing from Letters: Letters: no such list." in page
+    assert f'action="/flows/{flow_id}/subscription/again"' in page
+    browser.post(f"/flows/{flow_id}/subscription/again")
+    tell(parts)
+    look(parts)
+    assert f'action="/flows/{flow_id}/subscription/again"' not in browser.get("/alerts").text
 
 
 def test_a_refusal_shows_why_with_buttons_that_mend_it(
