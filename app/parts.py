@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from app.storage.migrate import migrate
 from app.storage.processes import declare
 from app.storage.secrets import Vault, check_key, has_key, load_key
 from app.storage.space import Space
+from app.storage.write_lock import WriteLock
 from app.watch.rounds import Rounds
 from app.watch.telling import Post
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 ALL_ROLES = frozenset(("web", "worker", "scheduler"))
 _LONGEST_S = 30.0
+_DOOR_LOCK = "door.lock"
 
 
 @dataclass
@@ -97,11 +100,13 @@ def open_parts(
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     roles: frozenset[str] = ALL_ROLES,
+    writes_beside: bool = False,
 ) -> Parts:
     """Opens (and where it serves, migrates) the database and builds all parts; starts nothing but the
-    writer.  Raises SettingInvalid when the key or the schema does not fit."""
+    writer.  `writes_beside`: another process of this server writes to the same file.  Raises
+    SettingInvalid when the key or the schema does not fit."""
     clock = clock or SystemClock()
-    database = Database(settings.database)
+    database = Database(settings.database, WriteLock(settings.data_dir) if writes_beside else None)
     database.start()
     try:
         vault = _prepare(database, settings, roles)
@@ -203,7 +208,36 @@ def _hold_lock(folder: Path) -> IO[str]:
             f"Plumbline already serves this data folder ({folder}, process {other}).",
             remedy="Stop it first, or choose another PLUMBLINE_DATA_DIR.",
         ) from reason
+    try:
+        _wait_for_door(folder)
+    except SettingInvalid:
+        lock.close()
+        raise
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def hold_door(folder: Path) -> IO[str]:
+    """Held by the process that takes deliveries for another one: that may be killed first."""
+    lock = (folder / _DOOR_LOCK).open("a+")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _wait_for_door(folder: Path) -> None:
+    """What an earlier server's door had begun to accept is written before anything else happens here."""
+    until = time.monotonic() + _LONGEST_S
+    with (folder / _DOOR_LOCK).open("a+") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError as reason:
+                if time.monotonic() > until:
+                    raise SettingInvalid(
+                        f"A part of an earlier server still takes deliveries for this folder ({folder}).",
+                        remedy="End it first.",
+                    ) from reason
+            time.sleep(0.02)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
 import socket
 import sys
-from typing import Any, cast
+from functools import partial
 
 import uvicorn
 
 from app.errors import SettingInvalid
 from app.log import fields, set_up_logging
 from app.parts import ALL_ROLES, Parts, open_parts
-from app.server_connection import BoundedConnection
+from app.server_connection import BoundedConnection, RoutedConnection
+from app.server_door import DoorProcess
+from app.server_web import GRACE_OF_PAGES_S, spare_the_collector, web_config
 from app.settings import Settings
 from app.web.account import setup_link
 from app.web.asgi import Pages, create_asgi
@@ -23,76 +24,61 @@ from app.web.asgi import Pages, create_asgi
 log = logging.getLogger("plumbline.server")
 
 _GRACE_S = 20.0
-_GRACE_OF_PAGES_S = 5
-_IDLE_CONNECTION_S = 75  # longer than most senders and proxies keep one, so that they close it
 
 
-def serve(settings: Settings, roles: frozenset[str] = ALL_ROLES) -> None:
-    """Serve until SIGTERM or SIGINT.  Raises SettingInvalid when it cannot start."""
+def serve(settings: Settings, roles: frozenset[str] = ALL_ROLES, *, door: DoorProcess | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, with deliveries taken by the door, if there is one.  Raises
+    SettingInvalid when it cannot start."""
     set_up_logging(settings.log_level)
     # Deliveries, writer and engine hand the interpreter to each other many times per group of
     # commits: with the usual 5 ms each of them waits for the other's turn to end.
     sys.setswitchinterval(0.001)
     _check_port(settings)
-    parts = open_parts(settings, roles=roles)
+    parts = open_parts(settings, roles=roles, writes_beside=door is not None)
     try:
         parts.start()
+        if door is not None:
+            door.open(settings)
         pages = Pages(parts)
-        _spare_the_collector()
-        _serve_web(parts, pages)
+        spare_the_collector()
+        _serve_web(parts, pages, door)
     finally:
         parts.stop(_GRACE_S)
         log.info("%s", fields(event="stopped"))
-    if not pages.close(_GRACE_OF_PAGES_S):
+    if not pages.close(GRACE_OF_PAGES_S):
         log.warning("%s", fields(event="page_left_behind"))
         logging.shutdown()
         os._exit(0)  # everything is on disk; the interpreter would wait for that page without end
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, parts: Parts, pages: Pages) -> None:
+    def __init__(self, config: uvicorn.Config, parts: Parts, pages: Pages, door: DoorProcess | None) -> None:
         super().__init__(config)
         self._parts = parts
         self._pages = pages
+        self._door = door
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._door is not None:
+            self._door.attach(self._parts, self)
         _greet(self._parts)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door is not None:
+            await self._door.stop()
         self._pages.send_away()
         await super().shutdown(sockets)
 
 
-def _serve_web(parts: Parts, pages: Pages) -> None:
+def _serve_web(parts: Parts, pages: Pages, door: DoorProcess | None) -> None:
     settings = parts.settings
-    config = uvicorn.Config(
-        cast("Any", create_asgi(parts, pages)),
-        host=settings.host,
-        port=settings.port,
-        http=BoundedConnection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_IDLE_CONNECTION_S,
-        timeout_graceful_shutdown=_GRACE_OF_PAGES_S,
-    )
+    connection = BoundedConnection if door is None else partial(RoutedConnection, route=door)
+    config = web_config(settings.host, settings.port, create_asgi(parts, pages), connection)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has ended, and then the rest has to be stopped
         signal.signal(number, lambda *_: None)
-    _Server(config, parts, pages).run()
-
-
-def _spare_the_collector() -> None:
-    """What is there once the server stands stays to the end; looking through it again and again for
-    garbage cost a twentieth of all CPU time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    _Server(config, parts, pages, door).run()
 
 
 def _greet(parts: Parts) -> None:

@@ -58,6 +58,9 @@ class Settings:
     min_free_mb: int = _setting(500, int, "Below this much free disk webhooks are answered 503.")
     demo_url: str = _setting("", str, "Where the demo services answer; empty = no demo.")
     web_threads: int = _setting(40, int, "Threads that serve pages and webhooks.")
+    door_process: bool = _setting(
+        True, _flag, "0 = deliveries are taken in the process that runs flows, as on one core."
+    )
     log_level: str = _setting("info", str, "debug, info, warning or error.")
     secure_cookies: bool = _setting(False, _flag, "1 when people reach Plumbline over https only.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -20,10 +21,20 @@ EMAIL, PASSWORD = "ada@example.com", "a long enough password"
 _PATIENCE_S = 120  # a limit, never a duration: a busy machine is slow
 
 
+_PORTS = range(10_200, 15_900)
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """None of those that systems give out by themselves: there somebody else might get it before the
+    server does, or while the server is down."""
+    for port in random.sample(_PORTS, 500):
+        with contextlib.closing(socket.socket()) as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
+    raise AssertionError(f"No port from {_PORTS[0]} to {_PORTS[-1]} is free.")
 
 
 class Product:
@@ -105,7 +116,7 @@ class Product:
             if self._process.poll() is not None:
                 raise AssertionError(f"The server ended at once:\n{self.log}")
             with contextlib.suppress(httpx.TransportError):
-                httpx.get(self.base_url + "/login", trust_env=False)
+                httpx.get(self.base_url + "/login", trust_env=False, timeout=30)
                 return
             time.sleep(0.05)
         raise AssertionError(f"The server does not answer:\n{self.log}")

@@ -9,6 +9,7 @@ from app.background import run
 from app.cli.demo import with_demo
 from app.parts import ALL_ROLES
 from app.server import serve as serve_until_stopped
+from app.server_door import door_beside, pays
 from app.settings import Settings
 
 
@@ -24,11 +25,12 @@ def serve(has_demo: bool, does_all: bool) -> None:
     settings = Settings.from_env()
     is_sqlite = make_url(settings.database).get_backend_name() == "sqlite"
     roles = ALL_ROLES if is_sqlite or does_all or has_demo else frozenset(("web",))
-    if not has_demo:
-        serve_until_stopped(settings, roles)
-        return
-    with with_demo(settings) as settings_with_demo:
-        serve_until_stopped(settings_with_demo, roles)
+    with door_beside(is_sqlite and settings.door_process and pays()) as door:
+        if not has_demo:
+            serve_until_stopped(settings, roles, door=door)
+            return
+        with with_demo(settings) as settings_with_demo:
+            serve_until_stopped(settings_with_demo, roles, door=door)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +46,7 @@ class Intake:
         self.space = Space(settings.data_dir, settings.min_free_mb, clock)
         self.door = Door(self)
         self.ticks = Ticks(self)
+        self.on_forget: Callable[[str], None] | None = None
 
     def start(self) -> None:
         """Begin to tick; only one process per data folder may."""
@@ -66,6 +68,8 @@ class Intake:
     def forget(self, flow_id: str) -> None:
         """The flow was switched, held, published or got a new address."""
         self.door.addresses.forget(flow_id)
+        if self.on_forget is not None:
+            self.on_forget(flow_id)
 
     def poll_now(self, flow_id: str) -> Looked:
         """Look at once, besides the plan, and wait for the outcome."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from app.storage.write_lock import WriteLock
 from app.storage.writer import Writer
 
 T = TypeVar("T")
@@ -37,14 +38,18 @@ _POSTGRES_WRITER = {
 
 
 class Database:
-    """Reads see the last commit; every write goes through `writer` (group commit)."""
+    """Reads see the last commit; every write goes through `writer` (group commit).
 
-    def __init__(self, url: str) -> None:
+    `lock`: where two processes of one server write to the same file.
+    """
+
+    def __init__(self, url: str, lock: WriteLock | None = None) -> None:
         self.url = url = with_driver(url)
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self.engine = _sqlite(url, writes=False) if self.is_sqlite else _postgres(url, writes=False)
         self._write_engine = _sqlite(url, writes=True) if self.is_sqlite else _postgres(url, writes=True)
-        self.writer = Writer(self._write_engine)
+        self._lock = lock
+        self.writer = Writer(self._write_engine, lock)
 
     def start(self) -> None:
         if self.is_sqlite:
@@ -53,16 +58,19 @@ class Database:
             self._write_engine.connect().close()
         self.writer.start()
 
-    def close(self) -> None:
-        """Commit what is waiting, fold the write-ahead log into the file, close all connections."""
+    def close(self, *, fold: bool = True) -> None:
+        """Commit what is waiting, fold the write-ahead log into the file, close all connections.
+        `fold` False: another process goes on with it."""
         self.writer.close()
-        if self.is_sqlite:
+        if self.is_sqlite and fold:
             # With no room for it the log stays beside the file, and the next start reads both.
             with contextlib.suppress(OperationalError), self._write_engine.connect() as connection:
                 connection.exec_driver_sql("ROLLBACK")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._write_engine.dispose()
         self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

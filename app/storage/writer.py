@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -67,10 +68,12 @@ class _Part:
 
 class Writer:
     """`before_commit`: runs at the end of each transaction, inside it.  `gather_s`: while one commit
-    follows the other, each waits so long for more to go with it; for a process that nobody waits for."""
+    follows the other, each waits so long for more to go with it; for a process that nobody waits for.
+    `lock`: held for each transaction, where another process writes as often as this one."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lock: AbstractContextManager[None] | None = None) -> None:
         self._engine = engine
+        self._lock = lock or nullcontext()
         self._parts: queue.SimpleQueue[_Part | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._closed = False
@@ -204,7 +207,7 @@ class Writer:
     def _try(self, connection: Connection, group: list[_Part]) -> Exception | None:
         """What kept the group from being committed, if anything did."""
         try:
-            with connection.begin():
+            with self._lock, connection.begin():
                 if self.before_commit is None:
                     _write_all(connection, group)
                 else:

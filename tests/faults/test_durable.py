@@ -33,7 +33,7 @@ def trace(start_product: Callable[..., Product], tmp_path: Path) -> tuple[list[A
             for number in range(first, DELIVERIES, SENDERS):
                 statuses[number] = client.post(address, json={"mark": _mark(number)}).status_code
 
-    with traced(product.pid, file):
+    with traced(product.pids, file):
         threads = [threading.Thread(target=send, args=(first,)) for first in range(SENDERS)]
         for thread in threads:
             thread.start()

@@ -41,7 +41,7 @@ class Killed:
         self.product.start()
         for _ in range(ROUNDS):
             self._burst()
-            self.product.kill()
+            self._kill()
             self._start()
         self.senders.stop()
         self.settled_s = ledger.wait_until_settled(self.product, SETTLE_S)
@@ -55,6 +55,17 @@ class Killed:
         self.senders.allow(wanted + 10)  # some are always under way at the kill
         self.senders.wait_for(goal)
         time.sleep(self._chance.choice((0, 0, 0.05, 0.2)))  # the moment of the kill is the test's own choice
+
+    def _kill(self) -> None:
+        """Mostly all processes at once, as when the power is cut; now and then one before the other."""
+        how = self._chance.random()
+        if how < 0.2:
+            self.product.kill_door()
+            self._burst()
+        if how > 0.7:
+            self.product.kill_first()
+        else:
+            self.product.kill()
 
     def _start(self) -> None:
         """Now and then the server is killed before it is ready."""

@@ -28,15 +28,16 @@ class Asked:
 
 
 @contextmanager
-def traced(pid: int, into: Path) -> Iterator[None]:
-    """Every thread of the process, from the moment this is entered."""
+def traced(pids: list[int], into: Path) -> Iterator[None]:
+    """Every thread of the processes, from the moment this is entered."""
     command = ["strace", "-f", "-yy", "-s", "4200", "-e", f"trace={CALLS}", "-e", "signal=none"]
     tracer = subprocess.Popen(
-        [*command, "-o", str(into), "-p", str(pid)], stderr=subprocess.PIPE, text=True, errors="replace"
+        [*command, "-o", str(into), *(f"--attach={pid}" for pid in pids)], stderr=subprocess.PIPE, text=True, errors="replace"
     )
     assert tracer.stderr is not None
-    first = tracer.stderr.readline()
-    assert "attached" in first, first
+    for _ in pids:
+        said = tracer.stderr.readline()
+        assert "attached" in said, said
     rest = threading.Thread(target=tracer.stderr.read, daemon=True)
     rest.start()
     try:
