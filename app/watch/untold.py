@@ -20,13 +20,13 @@ def untold_services(view: View) -> Iterator[Noticed]:
         if row.state == "live" and not row.error_kind:
             yield _dropped(row, flow)
         else:
-            why = f"{row.sentence} {row.remedy}".strip()
+            parts = (row.sentence, row.remedy, "" if row.next_at is None else _GOES_ON)
             yield Noticed(
                 "subscription",
                 "flow",
                 row.flow_id,
                 f"subscription:{row.id}",
-                f"{_hears(view, row, flow, service)}: {why} {'' if row.next_at is None else _GOES_ON}".strip(),
+                f"{_hears(view, row, flow, service)}: {' '.join(part for part in parts if part)}",
                 "See why",
                 f"/flows/{row.flow_id}/subscription",
             )

@@ -59,10 +59,10 @@ def test_one_that_was_told_before_hears_nothing_any_more(house: House) -> None:
 
 
 def test_one_that_a_person_has_to_decide_about_is_said(house: House) -> None:
-    told(house, state="unsure", sentence="Plumbline was interrupted while it asked Letters.")
+    told(house, state="unsure", sentence="The last call was interrupted.")
     [alert] = house.look()
     assert alert.sentence == (
-        "Nobody knows whether its service sends to “Readers”: Plumbline was interrupted while it asked Letters."
+        "Nobody knows whether its service sends to “Readers”: The last call was interrupted."
     )
 
 
