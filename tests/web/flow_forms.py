@@ -8,11 +8,11 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from app.calls.connections import seal_secrets
-from app.flows.model import FlowDefinition
+from app.flows.model import FlowDefinition, HttpStep, walk
 from app.ids import new_id
 from app.parts import Parts
 from app.storage.connections import create_connection
-from app.storage.flows import FlowRow, create_flow, get_flow, set_sample
+from app.storage.flows import FlowRow, create_flow, get_flow, get_samples, set_sample
 from tests.web.browser import Browser
 
 ORDER = {
@@ -47,6 +47,18 @@ def make_flow(
 def stored(parts: Parts, flow_id: str) -> FlowRow:
     with parts.database.read() as db:
         return get_flow(db, flow_id)
+
+
+def samples(parts: Parts, flow_id: str) -> dict[str, Any]:
+    with parts.database.read() as db:
+        return get_samples(db, flow_id)
+
+
+def web_request(parts: Parts, flow_id: str) -> HttpStep:
+    """The first step of the draft."""
+    step = next(walk(stored(parts, flow_id).draft.steps))
+    assert isinstance(step, HttpStep)
+    return step
 
 
 def send(browser: Browser, parts: Parts, flow_id: str, path: str, **fields: str) -> TestResponse:
