@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
 
-from app.errors import CallFailed, NotAllowed
+from app.errors import CallFailed
 from app.ids import new_id
 from app.storage import alert_mails, audit
 from app.storage.alert_mails import Telling
@@ -19,12 +19,13 @@ from app.storage.db import db
 from app.storage.readers import administrators
 from app.storage.users import is_email
 from app.watch.telling import SEALED_FOR, Post, send_to_mail, send_to_web
-from app.web.context import may, me, my_id, parts
+from app.web.context import me, my_id, only_admins, parts
 from app.web.hx import page, redirect
 
 blueprint = Blueprint("alerts_settings", __name__)
 
 _PAGE = "/settings/alerts"
+_FOR_ADMINS = "choose who is told of alerts"
 _FIELDS = ("to", "quiet_from", "quiet_to", "time_zone", "webhook")
 _LONGEST = 2000
 _MOST_READERS = 20
@@ -38,14 +39,14 @@ _TRIED = (
 
 @blueprint.get(_PAGE)
 def show_settings() -> Response:
-    _only_admins()
+    only_admins(_FOR_ADMINS)
     telling = alert_mails.read_telling(db.session)
     return _shown(telling, {name: getattr(telling, name) for name in _FIELDS[:4]}, {})
 
 
 @blueprint.post(_PAGE)
 def save_settings() -> Response:
-    _only_admins()
+    only_admins(_FOR_ADMINS)
     before = alert_mails.read_telling(db.session)
     values = {name: request.form.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
     problems = _problems(values)
@@ -127,7 +128,7 @@ def _is_web(text: str) -> bool:
 @blueprint.post("/settings/alerts/test")
 def try_it() -> Response:
     """To the address of the settings, else to whoever presses the button."""
-    _only_admins()
+    only_admins(_FOR_ADMINS)
     telling = alert_mails.read_telling(db.session)
     user = me()
     to = telling.to or (user.email if user else "")
@@ -165,11 +166,6 @@ def _outcome(good: str, failure: CallFailed | None) -> tuple[str, str]:
 def _post() -> Post:
     all_parts = parts()
     return Post(all_parts.settings, all_parts.clock, all_parts.database, all_parts.vault, all_parts.caller)
-
-
-def _only_admins() -> None:
-    if not may("admin"):
-        raise NotAllowed("Only administrators choose who is told of alerts.", remedy="Ask one of them.")
 
 
 def _shown(telling: Telling, values: dict[str, str], problems: dict[str, str]) -> Response:

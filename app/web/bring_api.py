@@ -17,18 +17,19 @@ from app.bring.given import Given
 from app.bring.reading import MOST_BYTES
 from app.calls.client import CallOutcome, CallRequest
 from app.calls.documents import Documents
-from app.errors import AppError, ConnectorInvalid, NotAllowed
+from app.errors import AppError, ConnectorInvalid
 from app.storage import audit
 from app.web.bring_api_pending import find, forget, keep
 from app.web.connection_page import free_name, make_connection
 from app.web.connector_uses import uses_of
-from app.web.context import may, my_id, parts
+from app.web.context import my_id, only_admins, parts
 from app.web.hx import page, redirect
 
 blueprint = Blueprint("bring_api", __name__)
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{1,47}")
 _FETCH_S = 30
+_FOR_ADMINS = "add an API"  # a connector decides where keys are sent
 
 
 @dataclass
@@ -56,7 +57,7 @@ def ask() -> Response:
 
 @blueprint.post("/connectors/bring")
 def read() -> Response:
-    _refuse_others()
+    only_admins(_FOR_ADMINS)
     form = request.form
     said = Choices(server=form.get("server", "").strip(), auth=form.get("auth", ""))
     asked = Ask(
@@ -79,7 +80,7 @@ def report(pending_id: str) -> Response:
 
 @blueprint.post("/connectors/bring/<pending_id>")
 def make(pending_id: str) -> Response:
-    _refuse_others()
+    only_admins(_FOR_ADMINS)
     draft = find(parts(), pending_id, my_id())
     chosen = request.form.getlist("operation")
     try:
@@ -164,14 +165,6 @@ def _name(draft: Draft, name: str, key: str) -> None:
         raise ConnectorInvalid("there is a connector of that key already.", file=key, field="key")
     draft.key = draft.head["key"] = key
     draft.name = draft.head["name"] = name
-
-
-def _refuse_others() -> None:
-    """A connector decides where keys are sent: making one is for administrators."""
-    if not may("admin"):
-        raise NotAllowed(
-            "Only an administrator may add an API.", remedy="Ask one of the administrators of this Plumbline."
-        )
 
 
 # -------------------------------------------------------------------------------------- the pages

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from flask import Flask, current_app, g, has_request_context, request, session
 
+from app.errors import NotAllowed
 from app.storage.db import db
 from app.storage.users import UserRow, find_signed_in
 from app.web.banners import banners
@@ -67,6 +68,12 @@ def may(role: str) -> bool:
     ranks = {"viewer": 0, "editor": 1, "admin": 2}
     user = me()
     return user is not None and ranks.get(user.role, -1) >= ranks[role]
+
+
+def only_admins(do_this: str, remedy: str = "Ask one of them.") -> None:
+    """Raises NotAllowed for everybody else; `do_this` ends the sentence that begins "Only administrators"."""
+    if not may("admin"):
+        raise NotAllowed(f"Only administrators {do_this}.", remedy=remedy)
 
 
 def theme() -> str:

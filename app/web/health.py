@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.errors import NotAllowed
 from app.watch.checkup import Subject, check_up
-from app.web.context import may, parts
+from app.web.context import only_admins, parts
 from app.web.hx import page
 
 blueprint = Blueprint("health", __name__)
@@ -17,8 +16,7 @@ _RANKS = {"bad": 0, "note": 1, "good": 2}
 
 @blueprint.get("/health")
 def show_health() -> Response:
-    if not may("admin"):
-        raise NotAllowed("Only administrators see how the server is.", remedy="Ask one to look.")
+    only_admins("see how the server is", "Ask one to look.")
     all_parts = parts()
     subject = Subject(all_parts.settings, all_parts.clock, all_parts.database)
     file = subject.file

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
 
-from app.errors import FlowInvalid, NotAllowed
+from app.errors import FlowInvalid
 from app.storage import audit, keeping, retention
 from app.storage.db import db
 from app.storage.flows import FlowRow, get_flow, list_flows
 from app.storage.keeping import Rule, Rules
 from app.storage.shrink import FileFacts, file_facts
-from app.web.context import may, my_id, parts
+from app.web.context import my_id, only_admins, parts
 from app.web.hx import page, redirect
 
 blueprint = Blueprint("history", __name__)
 
 _PAGE = "/settings/history"
+_FOR_ADMINS = "choose how long history is kept"
 _FIELDS = ("well_days", "failed_days", "most_runs")
 _USUAL_RUN = 4000  # bytes, where the size of the database is not known here
 
@@ -46,14 +47,14 @@ def save_for_flow() -> Response:
 
 @blueprint.post("/settings/history/flows/<flow_id>/forget")
 def forget_flow(flow_id: str) -> Response:
-    _only_admins()
+    only_admins(_FOR_ADMINS)
     parts().database.write(lambda c: keeping.save_rule(c, None, flow_id=flow_id))
     flash("The flow's runs are kept as those of all others.", "success")
     return redirect(_PAGE)
 
 
 def _save(flow_id: str) -> Response:
-    _only_admins()
+    only_admins(_FOR_ADMINS)
     values = {name: request.form.get(name, "").strip()[:12] for name in _FIELDS}
     try:
         rule = _rule(values)
@@ -87,11 +88,6 @@ def _rule(values: dict[str, str]) -> Rule:
             raise FlowInvalid(f"“{text}” is not a whole number.", where=name)
         numbers[name] = int(plain) if plain else None
     return Rule(numbers["well_days"] or 0, numbers["failed_days"] or 0, numbers["most_runs"])
-
-
-def _only_admins() -> None:
-    if not may("admin"):
-        raise NotAllowed("Only administrators choose how long history is kept.", remedy="Ask one of them.")
 
 
 def _shown(values: dict[str, str], problems: dict[str, str], flow_id: str) -> Response:

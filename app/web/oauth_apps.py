@@ -12,14 +12,14 @@ from sqlalchemy import Connection
 from app.catalog.auth import OAuth2Auth
 from app.catalog.definition import Connector
 from app.catalog.scopes import all_scopes
-from app.errors import FlowInvalid, NotAllowed, NotFound
+from app.errors import FlowInvalid, NotFound
 from app.storage import audit
 from app.storage import connections as store
 from app.storage.db import db
 from app.storage.sign_ins import AppRow, delete_app, get_app, place_of, put_app
 from app.web.account import safe_next
 from app.web.connection_page import app_of
-from app.web.context import may, my_id, parts
+from app.web.context import my_id, only_admins, parts
 from app.web.hx import page, redirect
 from app.web.needs import counted
 
@@ -84,7 +84,7 @@ def show(key: str) -> Response:
 @blueprint.post("/sign-in/<key>/app")
 def save(key: str) -> Response:
     connector, auth = oauth_of(key, request.form.get("auth", ""))
-    _admins_only()
+    _for_admins()
     form, wanted = _form(connector, auth), request.form.get("next", "")
     had = form.client_id
     form.client_id = request.form.get("client_id", "").strip()
@@ -101,7 +101,7 @@ def save(key: str) -> Response:
 @blueprint.post("/sign-in/<key>/app/delete")
 def delete(key: str) -> Response:
     connector, auth = oauth_of(key, request.form.get("auth", ""))
-    _admins_only()
+    _for_admins()
     if users := _users(connector, auth):
         raise FlowInvalid(
             f"“{users[0]}” still needs it, of {counted(len(users), 'connection')} to {connector.name}.",
@@ -167,12 +167,8 @@ def _sign_in_again(form: AppForm, had: str) -> str:
     return f"The client ID is another one now: sign in again in {counted(len(users), 'connection')}."
 
 
-def _admins_only() -> None:
-    if not may("admin"):
-        raise NotAllowed(
-            "Only administrators of this Plumbline register it at a service.",
-            remedy="Copy the text on that page and give it to one of them.",
-        )
+def _for_admins() -> None:
+    only_admins("register Plumbline at a service", "Copy the text on that page and give it to one of them.")
 
 
 def _page(form: AppForm, wanted: str, status: int = 200) -> Response:

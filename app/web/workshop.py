@@ -25,7 +25,7 @@ from app.storage import connections as store
 from app.storage.db import db
 from app.web import workshop_forms as forms
 from app.web.connector_uses import uses_of
-from app.web.context import may, me, parts
+from app.web.context import me, only_admins, parts
 from app.web.hx import page, redirect
 
 blueprint = Blueprint("workshop", __name__)
@@ -54,9 +54,8 @@ class Bench:
 
 
 @blueprint.before_request
-def only_admins() -> None:
-    if not may("admin"):
-        raise NotAllowed("Only administrators make and change connectors.", remedy="Ask one of them.")
+def for_admins() -> None:
+    only_admins("make and change connectors")
 
 
 def open_bench(key: str) -> Bench:

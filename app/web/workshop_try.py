@@ -22,10 +22,10 @@ from app.storage.db import db
 from app.web.builder_test import readable
 from app.web.context import parts
 from app.web.hx import page
-from app.web.workshop import only_admins
+from app.web.workshop import for_admins
 
 blueprint = Blueprint("workshop_try", __name__)
-blueprint.before_request(only_admins)
+blueprint.before_request(for_admins)
 
 _LONGEST_S = 60
 _LONGEST_SAMPLE = 80_000
