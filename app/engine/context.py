@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from app.clock import Clock
 from app.engine.dispatch import RunTicket
 from app.engine.signals import RunEnds, RunWaits
 from app.engine.versions import Version
+from app.errors import MappingFailed
 from app.flows.mapping import Finding
 from app.settings import Settings
 from app.storage import progress
@@ -25,6 +26,7 @@ from app.storage.progress import StepFacts
 from app.storage.writer import Row, Rows
 
 DONE = ("succeeded", "skipped")
+MOST_MISSED = 50
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Means:
     registry: Registry
     connections: ConnectionBook
     caller: Caller
+
+
+async def _no_reason(failed: MappingFailed, scope: dict[str, Any]) -> str:
+    return ""
 
 
 class RunContext:
@@ -65,9 +71,12 @@ class RunContext:
         self.calls = calls
         self.findings = findings
         self.cancelled = False
+        self.found_nothing: list[Finding] = []  # of the step that has just ended
+        self.missed: dict[str, dict[str, Any]] = {}  # the references that found nothing, with what they saw
         self.kept_keys: dict[str, str] = {}
         self.stand_aside: Callable[[str, int], None] = lambda flow_id, number: None
         self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
+        self.why_missing: Callable[[MappingFailed, dict[str, Any]], Awaitable[str]] = _no_reason
         self.crashes = crashes
         self._position = position
         self._started_at = started_at
@@ -190,6 +199,8 @@ class RunContext:
         }
         self._keep_step(key, values, record is None, now)
         self.findings += len(findings)
+        if findings:
+            self.found_nothing += findings
         began = record.started_at if record is not None else now
         self.records[key] = StepFacts(state, attempt, began, output, error_kind)
         if state in DONE and "[" not in key:
@@ -209,6 +220,13 @@ class RunContext:
         if self.crashes:
             self.crashes = 0
             self._rows.append((GOT_FURTHER, got_further(self.run_id)))
+
+    def keep_missed(self, scope: dict[str, Any]) -> None:
+        """`scope`: what the step that has just ended saw."""
+        for finding in self.found_nothing:
+            if finding.reference and len(self.missed) < MOST_MISSED:
+                self.missed.setdefault(finding.reference, scope)
+        self.found_nothing.clear()
 
     # ----------------------------------------------------------------------------------- calls
 

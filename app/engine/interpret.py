@@ -9,6 +9,7 @@ from typing import Any
 
 from app.engine.context import RunContext
 from app.engine.mistakes import once_more
+from app.engine.renamed import REMEDY
 from app.engine.signals import BranchEnds, RunEnds, RunWaits, StepFails
 from app.engine.steps_action import perform_action
 from app.engine.steps_email import perform_email
@@ -54,15 +55,24 @@ async def _run_step(ctx: RunContext, step: Step, scope: Scope, key: str) -> Any:
     try:
         return await _perform(ctx, step, scope, key)
     except MappingFailed as reason:
-        about = f"field {reason.field}" if reason.field else ""
-        failure = StepFails(reason.kind, reason.sentence, remedy=reason.remedy, about=about)
-        return _fail(ctx, step, key, failure)
+        return _fail(ctx, step, key, await _unmapped(ctx, reason, scope))
     except StepFails as failure:
         return _fail(ctx, step, key, failure)
     except Exception as reason:
         if (waits := once_more(ctx, key, reason)) is None:
             raise
         raise waits from reason
+    finally:
+        if ctx.found_nothing:
+            ctx.keep_missed(scope)
+
+
+async def _unmapped(ctx: RunContext, reason: MappingFailed, scope: Scope) -> StepFails:
+    """A field stays empty that may not; where what was there has another name now, that is said."""
+    about = f"field {reason.field}" if reason.field else ""
+    if renamed := await ctx.why_missing(reason, scope):
+        return StepFails(reason.kind, renamed, remedy=REMEDY, about=about)
+    return StepFails(reason.kind, reason.sentence, remedy=reason.remedy, about=about)
 
 
 def _has_gone_on(ctx: RunContext, step: Step, key: str) -> bool:
@@ -140,6 +150,7 @@ def _decide(ctx: RunContext, step: PathsStep, scope: Scope, key: str) -> Any:
         if path.conditions is None or (step.take == "first" and taken):
             continue
         verdict = holds(path.conditions, scope)
+        ctx.found_nothing += verdict.findings
         reasons[path.id] = verdict.sentence
         if verdict.holds:
             taken.append(path.id)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from app.engine.context import Means, RunContext
 from app.engine.dispatch import RunTicket
 from app.engine.interpret import run_steps
+from app.engine.renamed import RenamedFields
 from app.engine.signals import BranchEnds, RunEnds, RunWaits
 from app.engine.turns import lie_down
 from app.engine.versions import Version, VersionBook
@@ -47,6 +48,7 @@ class Runs:
     def __init__(self, means: Means) -> None:
         self.means = means
         self.versions = VersionBook(means.database)
+        self.renamed = RenamedFields(means.database, self._read)
         self.active: dict[str, RunContext | None] = {}
         self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
         self.stand_aside: Callable[[str, int], None] = lambda flow_id, number: None
@@ -70,6 +72,7 @@ class Runs:
             self.active[ticket.run_id] = ctx
             ctx.hand_over = self.hand_over
             ctx.stand_aside = self.stand_aside
+            ctx.why_missing = partial(self.renamed.why, ctx)
             if ticket.after_stop:
                 return await self._perform_after_stop(ctx)
             return await self._perform(ctx)
@@ -183,6 +186,8 @@ class Runs:
     async def _perform(self, ctx: RunContext) -> datetime | None:
         try:
             waits = await self._perform_steps(ctx)
+            if ctx.missed:
+                await self.renamed.note(ctx)
         finally:
             await ctx.commit()
         if (waits is None or ctx.cancelled) and ctx.is_one_by_one:

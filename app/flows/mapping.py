@@ -147,15 +147,16 @@ def fill(
 ) -> Any:
     """The value of a field, or MISSING where it is to be left out; MappingFailed where it must stop.
 
-    Null counts as nothing.  A blank text counts as nothing where the field is required or has a rule
-    of its own; else it is a value like any other.
+    Null counts as nothing.  A blank text counts as nothing where the field is required, has a rule of
+    its own, or is what is left of a longer text that found nothing; else it is a value like any other.
     """
     template = compile_template(mapping.value)
     rule = mapping.when_empty or ("stop" if required else None)
     noticed = len(findings)
     value = _evaluate(template, scope, field, findings, mapping if rule == "default" else None)
     incomplete = rule == "stop" and not template.single and len(findings) > noticed
-    if not incomplete and not _nothing(value) and not (rule and _blank(value)):
+    left = template.references and len(findings) > noticed and _blank(value)  # what stood between them
+    if not incomplete and not _nothing(value) and not ((rule or left) and _blank(value)):
         return value
     if rule == "default":
         value = _evaluate(compile_template(mapping.default), scope, field, findings, None)

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from app.storage.base import Base, partial_index
+from app.storage.models_renamed import RenamedField
 from app.storage.models_subscriptions import Subscription
 from app.storage.models_watch import Alert, AlertMail, BulkOrder, Discard, LedgerDay, OrderedRun, Resend
 from app.storage.types import JsonText, PackedBytes, PackedJson
@@ -22,6 +23,7 @@ __all__ = [
     "Discard",
     "LedgerDay",
     "OrderedRun",
+    "RenamedField",
     "Resend",
     "Subscription",
 ]

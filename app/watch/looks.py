@@ -21,6 +21,7 @@ from app.storage.space import Space
 from app.storage.types import to_ms
 from app.watch.ledger import SHOWN_DAYS, days_until
 from app.watch.quiet import Quiet, quiet_flows
+from app.watch.renamed import renamed, still_missing
 from app.watch.untold import untold_services
 
 MOST_CAUSES = 200
@@ -50,8 +51,12 @@ Look = Callable[[View], Iterator[Noticed]]
 
 
 def stopped_runs(view: View) -> Iterator[Noticed]:
-    """The first that stops for a reason is told at once, not the last."""
+    """The first that stops for a reason is told at once, not the last.  Those that stopped for want of a
+    field that has another name now are told of with it."""
+    missing = still_missing(view.db)
     for group in dead_letters.groups(view.db, limit=MOST_CAUSES):
+        if any(one.stopped(group) for one in missing):
+            continue
         runs = "A run" if group.count == 1 else f"{group.count:,} runs"
         yield Noticed(
             "dead_letters",
@@ -204,6 +209,7 @@ def ledger_differences(view: View) -> Iterator[Noticed]:
 # By the kind of what it finds.
 LOOKS: dict[str, Look] = {
     "dead_letters": stopped_runs,
+    "renamed": renamed,
     "connection": broken_connections,
     "poll": failing_polls,
     "subscription": untold_services,

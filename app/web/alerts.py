@@ -23,9 +23,21 @@ blueprint = Blueprint("alerts", __name__)
 _ENDED_SHOWN = 30
 _NAMED = 3
 # The worst first; what is not named comes last.
-RANKS = ("ledger", "disk", "worker", "connection", "subscription", "dead_letters", "poll", "away", "held")
+RANKS = (
+    "ledger",
+    "disk",
+    "worker",
+    "connection",
+    "subscription",
+    "renamed",
+    "dead_letters",
+    "poll",
+    "away",
+    "held",
+)
 PICTURES = {
     "dead_letters": "octagon-x",
+    "renamed": "repeat",
     "connection": "plug-zap",
     "poll": "radio",
     "subscription": "webhook",

@@ -19,6 +19,7 @@ from app.storage.dead_letters import DeadLetterGroup
 from app.storage.executor import Executor
 from app.storage.flows import FlowRow, get_flow, get_version
 from app.storage.models import Run, StepRecord
+from app.watch.renamed import still_missing
 from app.web.runs_words import Action, StepName, counted, step_names
 
 _KEY_TROUBLE = ("auth_expired", "permission_missing")
@@ -126,6 +127,9 @@ def _mend(db: Executor, group: DeadLetterGroup, flow: FlowRow | None, step: Step
         return Action(f"Reconnect {connection.name}", f"/connections/{connection.id}", picture="plug-zap")
     if flow is None or step is None:
         return None
+    for missing in still_missing(db, flow.id) if what.about.startswith("field ") else ():
+        if missing.stopped(group):
+            return Action(f"Use “{missing.now}” instead"[:80], missing.address, picture="repeat")
     in_builder = f"/flows/{flow.id}?step={quote(what.step_id)}"
     if what.about.startswith("field "):
         return Action("Mend the field", in_builder, picture="square-pen")
