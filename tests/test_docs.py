@@ -87,3 +87,18 @@ def test_documents_use_our_words(page: Path) -> None:
 
 def test_the_number_of_functions_is_about_what_the_readme_says() -> None:
     assert 35 <= len(FUNCTIONS) <= 45
+
+
+def test_the_number_of_services_is_about_what_the_readme_says() -> None:
+    said = re.search(r"\| (\d+) with (\d+) triggers and actions", read("README.md"))
+    assert said is not None
+    folders = {path.parent for path in (ROOT / "connectors").glob("*/connector.yaml")}
+    operations = [*ROOT.glob("connectors/*/actions/*.yaml"), *ROOT.glob("connectors/*/triggers/*.yaml")]
+    assert int(said[1]) == len(folders)
+    assert abs(int(said[2]) - len(operations)) <= 10
+
+
+def test_every_dependency_is_explained() -> None:
+    named = re.findall(r"^([a-z0-9-]+)", read("requirements.in"), re.MULTILINE)
+    text = read("docs/decisions/0006-dependencies.md").lower()
+    assert [name for name in named if name not in text] == []
