@@ -112,13 +112,14 @@ class Link:
 
     def _read(self) -> None:
         try:
-            data, sockets, _, _ = socket.recv_fds(self._end, _AT_ONCE, _MOST_SOCKETS)
+            data, sockets, flags, _ = socket.recv_fds(self._end, _AT_ONCE, _MOST_SOCKETS)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data, sockets = b"", []
+            data, sockets, flags = b"", [], 0
         self._sockets.extend(sockets)
-        if not data:
+        # A connection that got lost, for want of free descriptors, must not be taken for the next one.
+        if not data or flags & socket.MSG_CTRUNC:
             self._end_here()
             return
         self._inbox += data
