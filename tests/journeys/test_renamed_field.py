@@ -1,0 +1,117 @@
+"""In a browser: the form tool calls a field something else; it is noticed, taken over, and what stopped
+goes out."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.accessibility import complaints
+from tests.product import Product
+
+FLOW = """
+name: Leads
+trigger: {kind: webhook}
+steps:
+  - id: s1
+    kind: http
+    name: Tell the CRM
+    request:
+      method: POST
+      url: "{{ADDRESS}}"
+      body_kind: json
+      body:
+        - {name: email, mapping: {value: "{{trigger:$.email | lower}}", when_empty: stop}}
+        - {name: name, mapping: "{{trigger:$.first_name}}"}
+"""
+
+
+class Crm:
+    """Keeps what it got."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        crm = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                crm.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.place = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def crm() -> Iterator[Crm]:
+    crm = Crm()
+    yield crm
+    crm.server.shutdown()
+    crm.server.server_close()
+
+
+@pytest.fixture
+def server(start_product: Callable[..., Product], crm: Crm) -> Product:
+    return start_product(allow_targets=crm.place)
+
+
+def _until(page: Page, is_so: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < limit, page.locator("main").inner_text()
+        page.reload()
+
+
+def test_a_renamed_field_is_taken_over_and_what_stopped_goes_out(
+    visitor: Page, server: Product, crm: Crm, tmp_path: Path
+) -> None:
+    file = tmp_path / "leads.yaml"
+    file.write_text(FLOW.replace("{{ADDRESS}}", f"http://{crm.place}/contacts"))
+    said = server.command("flows", "import", str(file), "--publish", "--on")
+    hook = next(word for word in said.split() if "/hooks/" in word)
+    httpx.post(
+        hook, json={"email": "Ana@example.com", "first_name": "Ana"}, trust_env=False
+    ).raise_for_status()
+    visitor.goto(server.base_url + "/runs")
+    _until(visitor, lambda: len(crm.got) == 1)
+    for name in ("Bo", "Cy"):
+        lead = {"email_address": f"{name}@example.com", "first_name": name}
+        httpx.post(hook, json=lead, trust_env=False).raise_for_status()
+
+    visitor.goto(server.base_url + "/dead-letters")
+    _until(visitor, lambda: visitor.get_by_text("Resend all 2").count() == 1)
+    sentence = "the field “email” is no longer there. It looks like it is called “email_address” now."
+    expect(visitor.get_by_text(sentence)).to_be_visible()
+    visitor.get_by_role("link", name="Use “email_address” instead").click()
+    expect(visitor.get_by_role("heading", name="The field “email” is no longer there")).to_be_visible()
+    assert not complaints(visitor)
+    visitor.get_by_role("button", name="Take it over").click()
+    expect(visitor.get_by_text("What version 2 changes")).to_be_visible()
+    assert not complaints(visitor)
+    visitor.get_by_role("button", name="Publish as version 2").click()
+    assert not complaints(visitor)
+    visitor.get_by_role("button", name="Resend 2 runs with version 2").click()
+    expect(visitor.get_by_text("2 of 2 resent: 2 succeeded.")).to_be_visible(timeout=60_000)
+    expect(visitor.get_by_text("No dead letters")).to_be_visible(timeout=60_000)
+    assert sorted(lead["email"] for lead in crm.got) == [
+        "ana@example.com",
+        "bo@example.com",
+        "cy@example.com",
+    ]
