@@ -15,6 +15,7 @@ from app.storage import audit, bulk_orders
 from app.storage.db import Database
 from app.storage.dead_letters import get_group, parse_cause
 from app.storage.discards import LONGEST_REASON
+from app.storage.run_rows import clean
 
 MOST_CHOSEN = 5_000
 
@@ -91,7 +92,7 @@ def _order_group(
 def _order_chosen(
     db: Connection, what: str, run_ids: Sequence[str], by: str | None, now: datetime, how: dict[str, Any]
 ) -> str:
-    ids = sorted(set(run_ids))
+    ids = sorted({clean(run_id) for run_id in run_ids} - {""})
     if not ids:
         raise FlowInvalid("No run was selected.", remedy="Tick the runs first.")
     if len(ids) > MOST_CHOSEN:

@@ -100,6 +100,12 @@ def recent(db: Executor, *, since: datetime, limit: int = 20) -> list[Order]:
     return [Order(*row) for row in db.execute(query)]
 
 
+def under_way(db: Executor, *, limit: int = 3) -> list[Order]:
+    """Those that are open, the newest first."""
+    query = select(*_COLUMNS).where(_OPEN).order_by(BulkOrder.id.desc()).limit(limit)
+    return [Order(*row) for row in db.execute(query)]
+
+
 def is_ordered(db: Executor, cause: str) -> bool:
     query = select(BulkOrder.id).where(BulkOrder.cause == cause, BulkOrder.state == "open").limit(1)
     return db.execute(query).scalar_one_or_none() is not None

@@ -189,6 +189,13 @@ def settle(connection: Connection, run_ids: Sequence[str], *, now: datetime) -> 
     return connection.execute(query.values(settled_at=now)).rowcount
 
 
+def stopped_of(db: Executor, run_ids: Sequence[str]) -> list[str]:
+    """Those of these runs that came to a bad end."""
+    wanted = sorted({clean(run_id) for run_id in run_ids})
+    query = select(Run.id).where(Run.id.in_(wanted), Run.state.in_(("failed", "dead")))
+    return list(db.execute(query.order_by(Run.id)).scalars())
+
+
 def unsettle(connection: Connection, run_id: str) -> None:
     connection.execute(update(Run).where(Run.id == run_id).values(settled_at=None))
 

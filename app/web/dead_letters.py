@@ -15,7 +15,7 @@ from app.storage import bulk_orders, dead_letters
 from app.storage.db import db
 from app.storage.discards import discards
 from app.web.context import my_id, parts
-from app.web.dead_letters_view import group_view, order_views
+from app.web.dead_letters_view import OrderView, group_view, order_views
 from app.web.hx import page, redirect
 
 blueprint = Blueprint("dead_letters", __name__)
@@ -29,7 +29,7 @@ _ORDERS_SHOWN_FOR = timedelta(hours=12)
 @blueprint.record_once
 def _register(state: object) -> None:
     app: Flask = state.app  # type: ignore[attr-defined]
-    app.jinja_env.globals |= {"dead_letter_count": _count}
+    app.jinja_env.globals |= {"dead_letter_count": _count, "orders_under_way": _under_way}
 
 
 def _count() -> int:
@@ -40,6 +40,12 @@ def _count() -> int:
         except DBAPIError:
             g.dead_letter_count = 0
     return int(g.dead_letter_count)
+
+
+def _under_way() -> list[OrderView]:
+    """For the list of runs."""
+    found = bulk_orders.under_way(db.session)
+    return order_views(db.session, found) if found else []
 
 
 # ------------------------------------------------------------------------------------- looking

@@ -60,12 +60,13 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """`states`: what has become of the runs it made."""
+    """`states`: what has become of the runs it made.  `is_held`: its flow is, so that it waits."""
 
     order: Order
     title: str
     flow_name: str
     states: dict[str, int] = field(default_factory=dict)
+    is_held: bool = False
 
     @property
     def is_lively(self) -> bool:
@@ -79,11 +80,13 @@ class OrderView:
     @property
     def sentence(self) -> str:
         """How far it is: `120 of 1,000 resent: 100 succeeded, 20 under way.`"""
-        said = f"{self.handled:,} of {self.order.total:,} {_DONE_WORDS[self.order.what]}"
+        said = f"{self.order.done:,} of {self.order.total:,} {_DONE_WORDS[self.order.what]}"
         counts = [f"{number:,} {word}" for word, number in _counts(self.states) if number]
         said += f": {', '.join(counts)}." if counts else "."
         if self.order.refused:
             said += f" {counted(self.order.refused, 'run')} could not be. {self.order.sentence}"
+        if self.is_held:
+            said += " It goes on when the flow is released: somebody holds it."
         return said.strip()
 
 
@@ -174,9 +177,11 @@ def order_views(db: Executor, orders: list[Order]) -> list[OrderView]:
 
 def _order_view(db: Executor, order: Order, states: dict[str, int]) -> OrderView:
     flow = _flow(db, order.flow_id) if order.flow_id else None
-    what = counted(order.total, _NOUNS[order.what])
+    number = order.done if order.state == "done" else order.total
+    what = counted(number, _NOUNS[order.what] if order.chosen is None else "run")
     if order.is_open:
         title = f"{_DOING_WORDS[order.what]} {what}"
     else:
         title = f"{what} {_DONE_WORDS[order.what]}" if order.state == "done" else f"Stopped: {what}"
-    return OrderView(order, title, flow.name if flow else "", states)
+    is_held = order.is_open and order.what == "replay" and flow is not None and flow.is_held
+    return OrderView(order, title, flow.name if flow else "", states, is_held)

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
 
-from app.engine.dead_letters import resend_chosen
+from app.engine.dead_letters import MOST_CHOSEN, resend_chosen
 from app.engine.replay import decide_unknown, replay
-from app.errors import AppError, FlowInvalid
+from app.errors import FlowInvalid
 from app.storage import audit
 from app.storage.db import db
 from app.storage.discards import take_back
-from app.storage.run_rows import get_row, same_cause, settle, unsettle
+from app.storage.run_rows import get_row, same_cause, settle, stopped_of, unsettle
 from app.web.context import me, my_id, parts
 from app.web.hx import redirect
 from app.web.runs_bodies import one_line
@@ -22,7 +22,7 @@ from app.web.runs_words import counted
 
 blueprint = Blueprint("runs_actions", __name__)
 
-MOST_AT_ONCE = 500
+_MOST_ALIKE = 500
 Mode = Literal["whole", "failed"]
 Version = Literal["same", "current"]
 
@@ -38,7 +38,7 @@ def replay_run(run_id: str) -> Response:
 def replay_alike(run_id: str) -> Response:
     """This run and all others that stopped for the same cause, the oldest first, a few at a time."""
     run = get_row(db.session, run_id)
-    ids = sorted([run.id, *same_cause(db.session, run, limit=MOST_AT_ONCE - 1)])
+    ids = sorted([run.id, *same_cause(db.session, run, limit=_MOST_ALIKE - 1)])
     mode: Mode = "failed" if run.position else "whole"
     resend_chosen(parts().database, parts().clock, ids, mode=mode, by=my_id())
     if parts().engine.is_started:
@@ -49,16 +49,23 @@ def replay_alike(run_id: str) -> Response:
 
 @blueprint.post("/runs/bulk")
 def bulk() -> Response:
-    ids = sorted(set(request.form.getlist("run")))[:MOST_AT_ONCE]
+    """What is sent again is an order, which goes on after a stop of the server and shows how far it is."""
+    ids = request.form.getlist("run")
     done = request.form.get("do", "")
     if not ids:
         flash("No run was selected.", "info")
-    elif done == "settle":
-        _settle(ids)
-        flash(f"{counted(len(ids), 'run')} put aside.", "success")
-    else:
-        _replay_all(ids, _mode(done))
-    return redirect(_next())
+        return redirect(_next())
+    if len(ids) > MOST_CHOSEN:
+        raise FlowInvalid(f"Select at most {MOST_CHOSEN:,} runs at a time.")
+    if done == "settle":
+        _settle(stopped := stopped_of(db.session, ids))
+        flash(f"{counted(len(stopped), 'run')} put aside.", "success")
+        return redirect(_next())
+    order_id = resend_chosen(parts().database, parts().clock, ids, mode=_mode(done), by=my_id())
+    if parts().engine.is_started:
+        parts().engine.work_orders()
+    flash("They are sent again, a few at a time; this page shows how far it is.", "success")
+    return redirect(f"/orders/{order_id}")
 
 
 @blueprint.post("/runs/<run_id>/cancel")
@@ -141,26 +148,16 @@ def _replay(run_id: str, mode: Mode, version: Version = "same") -> str:
     return new_id
 
 
-def _replay_all(ids: list[str], mode: Mode) -> None:
-    """Each for itself: one that cannot be replayed does not keep the others."""
-    done, refused = 0, ""
-    for run_id in ids:
-        try:
-            _replay(run_id, mode)
-            done += 1
-        except AppError as reason:
-            refused = reason.sentence
-    if done:
-        flash(f"{counted(done, 'run')} replayed; they are at the top of the list.", "success")
-    if refused:
-        flash(f"{counted(len(ids) - done, 'run')} could not be replayed: {refused}", "error")
-
-
 def _settle(ids: list[str]) -> None:
-    now = parts().clock.now()
-    parts().database.write(lambda connection: settle(connection, ids, now=now))
-    for run_id in ids:
-        _record("put aside", run_id)
+    """With who did it, in one go."""
+    now, by = parts().clock.now(), my_id()
+
+    def work(connection: Connection) -> None:
+        settle(connection, ids, now=now)
+        for run_id in ids:
+            audit.record(connection, now=now, user_id=by, action="put aside", noun="run", noun_id=run_id)
+
+    parts().database.write(work)
 
 
 def _record(action: str, run_id: str, detail: object = None) -> None:
