@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -58,6 +59,7 @@ class Parts:
     tokens: Tokens
     presence: Presence | None = None
     leader: Leader | None = None
+    door_ended_at: datetime | None = None  # the process for deliveries, which is not to end before this one
     _lock: IO[str] | None = None
 
     @property

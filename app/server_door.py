@@ -109,7 +109,8 @@ class DoorProcess:
         self._is_ready = False
         if self._over is not None:
             self._over.set()
-        if not self._stopping:
+        if not self._stopping and self._parts is not None:
+            self._parts.door_ended_at = self._parts.clock.now()
             log.error("%s", fields(event="door_ended", now="deliveries are taken beside the pages"))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flask import Blueprint, Response
 
-from app.watch.checkup import Subject, check_up
+from app.parts import Parts
+from app.watch.checkup import Checked, Subject, check_up
 from app.web.context import only_admins, parts
 from app.web.hx import page
 
@@ -22,6 +25,18 @@ def show_health() -> Response:
     file = subject.file
     small = file is not None and file.stat().st_size <= _READ_THROUGH_BYTES
     found = check_up(Subject(subject.settings, subject.clock, subject.database, thorough=small))
+    found += _door(all_parts)
     found.sort(key=lambda one: _RANKS[one.look])
     bad = sum(one.look == "bad" for one in found)
     return page("health/index.html", found=found, bad=bad)
+
+
+def _door(all_parts: Parts) -> Iterator[Checked]:
+    if (ended_at := all_parts.door_ended_at) is not None:
+        yield Checked(
+            "Deliveries",
+            "note",
+            f"The process that takes deliveries ended at {ended_at:%Y-%m-%d %H:%M} UTC. Nothing was lost: "
+            "the server takes them beside the pages since then, more slowly.",
+            "Start Plumbline again when it suits you. Its log says more.",
+        )
