@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+_LONGEST_WAIT_S = 300
 Place = tuple[int, str]  # (order, path, with the item where the body names one)
 
 
@@ -26,7 +27,8 @@ class _Server(ThreadingHTTPServer):
 class Target:
     """`got`: place -> how often; `keys`: place -> idempotency keys; `bodies`: key -> what came under it;
     `moments`: place -> when it first came, and when its last answer was due.
-    `seen` is told of each arrival before it is answered."""
+    `seen` is told of each arrival before it is answered; nothing is answered while `may_answer` is not
+    set."""
 
     def __init__(self, delay_s: float, seen: Callable[[Place], None] | None = None) -> None:
         self.got: Counter[Place] = Counter()
@@ -35,6 +37,8 @@ class Target:
         self.moments: dict[Place, tuple[float, float]] = {}
         self._delay_s = delay_s
         self._seen = seen
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port = self._server.server_address[1]
@@ -42,6 +46,7 @@ class Target:
         self._thread.start()
 
     def close(self) -> None:
+        self.may_answer.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -69,6 +74,7 @@ class Target:
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 target._arrived(self.path, self.headers["Idempotency-Key"], raw)
+                target.may_answer.wait(_LONGEST_WAIT_S)
                 time.sleep(target._delay_s)  # the service works on it; nobody waits for a moment to pass
                 answer = b'{"ok":true}'
                 self.send_response(200)

@@ -18,7 +18,7 @@ from tests.oauth.club import connect, register, step, write_club
 from tests.oauth.club_server import ClubServer
 from tests.scaleout.installation import KEY, Installation, wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]
 
 RUNS = 50
 
@@ -83,7 +83,7 @@ def _connect(url: str, club: ClubServer) -> str:
 
 
 def _send(address: str, number: int) -> int:
-    with httpx.Client(trust_env=False, timeout=30) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.post(address, json={"email": f"a{number}@example.com"}).status_code
 
 

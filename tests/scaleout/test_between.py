@@ -19,7 +19,7 @@ from app.settings import Settings
 from app.storage.runs import get_run
 from tests.scaleout.installation import KEY, wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]
 
 FLOW = """
 name: Two calls

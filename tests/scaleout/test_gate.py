@@ -13,7 +13,7 @@ from tests.faults.flows import STEPS, call, flow_file
 from tests.faults.target import Target
 from tests.scaleout.installation import Installation, wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]
 
 
 def _declare(one: Installation, protocol: int) -> None:
@@ -30,7 +30,9 @@ def test_a_worker_that_does_not_fit_the_server_refuses_with_a_sentence(
     _declare(one, PROTOCOL + 1)
     worker = one.add("worker")
     wait_until(lambda: "refuses_to_work" in worker.log, "it refuses", one.told)
-    assert httpx.post(address, json={"order": 1, "check": "1"}, trust_env=False).status_code == 202
+    assert (
+        httpx.post(address, json={"order": 1, "check": "1"}, trust_env=False, timeout=60).status_code == 202
+    )
     (sentence,) = one.ask("SELECT sentence FROM processes WHERE role = 'worker'")[0]
     assert "but the server runs 9.9" in sentence
     assert "Install the same release everywhere" in sentence

@@ -13,7 +13,7 @@ import pytest
 
 from tests.scaleout.installation import Background, Installation, wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]
 
 RECORDS = 12
 Install = Callable[..., Installation]

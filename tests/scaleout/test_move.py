@@ -23,7 +23,7 @@ from tests.faults.target import Target
 from tests.product import Product
 from tests.scaleout.installation import KEY, Installation, wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]
 
 Install = Callable[..., Installation]
 
@@ -43,7 +43,9 @@ def small(install: Install, target: Target) -> Installation:
     wait = {"kind": "delay", "id": "pause", "mode": "for", "amount": "3", "unit": "seconds"}
     flow = flow_file("late", [wait, call(target.port, STEPS[0], name="one")])
     address = one.install(flow)
-    assert httpx.post(address, json={"order": 1, "check": "1"}, trust_env=False).status_code == 202
+    assert (
+        httpx.post(address, json={"order": 1, "check": "1"}, trust_env=False, timeout=60).status_code == 202
+    )
     file = one.web.data_dir / "plumbline.db"
     wait_until(lambda: _rows(file, "steps") > 0, "the run waits", lambda: one.web.log)
     assert one.web.stop() == 0

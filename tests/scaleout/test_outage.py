@@ -13,7 +13,7 @@ from tests.faults.target import Target
 from tests.scaleout.conftest import Postgres
 from tests.scaleout.installation import Installation, wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]
 
 
 class Sender:
