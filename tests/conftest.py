@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import create_engine, text
 
 from app.settings import Settings
@@ -16,6 +16,8 @@ from app.storage.db import Database
 from app.storage.migrate import migrate
 from tests import needs, network
 from tests.product import Product
+
+PATIENCE_MS = 60_000  # of the browser; a limit, never a duration: a busy machine is slow
 
 network.install()
 
@@ -105,7 +107,10 @@ def database(settings: Settings, database_kind: str, request: pytest.FixtureRequ
 def browser() -> Iterator[Browser]:
     executable = needs.chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=needs.CHROMIUM_FLAGS)
+        expect.set_options(timeout=PATIENCE_MS)
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=needs.CHROMIUM_FLAGS, timeout=2 * PATIENCE_MS
+        )
         yield browser
         browser.close()
 
@@ -118,8 +123,12 @@ def console_errors() -> list[str]:
 
 @pytest.fixture
 def browser_context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
-    context.set_default_timeout(10_000)
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        locale="en-GB",
+        reduced_motion="reduce",  # or what is measured depends on how far a transition has got
+    )
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 
