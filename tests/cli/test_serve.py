@@ -34,7 +34,7 @@ def test_services_of_the_demo_take_the_next_port_or_say_that_none_is_free(cli: C
         running = RunningServices("127.0.0.1", port, last_port=port + 20)
         assert running.address != f"http://127.0.0.1:{port}"
         running.start()
-        assert httpx.get(f"{running.address}/health", trust_env=False).json()["ok"] is True
+        assert httpx.get(f"{running.address}/health", trust_env=False, timeout=60).json()["ok"] is True
         running.stop()
 
 
@@ -48,7 +48,7 @@ def test_it_says_where_it_is_and_ends_cleanly(start_product: Callable[..., Produ
     product = start_product()
     assert f"Plumbline is ready: {product.base_url}" in product.log
     assert "/setup/" in product.log
-    assert httpx.get(product.base_url + "/login", trust_env=False).status_code == 200
+    assert httpx.get(product.base_url + "/login", trust_env=False, timeout=60).status_code == 200
     assert product.stop() == 0
     assert "Traceback" not in product.log
     product.start()

@@ -24,7 +24,7 @@ def running() -> Iterator[RunningServices]:
 @pytest.fixture
 def outside(running: RunningServices) -> Iterator[httpx.Client]:
     """Whoever else uses the services meanwhile."""
-    with httpx.Client(base_url=running.address, trust_env=False) as client:
+    with httpx.Client(base_url=running.address, trust_env=False, timeout=60) as client:
         yield client
 
 

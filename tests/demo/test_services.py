@@ -359,10 +359,12 @@ def test_a_mode_or_service_that_is_not_there_changes_nothing(client: FlaskClient
     assert client.get("/crm/api/account", headers=CRM).status_code == 200
 
 
-def test_the_crm_takes_ten_calls_a_second(client: FlaskClient) -> None:
-    codes = [client.get("/crm/api/account", headers=CRM).status_code for _ in range(40)]
-    assert 429 in codes
-    assert codes[:10] == [200] * 10
+def test_the_crm_takes_ten_calls_a_second(
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.limits["crm"], "_clock", lambda: 0.0)  # however long these calls take
+    codes = [client.get("/crm/api/account", headers=CRM).status_code for _ in range(12)]
+    assert codes == [200] * 10 + [429] * 2
 
 
 def test_the_rate_limit_is_a_sliding_window() -> None:

@@ -106,7 +106,7 @@ class Everything:
 
     def settle(self) -> None:
         """Until nothing is queued or under way."""
-        self.parts.engine.spawn(self._until_quiet()).result(30)
+        self.parts.engine.spawn(self._until_quiet()).result(120)
 
     async def _until_quiet(self) -> None:
         dispatcher = self.parts.engine.dispatcher
