@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -18,6 +19,9 @@ from app.intake.needs import Needs
 from app.intake.places import value_at
 
 _LONGEST_SECRET = 1000
+# Where nobody has to sign the question, what is asked to be signed must never be a delivery: who gets
+# {"order": 1} signed here could send it to us as the service.
+_TOKEN = re.compile(r"[A-Za-z0-9+/_.:-]{1,300}={0,2}")
 _NO_SECRET = "Deliveries cannot be checked: the connection of this trigger holds no signing secret."  # noqa: S105
 
 
@@ -112,8 +116,10 @@ def _proof(needs: Needs, trigger: ConnectorTrigger, proof: HandshakeProof, asked
     """JSON with what was asked, signed: only who knows the secret can answer so."""
     secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
     secret = secrets.get(proof.secret, "")
-    if not secret or not asked:
+    if not secret:
         raise DeliveryRefused(_NO_SECRET, status=401, remedy="Add the secret to the connection.")
+    if not _TOKEN.fullmatch(asked):
+        raise DeliveryRefused("What this handshake asks to be signed is no token, so it was not.", status=401)
     signed = signature_of(secret, asked.encode("utf-8", "replace"), "sha256", proof.encoding)
     plain = {proof.plain_as: asked} if proof.plain_as else {}
     return orjson.dumps({**plain, proof.signed_as: proof.prefix + signed}).decode()
