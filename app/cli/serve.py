@@ -17,7 +17,7 @@ from app.settings import Settings
 @click.option("--demo", "has_demo", is_flag=True, help="With make-believe services and flows to watch.")
 @click.option("--embedded", "does_all", is_flag=True, help="On PostgreSQL too: without workers beside it.")
 def serve(has_demo: bool, does_all: bool) -> None:
-    """Serve pages and webhooks, run flows, poll and keep the schedules: all in this process.
+    """Serve pages and webhooks, run flows, poll and keep the schedules.
 
     On PostgreSQL it serves pages and webhooks only; start `plumbline worker` and `plumbline scheduler`
     beside it, or say --embedded.
