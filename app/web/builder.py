@@ -98,14 +98,17 @@ def _after(flow_id: str, sentence: str) -> Response:
 
 @blueprint.post("/flows/<flow_id>/test-run")
 def test_run(flow_id: str) -> Response:
-    """The live version with the sample; what it sends is really sent."""
+    """The live version with the sample; what it sends is really sent.  Of a flow that is started by hand
+    this is no test: it counts like any other run."""
     editor = open_editor(flow_id)
     if editor.live is None:
         raise FlowInvalid(
-            "A test run goes through the published version, and this flow has none yet.",
+            f"A {'run' if editor.is_by_hand else 'test run'} goes through the published version,"
+            " and this flow has none yet.",
             remedy="Publish it first, or test single steps.",
         )
     panel = open_panel(editor, "trigger")
     sample = panel.scope.get(editor.definition.trigger.id, {})
-    run_id = start_run(parts(), flow_id, sample, by=my_id(), source="test")
+    is_by_hand = editor.live.trigger.kind == "manual"
+    run_id = start_run(parts(), flow_id, sample, by=my_id(), source="manual" if is_by_hand else "test")
     return redirect(f"/runs/{run_id}")

@@ -77,6 +77,10 @@ class Editor:
         return numbering(self.definition)
 
     @property
+    def is_by_hand(self) -> bool:
+        return self.definition.trigger.kind == "manual"
+
+    @property
     def has_changes(self) -> bool:
         return self.live is not None and self.live != self.definition
 

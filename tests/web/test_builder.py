@@ -6,13 +6,20 @@ import re
 import time
 
 import pytest
+from sqlalchemy import select
 
 from app.intake.activation import publish
 from app.parts import Parts
+from app.storage.models import Run
 from tests.web.browser import Browser
-from tests.web.flow_forms import REQUEST, make_flow, part, send, stored
+from tests.web.flow_forms import ORDER, REQUEST, make_flow, part, send, stored
 
 KINDS = ("http", "filter", "paths", "for_each", "delay", "set", "stop", "email")
+
+
+def _source(parts: Parts) -> str:
+    with parts.database.read() as db:
+        return db.execute(select(Run.source)).scalar_one()
 
 
 # ------------------------------------------------------------------------------------- the page
@@ -166,6 +173,16 @@ def test_a_test_run_goes_through_the_live_version(browser: Browser, parts: Parts
     parts.engine.start()
     answer = send(browser, parts, flow_id, "test-run")
     assert answer.headers["HX-Redirect"].startswith("/runs/run_")
+    assert _source(parts) == "test"
+
+
+def test_a_flow_that_is_started_by_hand_runs_at_the_push_of_a_button(browser: Browser, parts: Parts) -> None:
+    flow_id = make_flow(parts, {"id": "s1", "kind": "stop", "message": "Done."}, trigger={"kind": "manual"})
+    assert "Run now" in browser.get(f"/flows/{flow_id}").text
+    publish(parts, flow_id, by=None)
+    run = send(browser, parts, flow_id, "test-run").headers["HX-Redirect"]
+    assert ORDER["email"] in browser.get(run).text
+    assert _source(parts) == "manual"
 
 
 # ------------------------------------------------------------------------------- hostile, large
