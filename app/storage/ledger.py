@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Executable, Select, func, select
 
@@ -24,7 +24,16 @@ _MADE_TOGETHER = timedelta(seconds=30)  # the ids of a delivery and of its recor
 
 
 @dataclass(slots=True)
-class Came:
+class Sums:
+    """Numbers that add up, name by name."""
+
+    def add(self, other: Self) -> None:
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(slots=True)
+class Came(Sums):
     """Records by source, repeated records, refused deliveries; `lost`: accepted deliveries of which no
     record is there, and records whose delivery is not."""
 
@@ -39,11 +48,6 @@ class Came:
     @property
     def records(self) -> int:
         return self.webhook + self.poll + self.schedule + self.manual
-
-    def add(self, other: Came) -> None:
-        for name in self.__dataclass_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
 
 def source_name(source: str) -> str:
     return source if source in SOURCES else "manual"

@@ -16,7 +16,7 @@ from sqlalchemy import ScalarSelect, Select, Subquery, func, literal, or_, selec
 from app.ids import made_at_ms
 from app.storage import models
 from app.storage.executor import Executor
-from app.storage.ledger import DAY, begin_of, bounds, day_of
+from app.storage.ledger import DAY, Sums, begin_of, bounds, day_of
 from app.storage.models import Flow, Run
 from app.storage.run_rows import HELD, IN_FLOW_INDEX, NEEDS_PERSON_REASONS, UNSETTLED, unindexed
 from app.storage.types import from_ms
@@ -41,7 +41,7 @@ class Slot(NamedTuple):
 
 
 @dataclass(slots=True)
-class Became:
+class Became(Sums):
     """Runs by what became of them.  `settled`: failed, and then sent again or put away by a person;
     `held`: waits for a person; `waiting`: under way, or goes on by itself."""
 

@@ -54,8 +54,7 @@ class Day:
 
     def add(self, other: Day) -> None:
         self.came.add(other.came)
-        for name in Became.__dataclass_fields__:
-            setattr(self.became, name, getattr(self.became, name) + getattr(other.became, name))
+        self.became.add(other.became)
 
 
 # -------------------------------------------------------------------------------------- counting
