@@ -133,7 +133,7 @@ def test_a_challenge_in_a_delivery_of_another_kind_is_no_handshake(
     server: Server, slack_sender: Sender
 ) -> None:
     answer = slack(slack_sender, {"type": "event_callback", "challenge": "x", "event_id": "E1", "event": {}})
-    assert "x" != answer.text
+    assert answer.text != "x"
     assert outcomes(server) == ["accepted"]
 
 
