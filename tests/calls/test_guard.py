@@ -277,7 +277,7 @@ def test_the_spellings_do_reach_a_client_without_a_guard() -> None:
     """Proof that the test above can fail."""
 
     async def work() -> int:
-        async with target(answer(b"inside")) as facts, httpx.AsyncClient(timeout=2) as client:
+        async with target(answer(b"inside")) as facts, httpx.AsyncClient(timeout=30) as client:
             for text in SPELLINGS:
                 try:
                     await client.get(text.replace("PORT", str(facts.port)))

@@ -118,8 +118,8 @@ def test_silence_ends_at_the_deadline() -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    outcome = talk(speak, timeout_s=0.2)
-    assert "did not answer within 0.2 seconds" in said(outcome)
+    outcome = talk(speak, timeout_s=2)
+    assert "did not answer within 2 seconds" in said(outcome)
     assert outcome.failure is not None
     assert outcome.failure.ambiguous
 
@@ -135,8 +135,8 @@ def test_an_answer_that_drips_for_ever_ends_at_the_deadline(endless: bytes) -> N
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    outcome = talk(speak, timeout_s=0.3)
-    assert "within 0.3 seconds" in said(outcome)
+    outcome = talk(speak, timeout_s=2)
+    assert "within 2 seconds" in said(outcome)
 
 
 def test_a_slow_dripping_chunked_body_ends_at_the_deadline_with_what_came() -> None:
@@ -147,8 +147,8 @@ def test_a_slow_dripping_chunked_body_ends_at_the_deadline_with_what_came() -> N
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    outcome = talk(speak, timeout_s=0.3)
-    assert "did not finish its answer within 0.3 seconds" in said(outcome)
+    outcome = talk(speak, timeout_s=2)
+    assert "did not finish its answer within 2 seconds" in said(outcome)
     assert outcome.row["answer_body"].strip(b"x") == b""
     assert outcome.row["answer_size"] > 1
 

@@ -63,7 +63,7 @@ def test_a_short_wait_is_timed_to_its_moment() -> None:
         dispatcher = EmbeddedDispatcher(execute, clock, slots=4)
         dispatcher.start(asyncio.get_running_loop())
         dispatcher.enqueue([_ticket("one", 1)])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(times) < 2:
                 await asyncio.sleep(0)
 
