@@ -10,7 +10,7 @@ import httpx
 from tests.faults.flows import body_of, kind_of
 
 THREADS = 6
-_PATIENCE_S = 60
+_PATIENCE_S = 180
 
 
 class Senders:
@@ -50,7 +50,7 @@ class Senders:
             thread.join(_PATIENCE_S)
 
     def _work(self) -> None:
-        with httpx.Client(trust_env=False, timeout=30) as client:
+        with httpx.Client(trust_env=False, timeout=_PATIENCE_S) as client:
             while (order := self._take()) is not None:
                 self._send(client, order)
 

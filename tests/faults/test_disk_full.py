@@ -27,7 +27,7 @@ from app.storage import flows
 from app.storage.models import Call, Event, Run
 from tests.faults.disks import Disk, LimitedFile, small_disk
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 NOISE = "".join(f"{number * 2654435761 % 2**32:08x}" for number in range(2000))  # hard to make smaller
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -18,23 +19,26 @@ from tests.faults.target import Place, Target
 from tests.product import Product
 
 POISON, NEIGHBOURS = 666, 25
-_PATIENCE_S = 60
+_PATIENCE_S = 180  # a start of the server is part of it
+pytestmark = pytest.mark.timeout(900)
 
 
 class Poisoned:
     def __init__(self, folder: Path) -> None:
         self.kills = 0
+        self._is_accepted = threading.Event()
         self.target = Target(0.3, self._seen)
         self.product = Product(folder, {"allow_targets": f"127.0.0.1:{self.target.port}"})
         [self.address] = install(self.product, flow_file("Chain", steps_of("chain", self.target.port)))
 
     def _seen(self, place: Place) -> None:
         if place == (POISON, STEPS[1]):
+            self._is_accepted.wait(_PATIENCE_S)  # or its sender might be left without an answer
             self.kills += 1
             os.killpg(self.product.pid, signal.SIGKILL)
 
     def send(self, order: int) -> None:
-        answer = httpx.post(self.address, json={"order": order, "check": "c"}, trust_env=False, timeout=30)
+        answer = httpx.post(self.address, json={"order": order, "check": "c"}, trust_env=False, timeout=60)
         assert answer.status_code == 202
 
     def live_through(self) -> None:
@@ -43,6 +47,7 @@ class Poisoned:
         for order in range(NEIGHBOURS):
             self.send(order)
         self.send(POISON)
+        self._is_accepted.set()
         for kill in range(1, 4):
             self._wait_for(kill)
             self.product.start(ready=kill == 3)  # before that it may end before it is ready
