@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from app.calls.budgets import IN_PLACE_S, Place, take_place
+from app.calls.retries_shared import SharedRetries
 from app.calls.shares import SharedLine, share_of_slots
 from app.calls.windows import Windows, read_kept, windows_for
 from app.catalog.definition import Limit
@@ -67,6 +68,8 @@ class SharedBook:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="budgets")
         self.in_use: Callable[[str], tuple[int, int]] = lambda connection_id: (0, 0)
         self.on_room: Callable[[str, int], None] = lambda connection_id, room: None
+        self.retries = SharedRetries(clock, rows, self._thread, self._name)
+        self._counting: asyncio.Task[None] | None = None
 
     async def ask(
         self, connection_id: str, limits: Sequence[Limit], *, flow: str, is_back: bool, pause_s: float
@@ -100,9 +103,12 @@ class SharedBook:
 
     async def start(self) -> None:
         """What is used up stands in the rows."""
+        self._counting = asyncio.get_running_loop().create_task(self.retries.run())
 
     async def close(self) -> None:
         tending = [one.tending for one in self._shared.values() if one.tending is not None]
+        if self._counting is not None:
+            tending.append(self._counting)
         for task in tending:
             task.cancel()
         await asyncio.gather(*tending, return_exceptions=True)
@@ -110,6 +116,8 @@ class SharedBook:
             _answer(shared.asks, [_AWAY] * len(shared.asks))
             if not await self._settle(connection_id, shared, [], is_end=True):
                 break  # the others take over what it had, after a while
+        else:
+            await self.retries.exchange(is_end=True)
         self._shared.clear()
         self._thread.shutdown(wait=True)
         self._rows.close()

@@ -144,4 +144,5 @@ def outlive(limits: Limits, database: Database, clock: Clock) -> None:
 
     book = SharedBook(clock, SharedBudgets(database.url))
     book.in_use, book.on_room = limits.in_use, limits.have_room
+    book.retries.hosts = limits.hosts
     limits.book = book

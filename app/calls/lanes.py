@@ -15,6 +15,8 @@ PROBE_S = 60.0
 _BUDGET_FROM = 100  # calls a minute
 _SHARE_OF_RETRIES = 0.1
 
+Counts = tuple[int, int]
+
 
 class Minute:
     """Counts of the last minute: all, and those that count against it."""
@@ -37,7 +39,11 @@ class Minute:
         if counts_against:
             cell[2] += 1
 
-    def totals(self, now: float) -> tuple[int, int]:
+    def is_of(self, now: float) -> bool:
+        """Whether there may be something to count."""
+        return self._cell[0] > int(now / _WINDOW_S) - _KEPT_WINDOWS
+
+    def totals(self, now: float) -> Counts:
         oldest = int(now / _WINDOW_S) - _KEPT_WINDOWS
         cells = [cell for cell in self._cells if cell[0] > oldest]
         return sum(cell[1] for cell in cells), sum(cell[2] for cell in cells)
@@ -50,16 +56,31 @@ class Minute:
 class Host:
     """All its connections together: retries may be a tenth of the calls, once there are many."""
 
-    __slots__ = ("_calls",)
+    __slots__ = ("_calls", "_others", "_others_until")
 
     def __init__(self) -> None:
         self._calls = Minute()
+        self._others: Counts = (0, 0)
+        self._others_until = 0.0
 
     def add(self, now: float, is_retry: bool) -> None:
         self._calls.add(now, is_retry)
 
+    def is_busy(self, now: float) -> bool:
+        return self._calls.is_of(now)
+
+    def counts(self, now: float) -> Counts:
+        """The calls of the last minute, and the retries among them."""
+        return self._calls.totals(now)
+
+    def see(self, others: Counts, until: float) -> None:
+        """What other processes call there; after that moment nothing is known of them any more."""
+        self._others, self._others_until = others, until
+
     def has_too_many_retries(self, now: float) -> bool:
         calls, retries = self._calls.totals(now)
+        if now < self._others_until:
+            calls, retries = calls + self._others[0], retries + self._others[1]
         return calls > _BUDGET_FROM and retries >= calls * _SHARE_OF_RETRIES
 
 

@@ -6,7 +6,7 @@ Nothing fails here: who may not go waits, for a moment in place, for longer as a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -221,6 +221,9 @@ class Limits:
 
     def lanes(self, connection_id: str) -> list[Lane]:
         return [lane for lane in self._lanes.values() if lane.connection_id == connection_id]
+
+    def hosts(self) -> Mapping[str, Host]:
+        return self._hosts
 
     def lane(self, connection_id: str, host_name: str) -> Lane:
         """By its name; made where there is none yet."""
