@@ -10,8 +10,6 @@ from typing import Any
 import orjson
 
 from app.bring_flows.drafts import Draft
-from app.bring_flows.make import bring_make, is_make
-from app.bring_flows.n8n import bring_n8n, is_n8n
 from app.bring_flows.report import Report
 from app.bring_flows.work import Connectors
 from app.errors import FlowInvalid
@@ -42,7 +40,7 @@ def bring_flows(
         return _own(text, file, tool)
     data = _document(text, file)
     documents = _documents(data)
-    for name, is_it, bring in _TOOLS:
+    for name, is_it, bring in _tools():
         if documents and all(is_it(one) for one in documents):
             if tool not in ("", name):
                 raise FlowInvalid(f"this is an export of {TITLES[name]}, not of {TITLES[tool]}.", where=file)
@@ -51,16 +49,20 @@ def bring_flows(
 
 
 Bring = Callable[..., list[Draft]]
-_TOOLS: list[tuple[str, Callable[[Any], bool], Bring]] = [
-    ("n8n", is_n8n, bring_n8n),
-    ("make", is_make, bring_make),
-]
 TITLES = {"n8n": "n8n", "make": "Make", "plumbline": "Plumbline"}
+
+
+def _tools() -> list[tuple[str, Callable[[Any], bool], Bring]]:
+    # what reads the expressions of other tools is a tenth of all imports, and few servers ever use it
+    from app.bring_flows.make import bring_make, is_make
+    from app.bring_flows.n8n import bring_n8n, is_n8n
+
+    return [("n8n", is_n8n, bring_n8n), ("make", is_make, bring_make)]
 
 
 def _own(text: str, file: str, tool: str) -> Brought:
     if tool:
-        raise FlowInvalid(f"this is no export of {TITLES[tool]}.", where=file, remedy=_HOW[tool])
+        raise FlowInvalid(f"this is not an export of {TITLES[tool]}.", where=file, remedy=_HOW[tool])
     drafts = [Draft(one) for one in from_text(text, file)]
     return Brought("plumbline", drafts, Report())
 
