@@ -150,7 +150,7 @@ def _decide(ctx: RunContext, step: PathsStep, scope: Scope, key: str) -> Any:
         if path.conditions is None or (step.take == "first" and taken):
             continue
         verdict = holds(path.conditions, scope)
-        ctx.found_nothing += verdict.findings
+        ctx.found_nothing += (*verdict.findings, *verdict.absent)
         reasons[path.id] = verdict.sentence
         if verdict.holds:
             taken.append(path.id)

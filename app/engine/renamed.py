@@ -13,10 +13,10 @@ from typing import Any, Protocol, TypeVar
 
 from app.engine.context import RunContext
 from app.errors import AppError, MappingFailed
-from app.flows.jsonpath import MISSING, parse_path
+from app.flows.jsonpath import parse_path
 from app.flows.mapping import Reference, compile_template, resolve
 from app.flows.model import FlowDefinition, ForEachStep, walk
-from app.flows.renamed import Before, Place, before, gone_sentence, new_path_of, place_of, uses
+from app.flows.renamed import Before, Place, before, gone_sentence, is_there, new_path_of, place_of, uses
 from app.ids import id_floor
 from app.storage.db import Database
 from app.storage.executor import Executor
@@ -30,6 +30,7 @@ log = logging.getLogger("plumbline.engine")
 REMEDY = "Take over the new name, then send again what stopped."
 _MOST_KEPT = 1000
 _LOOK_AGAIN_AFTER = timedelta(minutes=5)  # at what no record is known to have had
+_NOTE_AGAIN_AFTER = timedelta(hours=1)  # it may have been mended and forgotten meanwhile
 _BACK = (timedelta(), timedelta(minutes=10), timedelta(days=1))  # many may have come since the change
 
 
@@ -44,7 +45,7 @@ class RenamedFields:
         self._database = database
         self._read = read
         self._known: OrderedDict[tuple[str, Place], tuple[Before | None, datetime]] = OrderedDict()
-        self._noted: OrderedDict[tuple[str, Place], None] = OrderedDict()
+        self._noted: OrderedDict[tuple[str, Place], datetime] = OrderedDict()
 
     async def why(self, ctx: RunContext, failed: MappingFailed, scope: Scope) -> str:
         """The sentence for a step that stops because of it; '' = it has another reason."""
@@ -63,7 +64,7 @@ class RenamedFields:
         missed, ctx.missed = ctx.missed, {}
         for reference, scope in missed.items():
             missing = _missing(ctx.version.definition, reference, scope)
-            if missing is None or (ctx.version.flow_id, missing[0]) in self._noted:
+            if missing is None or self._is_noted(ctx, missing[0]):
                 continue
             try:
                 await self._look(ctx, *missing, scope)
@@ -76,7 +77,7 @@ class RenamedFields:
         if self._fresh(flow_id, place, ctx.now()) is None:
             await self._read(lambda: self._learn(ctx, [place]))
         new_path = self._new_path(flow_id, place, document)
-        if new_path is None or (flow_id, place) in self._noted:
+        if new_path is None or self._is_noted(ctx, place):
             return new_path
         beside = [one for one in uses(ctx.version.definition) if one.root == place.root and one != place]
         await self._read(lambda: self._learn(ctx, beside))
@@ -86,12 +87,16 @@ class RenamedFields:
             lambda db: note_renamed(db, flow_id, rows, run_id=ctx.run_id, now=ctx.now()), patient=True
         )
         for one, _ in found:
-            _keep(self._noted, (flow_id, one), None)
+            _keep(self._noted, (flow_id, one), ctx.now())
         return new_path
+
+    def _is_noted(self, ctx: RunContext, place: Place) -> bool:
+        at = self._noted.get((ctx.version.flow_id, place))
+        return at is not None and ctx.now() - at < _NOTE_AGAIN_AFTER
 
     def _also(self, flow_id: str, places: list[Place], document: Any) -> Iterator[tuple[Place, str]]:
         for place in places:
-            is_missing = parse_path(place.path).value(document) is MISSING
+            is_missing = not is_there(parse_path(place.path), document)
             if is_missing and (new_path := self._new_path(flow_id, place, document)):
                 yield place, new_path
 
@@ -130,7 +135,7 @@ def _missing(definition: FlowDefinition, text: str, scope: Scope) -> tuple[Place
     if len(references) != 1 or references[0].root not in scope:
         return None
     place = place_of(references[0], definition.trigger.id)
-    if place is None or references[0].compiled.value(scope[references[0].root]) is not MISSING:
+    if place is None or is_there(references[0].compiled, scope[references[0].root]):
         return None
     return place, references[0]
 

@@ -26,6 +26,7 @@ _UNITS = {
 def perform_filter(ctx: RunContext, step: FilterStep, scope: Scope, key: str) -> Any:
     verdict = holds(step.conditions, scope)
     output = {"passed": verdict.holds, "why": verdict.sentence}
+    ctx.found_nothing += verdict.absent
     ctx.end_step(key, "succeeded", output=output, findings=list(verdict.findings))
     if not verdict.holds:
         raise BranchEnds(verdict.sentence)

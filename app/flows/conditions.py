@@ -71,11 +71,13 @@ OPERATORS: Final[dict[Operator, OperatorFacts]] = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`sentence`: "Order total 128.70 is at least 150: no".  `findings`: what could not be compared."""
+    """`sentence`: "Order total 128.70 is at least 150: no".  `findings`: what could not be compared.
+    `absent`: what was not in the data where it may be absent, since that is what was asked."""
 
     holds: bool
     sentence: str
     findings: tuple[Finding, ...] = field(default=())
+    absent: tuple[Finding, ...] = field(default=())
 
 
 class _Odd(Exception):
@@ -98,24 +100,27 @@ class _Sides:
 def holds(conditions: Conditions, scope: dict[str, Any]) -> Verdict:
     """OR between the groups, AND inside one.  Never raises: what cannot be compared does not hold."""
     findings: list[Finding] = []
+    absent: list[Finding] = []
     said: list[str] = []
     for group in conditions.groups:
-        verdicts = [_judge(condition, scope, findings) for condition in group]
+        verdicts = [_judge(condition, scope, findings, absent) for condition in group]
         failed = [sentence for held, sentence in verdicts if not held]
         if not failed:
             sentence = ", and ".join(sentence for _, sentence in verdicts) or "There is no condition: yes"
-            return Verdict(True, sentence, tuple(findings))
+            return Verdict(True, sentence, tuple(findings), tuple(absent))
         said.append(failed[0])
-    return Verdict(False, ", and ".join(said) or "There is no condition: no", tuple(findings))
+    sentence = ", and ".join(said) or "There is no condition: no"
+    return Verdict(False, sentence, tuple(findings), tuple(absent))
 
 
-def _judge(condition: Condition, scope: dict[str, Any], findings: list[Finding]) -> tuple[bool, str]:
+def _judge(
+    condition: Condition, scope: dict[str, Any], findings: list[Finding], absent: list[Finding]
+) -> tuple[bool, str]:
     noticed: list[Finding] = []
     name = _name(condition.left)
     try:
         sides = _sides(condition, scope, noticed, name)
-        if OPERATORS[condition.operator].group != "Presence":
-            findings.extend(noticed)
+        (absent if OPERATORS[condition.operator].group == "Presence" else findings).extend(noticed)
         held = _TESTS[condition.operator](sides)
     except _Odd as odd:
         findings.append(Finding(name, f"{name}: {odd}", condition.left.value))

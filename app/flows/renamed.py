@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from app.errors import MappingFailed
@@ -16,11 +17,12 @@ from app.flows.near import likeness
 
 Keys = tuple[Segment, ...]
 
-_MOST_VALUES = 400
+_MOST_VALUES = 1000
 _DEEPEST = 5
 _ALIKE: Final = 0.65  # of the names, where values of this kind are common
 _A_LITTLE_ALIKE: Final = 0.35  # where the value itself says much, as an address does
 _SAME_NAME: Final = 0.8  # where there is no value to compare
+_GONE: Final = "” is no longer there. It looks like it is called “"
 _TELLING: Final = ("email", "url", "date", "phone")
 _SHAPES: Final = (
     ("email", re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")),
@@ -33,10 +35,12 @@ _SHAPES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What is known of a value from records that had it: its kind, and the paths of all they held."""
+    """What is known of a value from records that had it: its kind, and the paths of all they held.
+    `is_whole`: those of all values; else it cannot be told which are new."""
 
     kind: str
     paths: frozenset[Keys]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,12 @@ def read_place(text: str) -> Place:
 def gone_sentence(field: str, path: str, new_path: str) -> str:
     """Why a field stays empty; the same words for every record."""
     was, now = in_words(parse_path(path)), in_words(parse_path(new_path))
-    return f"{field}: the field “{was}” is no longer there. It looks like it is called “{now}” now."
+    return f"{field}: the field “{was}{_GONE}{now}” now."
+
+
+def is_gone(sentence: str) -> bool:
+    """It is one of those."""
+    return _GONE in sentence
 
 
 # ------------------------------------------------------------------------------ who looks where
@@ -99,7 +108,7 @@ def _texts(data: Any) -> Iterator[str]:
             yield from _texts(item)
     elif isinstance(data, dict):
         for name, value in data.items():
-            if name != "steps":
+            if name != "steps" or not isinstance(value, list):
                 yield from _texts(value)
 
 
@@ -138,18 +147,33 @@ def _rewritten(data: Any, changed: Callable[[str], str]) -> Any:
 # ------------------------------------------------------------------------------- the likely name
 
 
+def is_there(path: JsonPath, document: Any) -> bool:
+    try:
+        return path.value(document) is not MISSING
+    except MappingFailed:  # more than can be looked at is there
+        return True
+
+
 def before(path: JsonPath, documents: Iterable[Any]) -> Before | None:
     """From the records that have a value there; None = none has."""
-    with_it = [document for document in documents if path.value(document) is not MISSING]
+    with_it = [document for document in documents if is_there(path, document)]
     if not with_it:
         return None
-    paths = frozenset(keys for document in with_it for keys, _ in values_in(document))
-    return Before(_kind(path.value(with_it[0])), paths)
+    held = [[keys for keys, _ in values_in(document)] for document in with_it]
+    is_whole = all(len(paths) < _MOST_VALUES for paths in held)
+    try:
+        value = path.value(with_it[0])
+    except MappingFailed:
+        value = None
+    kind = _kind(value[0] if path.many and isinstance(value, list) and value else value)
+    return Before(kind, frozenset(keys for paths in held for keys in paths), is_whole)
 
 
 def new_path_of(path: JsonPath, document: Any, known: Before) -> str | None:
     """The path of the value that came in the place of the one that is missing; None = nothing that is
     new in the record looks like it."""
+    if not known.is_whole:
+        return None
     old = path.segments or ()
     new = [
         (keys, value)
@@ -178,7 +202,8 @@ def values_in(document: Any) -> Iterator[tuple[Keys, Any]]:
         if len(keys) >= _DEEPEST:
             continue
         if isinstance(value, dict):
-            waiting += [((*keys, name), inner) for name, inner in reversed(list(value.items()))]
+            few = list(islice(value.items(), _MOST_VALUES))
+            waiting += [((*keys, name), inner) for name, inner in reversed(few)]
         elif isinstance(value, list) and value:
             waiting.append(((*keys, EACH), value[0]))
 
@@ -215,7 +240,8 @@ def _could_be(value: Any, kind: str) -> bool:
 def _took_its_place(old: Keys, new: Sequence[tuple[Keys, Any]], document: Any, known: Before) -> bool:
     """Beside it one name went and one came."""
     here = {keys for keys, _ in values_in(document)}
-    gone = [keys for keys in known.paths if keys[:-1] == old[:-1] and keys not in here]
+    beside = tuple(EACH if isinstance(one, int) else one for one in old[:-1])
+    gone = [keys for keys in known.paths if keys[:-1] == beside and keys not in here]
     came = [keys for keys, _ in new if keys[:-1] == old[:-1]]
     return len(gone) == len(came) == 1
 

@@ -42,7 +42,8 @@ _COLUMNS = [getattr(RenamedField, name) for name in RenamedRow.__dataclass_field
 
 def renamed_fields(db: Executor, *, flow_id: str | None = None) -> list[RenamedRow]:
     """What was noticed and not left alone; the oldest first."""
-    query = select(*_COLUMNS).where(RenamedField.left_alone_at.is_(None))
+    of_flows = select(*_COLUMNS).join(Flow, Flow.id == RenamedField.flow_id).where(Flow.deleted_at.is_(None))
+    query = of_flows.where(RenamedField.left_alone_at.is_(None))
     if flow_id is not None:
         query = query.where(RenamedField.flow_id == flow_id)
     order = (RenamedField.noticed_at, RenamedField.flow_id, RenamedField.place)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from app.flows.edit import find_step
-from app.flows.jsonpath import MISSING, parse_path
+from app.flows.jsonpath import parse_path
 from app.flows.model import FlowDefinition
 from app.flows.order import label, numbering
-from app.flows.renamed import Place, read_place, uses
+from app.flows.renamed import Place, is_there, read_place, uses
 from app.storage.alerts import Noticed
 from app.storage.dead_letters import DeadLetterGroup, groups
 from app.storage.executor import Executor
 from app.storage.flows import live_definition
-from app.storage.renamed_fields import RenamedRow, last_documents, renamed_fields
+from app.storage.renamed_fields import RenamedRow, forget_renamed, last_documents, renamed_fields
 
 if TYPE_CHECKING:
     from app.watch.looks import View
 
 _SEEN_AGAIN = 3  # records in a row that have it: then it was another form, or has been put right there
 _MOST_CAUSES = 200
+_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,18 @@ def still_missing(db: Executor, flow_id: str | None = None) -> list[Renamed]:
     return [one for one in noticed(db, flow_id) if one.step_ids and not is_back(db, one)]
 
 
+def forget_mended(db: Connection, now: datetime) -> None:
+    """What nobody looks for any more, or what came again, long ago."""
+    old = [one for one in renamed_fields(db) if one.noticed_at < now - _KEPT]
+    if old:
+        missing = {one.row for one in still_missing(db)}
+        forget_renamed(db, [row for row in old if row not in missing])
+
+
 def is_back(db: Executor, one: Renamed) -> bool:
     documents = last_documents(db, one.row.flow_id, one.place.root, limit=_SEEN_AGAIN)
     path = parse_path(one.place.path)
-    return len(documents) == _SEEN_AGAIN and all(path.value(one) is not MISSING for one in documents)
+    return len(documents) == _SEEN_AGAIN and all(is_there(path, one) for one in documents)
 
 
 def renamed(view: View) -> Iterator[Noticed]:

@@ -22,6 +22,7 @@ from app.storage.space import Space
 from app.watch.ledger import count_up
 from app.watch.ledger_check import check
 from app.watch.looks import LOOKS, MOST_CAUSES, View
+from app.watch.renamed import forget_mended
 from app.watch.telling import Post, tell
 
 log = logging.getLogger("plumbline.watch")
@@ -132,3 +133,4 @@ def _forget(connection: Connection, now: datetime) -> None:
     alerts.forget_old(connection, now)
     alert_mails.forget_old(connection, now - _TOLD_KEPT)
     forget_old_days(connection, now)
+    forget_mended(connection, now)

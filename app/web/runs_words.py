@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from app.errors import NotFound
 from app.flows.model import walk
 from app.flows.order import label, numbering
+from app.flows.renamed import is_gone
 from app.storage.executor import Executor
 from app.storage.flows import get_version
 from app.storage.run_detail import CallRow
@@ -166,6 +167,8 @@ def main_action(run: RunRow, at: StepName | None) -> Action | None:
         return Action("Decide", f"/runs/{run.id}#decide", picture="circle-help")
     if run.reason == "held_flow":
         return Action("Open the flow", f"/flows/{run.flow_id}", picture="play")
+    if is_gone(run.sentence):
+        return Action("Use the new name", f"/flows/{run.flow_id}/renamed", picture="repeat")
     if run.error_kind in _NOT_SENT and run.position:
         return Action("Fix the field", step_address(run), picture="square-pen")
     where = f" from step {at.number}" if at and at.number else ""

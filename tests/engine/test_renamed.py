@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from app.storage.flows import set_sample
 from app.storage.renamed_fields import renamed_fields
 from tests.engine.world import World, http, when
@@ -75,8 +77,9 @@ def test_all_fields_that_were_renamed_together_are_noticed_at_once(world: World)
     ]
 
 
-def test_a_filter_that_looks_at_a_renamed_field_is_noticed(world: World) -> None:
-    step = {"kind": "filter", "id": "s1", "conditions": when("email", "contains", "@")}
+@pytest.mark.parametrize(("operator", "value"), [("contains", "@"), ("is_not_empty", ""), ("exists", "")])
+def test_a_filter_that_looks_at_a_renamed_field_is_noticed(world: World, operator: str, value: str) -> None:
+    step = {"kind": "filter", "id": "s1", "conditions": when("email", operator, value)}
     ticket = world.event(sampled(world, step), NOW)
     world.perform(ticket)
     assert world.state(ticket).state == "filtered"

@@ -325,3 +325,11 @@ def test_filling_raises_nothing_but_mapping_failed(
         fill("Field", mapping, {"trigger": document}, [], required=required)
     except MappingFailed as failed:
         assert failed.sentence  # noqa: PT017
+
+
+def test_a_text_of_references_that_find_nothing_is_left_out_and_not_sent_as_blanks() -> None:
+    scope = {"trigger": {"last_name": "", "city": " "}}
+    assert filled("{{$.first}} {{$.last}}", scope=scope) is MISSING
+    assert filled("{{$.first}} {{$.last_name}}", scope=scope) is MISSING
+    assert filled("{{$.first}}, {{$.last_name}}", scope=scope) == ", "
+    assert filled("{{$.city}}", scope=scope) == " "
