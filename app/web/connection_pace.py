@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, Flask, Response, flash, request
+from flask import Blueprint, Flask, Response, flash, render_template, request
 
 from app.calls.connections import find_connector
 from app.calls.pace import AT_ONCE, Pace, read_pace
@@ -17,12 +17,13 @@ from app.errors import AppError
 from app.storage import audit, lanes
 from app.storage.connections import ConnectionRow, get_connection
 from app.storage.db import db
+from app.storage.flows import get_flow
 from app.storage.lanes import LaneRow
 from app.storage.waiting import Waiting, waiting_runs
 from app.web import connection_pace_form as forms
 from app.web.connection_pace_words import binding, limit_words
 from app.web.context import my_id, parts
-from app.web.hx import page, redirect
+from app.web.hx import page, redirect, respond
 from app.web.runs_words import counted
 
 blueprint = Blueprint("connection_pace", __name__)
@@ -90,6 +91,13 @@ def waiting_lines(flow_id: str = "") -> list[tuple[Waiting, str, datetime]]:
         for one in waiting_runs(db.session, flow_id=flow_id or None)
         if one.reason == "away" or one.number > 1
     ]
+
+
+@blueprint.get("/flows/<flow_id>/waiting")
+def show_lines(flow_id: str) -> Response:
+    """For the page of a flow that is open: its lines in front of services, as they are now."""
+    flow = get_flow(db.session, flow_id)
+    return respond(render_template("builder/_lines.html", flow_id=flow.id))
 
 
 def _behind(one: Waiting) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from app.calls.pace import write_pace
 from app.parts import Parts
@@ -231,6 +231,19 @@ def test_a_spike_says_what_it_waits_for_and_when_it_is_done(browser: Browser, pa
         assert "12 runs wait for the 5 calls a second of “Our CRM”; done about" in text
     assert "12 runs wait" in words(browser.get(PAGE).text)
     assert "12 runs" not in words(browser.get("/runs?flow=flow_other").text)
+
+
+def test_the_page_of_a_flow_says_when_its_spike_is_done(browser: Browser, parts: Parts, crm: str) -> None:
+    flow, said = in_line(parts, 12), "12 runs wait for the 5 calls a second of “Our CRM”; done about"
+    html = browser.get(f"/flows/{flow}").text
+    assert said in words(html)
+    assert f'hx-get="/flows/{flow}/waiting"' in html
+    assert said in words(browser.get(f"/flows/{flow}/waiting").text)
+    parts.database.write(lambda c: c.execute(update(Run).values(state="succeeded", reason="")))
+    assert "runs wait" not in browser.get(f"/flows/{flow}/waiting").text
+    assert "runs wait" not in words(browser.get(f"/flows/{flow}").text)
+    assert browser.get("/flows/flow_nothing/waiting").status_code == 404
+    assert browser.get("/flows/%00'/waiting").status_code == 404
 
 
 def test_runs_that_wait_for_a_service_that_fails_say_so(browser: Browser, parts: Parts, crm: str) -> None:
