@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from app.bring.choices import Choices
 from app.bring.described import check_document, described
 from app.bring.head import head_of
-from app.bring.operations import DraftOperation, OperationMaker, drop_faulty
+from app.bring.operations import DraftOperation, OperationMaker, at_of, drop_faulty
 from app.bring.references import References
-from app.bring.servers import Base, base_of, commonest, path_between, servers_of
+from app.bring.servers import MOST_OTHERS, Base, base_of, commonest, is_fixed, path_between, servers_of
 from app.bring.shapes import Shapes
 from app.bring.sign_in import SignIn
 
@@ -75,8 +75,15 @@ def draft_of(
     sign_in = SignIn(root, references, address or "https://localhost/", chosen.auth, chosen.auth_name)
     sign_in.guess((one.place, one.name) for operation in found for one in operation.parameters)
     maker = OperationMaker(shapes, sign_in)
-    operations = [maker.made(one, prefixes.get(_server_of(one, servers), None), references) for one in found]
+    also_at = _also_at(prefixes)
+    operations = []
+    for one in found:
+        server = _server_of(one, servers)
+        at = also_at.get(server, "")
+        operations.append(maker.made(one, "" if at else prefixes.get(server), references, at))
     head = head_of(root, base, sign_in, maker, chosen, today=today, home=source, file=file)
+    if named := at_of(operations):
+        head["api"]["also_at"] = named
     drop_faulty(head, operations)
     draft = Draft(head["key"], head["name"], head, operations, source=source)
     info = root.get("info")
@@ -95,7 +102,8 @@ def _shown(home: str) -> str:
 def _bases(found: list[Any], servers: list[Any], wanted: str) -> tuple[Base, dict[str, str | None]]:
     """The connector's address, and what stands before a path of each server; None = out of reach."""
     used = [_server_of(one, servers) for one in found]
-    main = wanted.rstrip("/") or commonest(used) or servers[0]["url"]
+    own_first = sorted(used, key=lambda url: url != servers[0]["url"])  # where two are as common
+    main = wanted.rstrip("/") or commonest(own_first) or servers[0]["url"]
     distinct = list(dict.fromkeys(used))
     starts = [one for one in distinct if path_between(main, one) is None and _origin(one) == _origin(main)]
     address = _origin(main) if starts and _origin(main) else main
@@ -108,6 +116,13 @@ def _bases(found: list[Any], servers: list[Any], wanted: str) -> tuple[Base, dic
         between = path_between(address, one)
         prefixes[one] = None if between is None else base.path + between
     return base, prefixes
+
+
+def _also_at(prefixes: dict[str, str | None]) -> dict[str, str]:
+    """Other servers that single operations name, by how they are written: those at a fixed address."""
+    found = {url: url.rstrip("/") for url, path in prefixes.items() if path is None}
+    fixed = {url: address for url, address in found.items() if is_fixed(address)}
+    return dict(list(fixed.items())[:MOST_OTHERS])
 
 
 def _server_of(one: Any, servers: list[Any]) -> str:

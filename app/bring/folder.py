@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from app.bring.draft import Draft
+from app.bring.operations import DraftOperation, at_of
 from app.catalog.definition import Connector
 from app.catalog.load import load_connector
 from app.catalog.yaml_text import MOST_BYTES
@@ -113,8 +114,8 @@ def _refuse(draft: Draft, target: Path, only: Collection[str] | None, replace: b
 
 
 def _files(draft: Draft, only: Collection[str] | None) -> Iterator[tuple[str, str]]:
-    yield "connector.yaml", _text(draft.head)
     chosen = [one for one in draft.usable if only is None or one.key in only]
+    yield "connector.yaml", _text(_head(draft, chosen))
     for one in chosen:
         yield f"actions/{one.key}.yaml", _text(one.action)
         if one.trigger:
@@ -122,6 +123,13 @@ def _files(draft: Draft, only: Collection[str] | None) -> Iterator[tuple[str, st
     yield "README.md", _readme(draft, len(chosen))
     yield "icon.svg", icon(draft.name, draft.key)
     yield ORIGIN, json.dumps(origin_of(draft, [one.key for one in chosen]), indent=1, ensure_ascii=False)
+
+
+def _head(draft: Draft, chosen: list[DraftOperation]) -> dict[str, Any]:
+    """The keys of a connection go to no address that none of the chosen operations is at."""
+    api = {name: value for name, value in draft.head["api"].items() if name != "also_at"}
+    named = at_of(chosen)
+    return {**draft.head, "api": {**api, **({"also_at": named} if named else {})}}
 
 
 def _text(data: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,18 +50,21 @@ class OperationMaker:
         self._trigger_keys: set[str] = set()
         self.made_requests: list[tuple[str, dict[str, Any], bool]] = []
 
-    def made(self, one: Described, prefix: str | None, references: References) -> DraftOperation:
+    def made(
+        self, one: Described, prefix: str | None, references: References, at: str = ""
+    ) -> DraftOperation:
+        """`prefix` None: on no address that is known.  `at`: an address besides the connector's own."""
         draft = DraftOperation(one.title, tag=plain_text(one.tag, 60), deprecated=one.deprecated)
         draft.label = _label(one)
         try:
-            self._fill(draft, one, prefix)
+            self._fill(draft, one, prefix, at)
         except TooHard as reason:
             draft.reason = f"{str(reason)[:1].upper()}{str(reason)[1:]}."
         except RecursionError:
             draft.reason = "Its schemas are nested too deeply to be read."
         return draft
 
-    def _fill(self, draft: DraftOperation, one: Described, prefix: str | None) -> None:
+    def _fill(self, draft: DraftOperation, one: Described, prefix: str | None, at: str) -> None:
         if one.problem:
             raise TooHard(one.problem.rstrip("."))
         if prefix is None:
@@ -70,6 +74,11 @@ class OperationMaker:
         if ways and not usable:
             raise TooHard(ways[0].reason)
         self._make(draft, one, prefix, usable)
+        if at:
+            draft.action["requests"][0]["at"] = at
+            if draft.trigger:
+                draft.trigger["request"]["at"] = at
+            self.made_requests.pop()  # “Test connection” asks the connector's own address
 
     def _make(self, draft: DraftOperation, one: Described, prefix: str, ways: list[Way]) -> None:
         hidden = frozenset(name for way in ways for name in way.hidden)
@@ -172,6 +181,12 @@ def _named_by_path(one: Described) -> str:
 def _about(one: Described, label: str) -> str:
     text = plain_text(one.description, 380) or plain_text(one.summary, 380) or label
     return f"{text} (No longer recommended.)" if one.deprecated else text
+
+
+def at_of(operations: Iterable[DraftOperation]) -> list[str]:
+    """The addresses besides the connector's own that these go to."""
+    requests = [one.action["requests"][0] for one in operations if one.action and not one.reason]
+    return list(dict.fromkeys(request["at"] for request in requests if "at" in request))
 
 
 def drop_faulty(head: dict[str, Any], operations: list[DraftOperation]) -> None:

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from pydantic import TypeAdapter, ValidationError
+
 from app.bring.names import key_of, label_of, plain_text
+from app.catalog.values import FixedAddress
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 _IN_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,100}[A-Za-z0-9])?"
@@ -17,6 +20,7 @@ _IN_PATH = r"[A-Za-z0-9._~-]{1,200}"
 _WHOLE_HOST = r"[A-Za-z0-9][A-Za-z0-9.-]{0,200}(?::[0-9]{2,5})?"
 _ADDRESS = r"https?://[A-Za-z0-9][A-Za-z0-9.-]{0,200}(?::[0-9]{2,5})?(?:/[A-Za-z0-9._~/-]{0,300})?"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_FIXED: TypeAdapter[str] = TypeAdapter(FixedAddress)
 
 
 @dataclass
@@ -173,6 +177,17 @@ def _pattern(name: str, default: str, url: str, at: int) -> str:
 
 
 # ---------------------------------------------------------------------- several servers at a time
+
+MOST_OTHERS = 10
+
+
+def is_fixed(url: str) -> bool:
+    """Nothing in it is for a connection to fill in, and keys are not sent in the open there."""
+    try:
+        _FIXED.validate_python(url)
+    except ValidationError:
+        return False
+    return True
 
 
 def commonest(servers: Iterable[str]) -> str:

@@ -189,7 +189,7 @@ def find_connector(registry: Registry, key: str) -> Connector | BuiltInConnector
 
 
 def hosts_of(connector: Connector | BuiltInConnector, public: Mapping[str, Any]) -> tuple[str, ...]:
-    """From the connector's base address; for a connection of one's own, what the person entered."""
+    """From the connector's addresses; for a connection of one's own, what the person entered."""
     if isinstance(connector, BuiltInConnector):
         entered = str(public.get("host") or "").replace(",", " ").split()
         return tuple(host for host in map(read_host, entered) if host)
@@ -197,7 +197,7 @@ def hosts_of(connector: Connector | BuiltInConnector, public: Mapping[str, Any])
         host = read_host(base_url(connector, public))
     except MappingFailed:
         return ()  # whoever renders a request hears why; until then no secret goes anywhere
-    return (host,) if host else ()
+    return tuple(dict.fromkeys([host, *map(read_host, connector.api.also_at)])) if host else ()
 
 
 def leads_elsewhere(

@@ -18,7 +18,19 @@ from app.catalog.paging import Paginate
 from app.catalog.request import BodyKind, Check, ErrorRule, Limit, Request, Success
 from app.catalog.subscribe import Look, Subscribe
 from app.catalog.templates import Filler, TemplateText, filler, references_in
-from app.catalog.values import Day, Duration, HeaderName, JsonPath, Key, Model, Pattern, Place, Url, Words
+from app.catalog.values import (
+    Day,
+    Duration,
+    FixedAddress,
+    HeaderName,
+    JsonPath,
+    Key,
+    Model,
+    Pattern,
+    Place,
+    Url,
+    Words,
+)
 
 __all__ = [
     "Auth",
@@ -372,10 +384,13 @@ class Lookup(Model):
 
 
 class Api(Model):
-    """`checked`: the day somebody last compared these files with the service's documentation.
-    `contract`: the published document that tests hold the requests to, '' = there is none."""
+    """`also_at`: other addresses of the same service, which single requests name; the connection's
+    secrets go there too, and nowhere else.  `checked`: the day somebody last compared these files with
+    the service's documentation.  `contract`: the published document that tests hold the requests to,
+    '' = there is none."""
 
     base_url: TemplateText
+    also_at: tuple[FixedAddress, ...] = Field(default=(), max_length=10)
     version: str = ""
     supported_until: Day | None = None
     changelog: Url | None = None

@@ -268,6 +268,8 @@ def _lookups_of(connector: Connector, fields: tuple[InputField, ...], file: str)
 
 
 def _request(connector: Connector, request: Request, place: Place) -> Iterator[Fault]:
+    if request.at and request.at not in connector.api.also_at:
+        yield Fault(place.file, f"{place.field}.at", f"'{request.at}' is none of api.also_at.")
     for reference in references_in(request.path):
         if reference.root != "api" and reference.pipes[-1:] not in _SAFE_IN_PATH:
             yield Fault(place.file, f"{place.field}.path", f"{reference.text} has to end with | path here.")

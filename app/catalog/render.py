@@ -46,7 +46,7 @@ def plan(connector: Connector, request: Request, *, scope: Mapping[str, Any]) ->
     body = _body(request, whole)
     return Plan(
         method=request.method,
-        url=base_url(connector, whole["connection"]) + _path(request, whole),
+        url=(request.at or base_url(connector, whole["connection"])) + _path(request, whole),
         query=_rows(request.query_filler, whole) if request.query else [],
         headers=[row for row in headers if row[0].lower() not in names] + own,
         body=None if body is MISSING else body,

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from app.catalog.templates import Filler, Reference, TemplateText, TemplateTree, filler, references_in
-from app.catalog.values import Duration, HeaderName, JsonPath, Key, Model
+from app.catalog.values import Duration, FixedAddress, HeaderName, JsonPath, Key, Model
 from app.errors import ErrorKind
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -45,11 +45,13 @@ class Success(Model):
 
 
 class Request(Model):
-    """`next_on`: with these statuses the next request is tried.  `limits`: the windows it counts in,
+    """`at`: one of the connector's `also_at`, where this request does not go to its base address.
+    `next_on`: with these statuses the next request is tried.  `limits`: the windows it counts in,
     None = those marked as default."""
 
     id: Key = "request"
     method: Method
+    at: FixedAddress | Literal[""] = ""
     path: TemplateText
     query: TemplateTree = {}
     headers: dict[HeaderName, TemplateText] = {}

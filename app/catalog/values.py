@@ -82,4 +82,9 @@ Place = Annotated[str, AfterValidator(_place)]
 """Where something stands in a delivery: `$.path` in its body, `header:Name` or `query:name`."""
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Url = Annotated[str, AfterValidator(_url)]
+FixedAddress = Annotated[
+    str,
+    Field(pattern=r"^https://[A-Za-z0-9][A-Za-z0-9.-]{0,200}(:[0-9]{2,5})?(/[A-Za-z0-9._~-]{1,100}){0,20}$"),
+]
+"""Where nothing of a connection or a flow decides what host it is."""
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]

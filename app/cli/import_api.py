@@ -14,6 +14,7 @@ from app.bring.draft import Draft
 from app.bring.fetching import draft_with_references
 from app.bring.folder import write_connector
 from app.bring.given import Given
+from app.bring.operations import at_of
 from app.bring.reading import MOST_BYTES
 from app.calls.documents import Documents
 from app.cli.opened import print_json
@@ -123,10 +124,16 @@ def _print(draft: Draft, chosen: list[str], made: Path | None, as_json: bool) ->
     click.echo(f"{draft.name}: {len(chosen)} of {len(draft.operations)} operations can be used.")
     for one in refused:
         click.echo(f"  {one['operation']}: {one['reason']}")
+    for address in _also_at(draft, chosen):
+        click.echo(f"  also at {address}: the keys of a connection go there too.")
     for note in draft.notes:
         click.echo(f"  note: {note}")
     if made is not None:
         click.echo(f"Made {made}. Restart Plumbline, or press “Read again” on its page of connectors.")
+
+
+def _also_at(draft: Draft, chosen: list[str]) -> list[str]:
+    return at_of(one for one in draft.usable if one.key in chosen)
 
 
 def _report(
@@ -140,6 +147,7 @@ def _report(
         "key": draft.key,
         "folder": str(made) if made is not None else "",
         "triggers": sum(bool(one.trigger) for one in taken),
+        "also_at": _also_at(draft, chosen),
         "auth": [auth["type"] for auth in draft.head["auth"]],
         "actions": [{"key": one.key, "operation": one.title} for one in taken],
         "notes": draft.notes,

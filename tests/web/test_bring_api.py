@@ -57,6 +57,17 @@ def test_a_file_is_shown_before_anything_is_made_and_then_usable_at_once(
     assert browser.get(where).status_code == 404
 
 
+def test_an_address_that_single_operations_are_at_is_shown_before_anything_is_made(
+    browser: Browser, parts: Parts
+) -> None:
+    post = {"post": {"operationId": "upload"}, "servers": [{"url": "https://upload.lemon.example"}]}
+    where, page = brought(browser, file=file_of({**SHOP, "paths": {**SHOP["paths"], "/files": post}}))
+    assert "https://upload.lemon.example" in page
+    assert "the keys of a connection go there too" in page
+    browser.post(where, {"operation": ["create_order"], "name": "Lemons", "key": "lemons"})
+    assert parts.registry.get("lemons").api.also_at == ()
+
+
 def test_nothing_chosen_is_said_on_the_page(browser: Browser) -> None:
     where, _ = brought(browser, file=file_of(SHOP))
     answer = browser.post(where, {"name": "Lemons", "key": "lemons"})
@@ -137,8 +148,8 @@ def test_a_bundled_connector_is_not_taken_over_by_chance(browser: Browser, parts
 def test_what_is_no_description_is_refused_with_its_reason(browser: Browser, parts: Parts) -> None:
     for text, words in (
         ("", "there is no address"),
-        ("Dear Ana, the meeting is at nine.", "no OpenAPI document"),
-        ('{"openapi": "3.0.0", "paths": {', "no JSON"),
+        ("Dear Ana, the meeting is at nine.", "not an OpenAPI document"),
+        ('{"openapi": "3.0.0", "paths": {', "not JSON"),
         (HOSTILE, "unfold to more"),
         ("[" * 20_000, "nested too deeply"),
     ):
