@@ -200,7 +200,7 @@ def test_braces_without_end_cost_no_time() -> None:
 def test_an_export_of_one_tool_is_refused_as_one_of_another() -> None:
     with pytest.raises(FlowInvalid, match="an export of Make, not of n8n"):
         bring(BLUEPRINT, tool="n8n")
-    with pytest.raises(FlowInvalid, match="no export of Make") as refused:
+    with pytest.raises(FlowInvalid, match="not an export of Make") as refused:
         bring({"name": "x"}, tool="make")
     assert "Export Blueprint" in refused.value.remedy
 
