@@ -122,7 +122,7 @@ class RenamedFields:
         for place in places:
             known = before(parse_path(place.path), documents)
             if known is None and place.text in rows:
-                known = Before("", frozenset())  # it was there, only not of late
+                known = Before("", frozenset(), new_path=rows[place.text].new_path)
             _keep(self._known, (flow_id, place), (known, now))
 
 

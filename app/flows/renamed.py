@@ -28,6 +28,7 @@ _SHAPES: Final = (
     ("email", re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")),
     ("url", re.compile(r"https?://\S{1,2000}")),
     ("date", re.compile(r"\d{4}-\d\d-\d\d([T ].{1,40})?")),
+    ("digits", re.compile(r"\d{7,18}")),
     ("number", re.compile(r"-?\d{1,18}(\.\d{1,9})?")),
     ("phone", re.compile(r"\+?[0-9(][0-9 ().\-/]{5,24}")),
 )
@@ -35,12 +36,15 @@ _SHAPES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What is known of a value from records that had it: its kind, and the paths of all they held.
-    `is_whole`: those of all values; else it cannot be told which are new."""
+    """What is known of a value from records that had it: its kind ('' = of several kinds), and the paths
+    of all they held.
+    `is_whole`: those of all values; else it cannot be told which are new.  `new_path`: what was found
+    when there still were such records."""
 
     kind: str
     paths: frozenset[Keys]
     is_whole: bool = True
+    new_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +165,24 @@ def before(path: JsonPath, documents: Iterable[Any]) -> Before | None:
         return None
     held = [[keys for keys, _ in values_in(document)] for document in with_it]
     is_whole = all(len(paths) < _MOST_VALUES for paths in held)
-    try:
-        value = path.value(with_it[0])
-    except MappingFailed:
-        value = None
-    kind = _kind(value[0] if path.many and isinstance(value, list) and value else value)
+    kinds = {_kind(_first(path, document)) for document in with_it} - {""}
+    kind = kinds.pop() if len(kinds) == 1 else ""
     return Before(kind, frozenset(keys for paths in held for keys in paths), is_whole)
+
+
+def _first(path: JsonPath, document: Any) -> Any:
+    try:
+        value = path.value(document)
+    except MappingFailed:
+        return None
+    return value[0] if path.many and isinstance(value, list) and value else value
 
 
 def new_path_of(path: JsonPath, document: Any, known: Before) -> str | None:
     """The path of the value that came in the place of the one that is missing; None = nothing that is
     new in the record looks like it."""
+    if known.new_path:
+        return known.new_path if is_there(parse_path(known.new_path), document) else None
     if not known.is_whole:
         return None
     old = path.segments or ()
@@ -224,17 +235,20 @@ def _score(old: Keys, new: Keys, value: Any, kind: str) -> float:
     own = _kind(value)
     if own in ("", "list", "record") or not kind:
         least = _SAME_NAME
-    elif own != kind:
-        return 0
     else:
-        least = _A_LITTLE_ALIKE if kind in _TELLING else _ALIKE
-    if own and kind and own != kind:
+        least = _A_LITTLE_ALIKE if own == kind and kind in _TELLING else _ALIKE
+    if own and kind and not _alike(own, kind):
         return 0
     return alike + (0.1 if old[:-1] == new[:-1] else 0) if alike >= least else 0
 
 
 def _could_be(value: Any, kind: str) -> bool:
     return bool(kind) and _kind(value) == kind
+
+
+def _alike(one: str, other: str) -> bool:
+    """Many digits may be a phone number or another number."""
+    return one == other or {one, other} in ({"digits", "phone"}, {"digits", "number"})
 
 
 def _took_its_place(old: Keys, new: Sequence[tuple[Keys, Any]], document: Any, known: Before) -> bool:

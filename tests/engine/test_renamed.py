@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.engine.renamed import RenamedFields
 from app.storage.flows import set_sample
-from app.storage.renamed_fields import renamed_fields
+from app.storage.renamed_fields import LOOKED_AT, renamed_fields
 from tests.engine.world import World, http, when
 
 MAIL = {"kind": "email", "id": "s1", "to": "{{trigger:$.email}}", "subject": "Hello", "text": "Hi"}
@@ -56,6 +57,33 @@ def test_earlier_records_say_what_was_there_when_there_is_no_sample(world: World
     assert noticed(world) == []
     world.perform(world.event(flow, NOW))
     assert noticed(world) == [("trigger:$['email']", "$['email_address']")]
+
+
+def test_after_a_restart_the_name_is_still_known_when_no_old_record_is_near(world: World) -> None:
+    flow = world.live(MAIL)
+    world.event(flow, LEAD)
+    for _ in range(2):
+        world.perform(world.event(flow, NOW))
+    runs = world.parts.engine.runs
+    for _ in range(LOOKED_AT):
+        world.event(flow, NOW)
+    runs.renamed = RenamedFields(world.parts.database, runs._read)
+    ticket = world.event(flow, NOW)
+    world.perform(ticket)
+    assert "It looks like it is called “email_address” now." in world.state(ticket).sentence
+
+
+def test_a_database_that_fails_meanwhile_only_costs_the_proposal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr("app.engine.renamed.sample_of", away)
+    ticket = world.event(sampled(world, MAIL), NOW)
+    world.perform(ticket)
+    assert world.state(ticket).sentence.startswith("To is empty: nothing was found at email.")
+    assert noticed(world) == []
 
 
 def test_a_value_that_only_some_records_have_is_no_news(world: World) -> None:

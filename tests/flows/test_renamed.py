@@ -39,6 +39,7 @@ def new_name(path: str, gone: str, came: dict[str, Any], lead: dict[str, Any] | 
         ("$.email", "email", {"contact": "bo@example.com", "note": "hi"}, "$['contact']"),
         ("$.email", "email", {"email_opt_in": True, "mail": "bo@example.com"}, "$['mail']"),
         ("$.phone", "phone", {"mobile": "+351 911 111 111", "shoe": 41}, "$['mobile']"),
+        ("$.phone", "phone", {"phone_number": "351911111111", "mail": "x@y.example"}, "$['phone_number']"),
         ("$.first_name", "first_name", {"given": "Bo"}, "$['given']"),
         ("$.first_name", "first_name", {"firstName": "Bo", "note": "hi"}, "$['firstName']"),
         ("$.total", "total", {"total_price": 4, "weight": 7}, "$['total_price']"),
@@ -83,6 +84,14 @@ def test_what_merely_came_along_is_not_taken_for_it(path: str, gone: str, came: 
 def test_what_was_there_before_is_not_the_new_name() -> None:
     lead = LEAD | {"email_address": "work@example.com"}
     assert new_name("$.email", "email", {}, lead) is None
+
+
+def test_a_value_that_was_of_several_kinds_is_known_by_its_name() -> None:
+    path = parse_path("$.email")
+    known = before(path, [LEAD, LEAD | {"email": "none"}])
+    assert known is not None
+    assert new_path_of(path, {"email_address": "b@x.example"}, known) == "$['email_address']"
+    assert new_path_of(path, {"someone": "b@x.example"}, known) is None
 
 
 def test_nothing_is_known_of_a_value_that_no_record_had() -> None:
@@ -134,3 +143,17 @@ def test_every_use_is_taken_over_with_its_functions_and_nothing_else_is() -> Non
         r"\{{$.email}} {{trigger:$['mail']['it\\s']}}!",
         "{{s1:$.email}}",
     ]
+
+
+@pytest.mark.parametrize(
+    "name", ["a}}b", "it's", 'q"q', "{{x}}", "a|b", "é ñ", "0", "a\\b", "$", "a\nb", "]['", "\x00"]
+)
+def test_names_of_any_kind_can_be_taken_over(name: str) -> None:
+    document = {name: "b@x.example"}
+    known = before(parse_path("$.email"), [LEAD])
+    assert known is not None
+    new_path = new_path_of(parse_path("$.email"), document, known)
+    assert new_path is not None
+    changed = taken_over(flow("Mail: {{$.email | lower}}"), Place("trigger", "$['email']"), new_path)
+    assert uses(changed) == {Place("trigger", new_path): ["s1"]}
+    assert parse_path(new_path).value(document) == "b@x.example"
