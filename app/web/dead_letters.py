@@ -153,7 +153,7 @@ def stop(order_id: str) -> Response:
         flash("Stopped. What had been begun goes on; the rest stays as it was.", "success")
     else:
         flash("It had ended already.", "info")
-    return redirect(f"/orders/{order.id}" if order.what == "cancel" else _group_address(order.cause))
+    return redirect(_group_address(order.cause) if order.cause else f"/orders/{order.id}")
 
 
 def _said(sentence: str) -> None:

@@ -166,6 +166,27 @@ def test_a_pause_a_service_asked_for_holds_after_a_restart(world: World, restart
     assert len(again.service.requests) == 1
 
 
+def test_what_a_good_answer_says_is_waited_for_instead_of_being_refused(world: World, restarted: Any) -> None:
+    """A service that takes two calls a minute and says so; a third would be refused."""
+    window = {"X-RateLimit-Limit": "2", "X-RateLimit-Reset": "60"}
+    good = [(200, {}, {**window, "X-RateLimit-Remaining": left}) for left in ("1", "0")]
+    world.service.answers("POST", "/x", *good, 429)
+    flow = world.live(through(world, world.connect()))
+    tickets = [world.event(flow, {"email": f"{number}@example.com"}) for number in range(3)]
+    for ticket in tickets:
+        world.perform(ticket)
+    assert [world.state(one).state for one in tickets] == ["succeeded", "succeeded", "waiting"]
+    run = world.state(tickets[2])
+    assert run.reason == "rate_limit"
+    assert (run.wake_at - world.clock.now()).total_seconds() == pytest.approx(60, abs=1)
+    assert "nothing is left of" in run.sentence
+    again = restarted()
+    late = again.event(flow, {"email": "late@example.com"})
+    again.perform(late)
+    assert "nothing is left of" in again.state(late).sentence
+    assert len(again.service.requests) == 2
+
+
 def test_a_day_that_is_used_up_is_so_after_a_restart(world: World, restarted: Any) -> None:
     connection = world.connect(pace=write_pace(None, {}, [(3, 86400.0)]))
     world.service.answers("POST", "/x", {})

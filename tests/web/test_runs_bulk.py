@@ -66,6 +66,10 @@ def test_an_order_of_a_held_flow_says_that_it_waits(
     ]
     parts.engine.work_orders()
     assert "It goes on when the flow is released" in words(browser.get(address).text)
+    assert browser.post(f"{address}/stop").headers["Location"] == address
+    shown = words(browser.get(address).text)
+    assert "Stopped: 1 run" in shown
+    assert "released" not in shown
 
 
 @pytest.mark.parametrize("do", ["failed", "settle", "", "no such thing"])
