@@ -142,11 +142,17 @@ def test_runs_that_wait_for_the_budget_of_a_service_hold_the_order_back(world: W
     assert orders.work() == 5
 
 
+@pytest.mark.parametrize("is_chosen", [False, True])
 def test_a_stop_in_the_middle_repeats_nothing_and_leaves_nothing_out(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, is_chosen: bool
 ) -> None:
     cause = dead(world, 60)
-    order_id = resend(world, cause)
+    if is_chosen:
+        with world.parts.database.read() as db:
+            ids = list(db.execute(select(Run.id)).scalars())
+        order_id = resend_chosen(world.parts.database, world.clock, ids)
+    else:
+        order_id = resend(world, cause)
 
     def dies(*_args: object, **_more: object) -> None:
         raise RuntimeError("the process ended here")
