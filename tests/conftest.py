@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import create_engine, text
 
@@ -18,6 +20,16 @@ from tests import needs, network
 from tests.product import Product
 
 PATIENCE_MS = 60_000  # of the browser; a limit, never a duration: a busy machine is slow
+
+# Neither how fast the machine is nor what chance brings decides whether a delivery passes: the same
+# examples each time.  PLUMBLINE_LONG=1 looks for new ones.
+hypothesis_settings.register_profile(
+    "plumbline",
+    deadline=None,
+    derandomize=needs.GIVEN["LONG"] != "1",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("plumbline")
 
 network.install()
 

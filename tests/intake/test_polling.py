@@ -347,7 +347,11 @@ def test_over_any_history_each_order_runs_exactly_once(tmp_path: Path) -> None:
     )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     answers=st.lists(
         st.recursive(

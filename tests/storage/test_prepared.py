@@ -70,7 +70,11 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8
 STATE = st.sampled_from(["new", "kept", "done", "what?"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data(), count=st.integers(0, 90))
 def test_a_group_is_written_as_its_rows_one_by_one(
     database: Database, data: st.DataObject, count: int
