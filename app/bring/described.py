@@ -73,13 +73,14 @@ def check_document(root: Any, file: str) -> str:
     """'3' or '2'.  Raises ConnectorInvalid for what is no such document."""
     if not isinstance(root, dict):
         raise ConnectorInvalid(
-            "this is no OpenAPI document: it is not a table of names and values.", file=file
+            "this is not an OpenAPI document: it is not a table of names and values.", file=file
         )
     version = str(root.get("openapi") or root.get("swagger") or "")
     if not version:
         known = ", ".join(str(key)[:30] for key in list(root)[:5])
         raise ConnectorInvalid(
-            f"this is no OpenAPI document: it has neither “openapi” nor “swagger”. It begins with {known}.",
+            "this is not an OpenAPI document: it has neither “openapi” nor “swagger”."
+            f" It begins with {known}.",
             file=file,
             remedy="Look for a file called openapi.json, openapi.yaml or swagger.json.",
         )

@@ -63,7 +63,7 @@ def _json(text: str, file: str) -> Any:
         raise ConnectorInvalid("it is nested too deeply to be read.", file=file) from reason
     except ValueError as reason:
         if text.lstrip()[0] == "{" and re.match(r'\s*\{\s*"', text):
-            raise ConnectorInvalid(f"it is no JSON: {reason}.", file=file) from reason
+            raise ConnectorInvalid(f"it is not JSON: {reason}.", file=file) from reason
         return None
 
 

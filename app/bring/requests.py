@@ -100,7 +100,7 @@ def _path(operation: Described, given: list[Parameter], inputs: Inputs, prefix: 
         raise TooHard("its path holds “${”, which cannot be sent")
     path = prefix + _IN_PATH.sub(filled, operation.path)
     if re.search(r"[\s?#]", re.sub(r"\$\{[^}]*\}", "", path)):
-        raise TooHard(f"its path “{operation.path[:60]}” is no address")
+        raise TooHard(f"its path “{operation.path[:60]}” is not an address")
     return path
 
 

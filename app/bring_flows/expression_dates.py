@@ -124,7 +124,7 @@ def _amount(unit: str, amount: Any, sign: int) -> tuple[str, str]:
     try:
         number = float(amount) * sign
     except ValueError:
-        raise NotCarried("It shifts a date by something that is no number.") from None
+        raise NotCarried("It shifts a date by something that is not a number.") from None
     unit = unit.lower().rstrip("s") + "s"
     if unit in ("seconds", "milliseconds", "quarters"):
         size = {"seconds": 60.0, "milliseconds": 60_000.0, "quarters": 1 / 3}[unit]

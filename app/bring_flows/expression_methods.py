@@ -166,7 +166,7 @@ def _whole(number: Any) -> int | None:
     if number is None:
         return None
     if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number):
-        raise NotCarried("It counts characters with something that is no whole number.")
+        raise NotCarried("It counts characters with something that is not a whole number.")
     return int(number)
 
 

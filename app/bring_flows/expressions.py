@@ -295,7 +295,7 @@ class Translator:
             return value.through("number") if sign == "+" else value.through("multiply", "-1")
         if isinstance(value, int | float) and not isinstance(value, bool):
             return -value if sign == "-" else value
-        raise NotCarried("It calculates with something that is no number.")
+        raise NotCarried("It calculates with something that is not a number.")
 
     def binary(self, sign: str, left: Tree, right: Tree) -> Found:
         if sign in ("||", "??"):

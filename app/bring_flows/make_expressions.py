@@ -275,7 +275,7 @@ def _number(text: str) -> int:
     try:
         return int(float(text))
     except (ValueError, OverflowError):
-        raise NotCarried("It counts with something that is no number.") from None
+        raise NotCarried("It counts with something that is not a number.") from None
 
 
 def _map(value: Ref, args: list[Value]) -> Value:

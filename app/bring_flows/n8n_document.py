@@ -116,7 +116,7 @@ def read_document(data: dict[str, Any], report: Report, where: str, name: str) -
     """Raises FlowInvalid where there is nothing to go on with."""
     raw = data.get("nodes")
     if not isinstance(raw, list):
-        raise FlowInvalid("this is no export of n8n: it has no list of nodes.", where=where)
+        raise FlowInvalid("this is not an export of n8n: it has no list of nodes.", where=where)
     if not raw:
         raise FlowInvalid("the export holds no nodes.", where=where)
     if len(raw) > MOST_NODES:

@@ -169,7 +169,7 @@ def _timestamp(block: Verify | Signature, given: Mapping[str, str]) -> str:
         value = next((one[2:] for one in re.split(r"[,\s]+", value) if one.startswith("t=")), "")
     is_iso = isinstance(block, Verify) and block.timestamp_unit == "iso"
     if as_moment(value) is None if is_iso else not _TIMESTAMP.fullmatch(value):
-        raise _refuse(f"The time stamp in {block.timestamp_header} is missing or is none.")
+        raise _refuse(f"The time stamp in {block.timestamp_header} is missing or is not a time.")
     return value
 
 

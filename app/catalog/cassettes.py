@@ -111,7 +111,7 @@ def read_cassette(file: Path, shown: str) -> Cassette:
         text = file.read_text("utf-8") if file.stat().st_size <= _MOST_BYTES else ""
         data = json.loads(text)
     except (OSError, ValueError, RecursionError) as reason:
-        raise ConnectorInvalid(f"this is no JSON that can be read: {reason}.", file=shown) from reason
+        raise ConnectorInvalid(f"this is not JSON that can be read: {reason}.", file=shown) from reason
     if found := _SECRETS.search(text):
         raise ConnectorInvalid(
             f"'{found[0][:8]}…' looks like a real secret.",

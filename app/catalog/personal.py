@@ -49,7 +49,7 @@ def e164(value: Any) -> str:
     digits = digits.lstrip("0") if has_country else digits
     if digits.startswith("0") or not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS:
         raise MappingFailed(
-            f"“{text[:40]}” is no phone number with a country code.",
+            f"“{text[:40]}” is not a phone number with a country code.",
             remedy="Map a number such as +43 664 123456.",
         )
     return f"+{digits}"

@@ -172,7 +172,9 @@ def _refuse(folder: Path, key: str, base_url: str, name: str, auth: str) -> None
         raise ConnectorInvalid("a key has small letters, digits and _ only, such as my_shop.", file=key[:60])
     if not _URL.fullmatch(base_url):
         raise ConnectorInvalid(
-            f"'{base_url[:60]}' is no address such as https://api.example.com.", file=key, field="base_url"
+            f"'{base_url[:60]}' is not an address such as https://api.example.com.",
+            file=key,
+            field="base_url",
         )
     if not _NAME.fullmatch(name):
         raise ConnectorInvalid(

@@ -60,12 +60,13 @@ class HmacAuth(AuthBase):
     @model_validator(mode="after")
     def _holds_together(self) -> HmacAuth:
         if not any(field.key == self.secret and field.secret for field in self.fields):
-            raise ValueError(f"'{self.secret}' is no secret field of this way to connect")
+            raise ValueError(f"'{self.secret}' is not a secret field of this way to connect")
         signed = (self.message, self.canonical, *self.derive)
         texts = (*signed, self.value, *self.headers.values())
         used = {name for text in texts for name in _PART.findall(text)}
         if strange := sorted(used - PARTS):
-            raise ValueError(f"{{{strange[0]}}} is no part of a request; there is {', '.join(sorted(PARTS))}")
+            known = ", ".join(sorted(PARTS))
+            raise ValueError(f"{{{strange[0]}}} is not part of a request; there is {known}")
         if any("{signature}" in text for text in (*signed, *self.headers.values())):
             raise ValueError("{signature} can only stand in value")
         if used & {"timestamp", "date"} and self.timestamp is None:

@@ -138,7 +138,7 @@ def _moment(value: Any) -> datetime:
     moment = as_moment(value)
     if moment is None:
         raise MappingFailed(
-            f"“{as_text(value)[:60]}” is no date.", remedy="Map a date, such as 2027-01-31 09:00."
+            f"“{as_text(value)[:60]}” is not a date.", remedy="Map a date, such as 2027-01-31 09:00."
         )
     return moment.astimezone(UTC)
 
@@ -152,7 +152,9 @@ def _iso8601(value: Any) -> str:
 def _number(value: Any) -> int | float:
     number = as_number(value)
     if number is None:
-        raise MappingFailed(f"“{as_text(value)[:60]}” is no number.", remedy="Map a number, such as 12.50.")
+        raise MappingFailed(
+            f"“{as_text(value)[:60]}” is not a number.", remedy="Map a number, such as 12.50."
+        )
     return json_number(number)
 
 

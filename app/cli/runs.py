@@ -92,7 +92,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as reason:
-        raise click.BadParameter(f"“{text}” is no time: write 2h, 7d or 2026-11-21T09:00.") from reason
+        raise click.BadParameter(f"“{text}” is not a time: write 2h, 7d or 2026-11-21T09:00.") from reason
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -131,7 +131,7 @@ def held_by_person(outgoing: Outgoing, connection: ConnectionFacts, reason: str)
 
 
 def held(outgoing: Outgoing, connection: ConnectionFacts, reason: str) -> RunWaits:
-    why = reason or "It no longer accepts its credentials."
+    why = reason or "Its key or sign-in is no longer accepted."
     return RunWaits(
         "held_connection",
         step_key=outgoing.key,

@@ -127,9 +127,11 @@ def _parsed(body: bytes) -> dict[str, Any]:
             return _xml(_mended(body) if text is None else text)
         except ExpatError as reason:
             if text is None:
-                raise _unreadable(f"This is no feed that can be read: {reason}.") from reason
+                raise _unreadable(f"This is not a feed that can be read: {reason}.") from reason
         except (ValueError, LookupError, RecursionError) as reason:
-            raise _unreadable("This is no feed that can be read: it defines entities of its own.") from reason
+            raise _unreadable(
+                "This is not a feed that can be read: it defines entities of its own."
+            ) from reason
     raise AssertionError("the loop returns or raises")
 
 
@@ -166,7 +168,7 @@ def _xml_entries(document: dict[str, Any]) -> Iterator[Entry]:
         yield from (_rss(one, channel) for one in _many(rdf.get("item")))
     else:
         root = next(iter(document), "nothing")
-        raise _unreadable(f"This is no feed: it begins with <{root.rpartition(':')[2][:40]}>.")
+        raise _unreadable(f"This is not a feed: it begins with <{root.rpartition(':')[2][:40]}>.")
 
 
 def _rss(item: dict[str, Any], channel: dict[str, Any]) -> Entry:
@@ -212,9 +214,9 @@ def _json_entries(body: bytes) -> Iterator[Entry]:
     try:
         feed = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as reason:
-        raise _unreadable(f"This is no feed that can be read: {reason}.") from reason
+        raise _unreadable(f"This is not a feed that can be read: {reason}.") from reason
     if not isinstance(feed, dict) or not isinstance(feed.get("items"), list):
-        raise _unreadable("This JSON is no feed: it has no list “items”.")
+        raise _unreadable("This JSON is not a feed: it has no list “items”.")
     for item in _many(feed["items"]):
         people = _many(item.get("authors")) or _many(item.get("author")) or _many(feed.get("authors"))
         media = next(iter(_many(item.get("attachments"))), {})

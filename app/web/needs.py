@@ -58,7 +58,7 @@ def _broken(broken: list[ConnectionRow], rows: list[RunRow]) -> Iterator[Need]:
             "bad",
             "unplug",
             f"The connection “{row.name}” needs you",
-            (row.state_sentence or "It no longer accepts its credentials.") + held,
+            (row.state_sentence or "Its key or sign-in is no longer accepted.") + held,
             f"/connections/{row.id}",
             "Mend the connection",
             row.checked_at,

@@ -26,7 +26,7 @@ from app.web.needs import counted
 blueprint = Blueprint("oauth_apps", __name__)
 
 _LONGEST = 2000
-_NO_SECRET = "This is no client secret: it has to be one line, as the service shows it."  # noqa: S105
+_NO_SECRET = "This is not a client secret: it has to be one line, as the service shows it."  # noqa: S105
 
 
 @dataclass
@@ -189,7 +189,7 @@ def _warning() -> str:
     own = urlsplit(parts().settings.base_url)
     host = own.hostname or ""
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
-        return f"{host} is no address that a browser can come back to. Set PLUMBLINE_PUBLIC_URL."
+        return f"{host} is not an address that a browser can come back to. Set PLUMBLINE_PUBLIC_URL."
     if own.netloc != request.host:
         return (
             f"You opened Plumbline as {request.host}, but it calls itself {own.netloc}, and that is where "

@@ -152,7 +152,7 @@ def _set_limit(data: Data, number: str, per: str) -> None:
         data["limits"] = others
         return
     if not number.isdecimal() or len(number) > 9:
-        raise ConnectorInvalid(f"“{number[:40]}” is no number of calls.", file="", field="limit")
+        raise ConnectorInvalid(f"“{number[:40]}” is not a number of calls.", file="", field="limit")
     first = dict((data.get("limits") or [{"key": "calls", "default": True}])[0])
     data["limits"] = [{**first, "requests": int(number), "per": per or "1m"}, *others]
 

@@ -126,7 +126,7 @@ def put_contact(email: str) -> Response:
     email = unquote(email).strip().lower()
     values = json_object()
     if not is_email(email):
-        return refusal(422, f"'{email[:60]}' is no e-mail address.", code="invalid_email")
+        return refusal(422, f"'{email[:60]}' is not an e-mail address.", code="invalid_email")
     if problem := _problem(values):
         return refusal(422, problem, code="invalid_field")
     contact, is_new = _upsert(email, values)
@@ -147,7 +147,7 @@ def put_contacts(most: int = 50) -> Response:
         email, values = str(given.get("email", "")).strip().lower(), given.get("values") or {}
         problem = _problem(values) if isinstance(values, dict) else "values has to be an object."
         if not is_email(email) or problem:
-            errors.append({"email": email, "message": problem or f"'{email[:60]}' is no e-mail address."})
+            errors.append({"email": email, "message": problem or f"'{email[:60]}' is not an e-mail address."})
         else:
             contact, is_new = _upsert(email, values)
             results.append({"contact": contact, "created": is_new})

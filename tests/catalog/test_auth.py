@@ -129,8 +129,8 @@ def test_a_server_on_this_machine_may_speak_http(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("secret: signing", "secret: sign", "no secret field"),
-        ("{method}{timestamp}", "{methd}", "{methd} is no part of a request"),
+        ("secret: signing", "secret: sign", "not a secret field"),
+        ("{method}{timestamp}", "{methd}", "{methd} is not part of a request"),
         ("{method}{timestamp}", "{nonce}", "nonce has to say where"),
         ("    timestamp: {name: X-Time}\n", "", "timestamp has to say how"),
         ('value: "{signature}"', "value: fixed", "value has to hold {signature}"),

@@ -88,8 +88,8 @@ def test_no_connector_at_all_is_not_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "no JSON that can be read"),
-        ("[" * 100_000, "no JSON that can be read"),
+        ("{", "not JSON that can be read"),
+        ("[" * 100_000, "not JSON that can be read"),
         (json.dumps({**TAPE, "operation": "actions/nothing"}), "the connector has no actions/nothing"),
         (json.dumps({**TAPE, "tape": 1}), "'tape' is not known here"),
         (json.dumps({**TAPE, "exchange": []}), "either an exchange or a delivery"),
@@ -125,8 +125,8 @@ def test_a_new_connector_is_in_order_from_the_start(tmp_path: Path, auth: AuthKi
     [
         ({"key": "My Shop"}, "small letters"),
         ({"key": "../evil"}, "small letters"),
-        ({"key": "shop", "base_url": "api.example.com"}, "is no address"),
-        ({"key": "shop", "base_url": "https://a.example/\nowner: x"}, "is no address"),
+        ({"key": "shop", "base_url": "api.example.com"}, "is not an address"),
+        ({"key": "shop", "base_url": "https://a.example/\nowner: x"}, "is not an address"),
         ({"key": "shop", "name": 'x"\nowner: evil'}, "cannot hold quotes"),
         ({"key": "shop", "auth": "magic"}, "none of bearer"),
     ],

@@ -204,7 +204,7 @@ def test_a_contact_is_created_once_and_keeps_what_is_not_sent(client: FlaskClien
 @pytest.mark.parametrize(
     ("email", "values", "said"),
     [
-        ("nobody", {}, "no e-mail address"),
+        ("nobody", {}, "not an e-mail address"),
         ("a@example.com", {"shoe_size": 3}, "no field 'shoe_size'"),
         ("a@example.com", {"stage": "friend"}, "stage has to be one of"),
         ("a@example.com", {"orders_count": "three"}, "has to be a number"),

@@ -263,4 +263,4 @@ def test_a_page_that_is_no_feed_fails_the_look_with_what_to_do(server: Server, s
     service.answers("GET", "/feed.xml", "<html><p>Hello</p></html>")
     failed = server.intake.poll_now(flow_id)
     assert failed.state == "failed"
-    assert "This is no feed: it begins with <html>." in failed.sentence
+    assert "This is not a feed: it begins with <html>." in failed.sentence

@@ -180,7 +180,7 @@ def test_a_refused_trial_says_why(made: Browser, parts: Parts, service: FakeServ
         ({"key": "../../etc"}, "small letters"),
         ({"base_url": "ftp:/nowhere"}, "cannot be used"),
         ({"base_url": "https://${input.host}"}, "cannot be used"),
-        ({"limit": "many"}, "no number of calls"),
+        ({"limit": "many"}, "not a number of calls"),
         ({"per": "an hour"}, "length of time"),
         ({"account": "name"}, "cannot be used"),
         ({"name": ""}, "cannot be used"),
