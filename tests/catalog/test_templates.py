@@ -86,7 +86,11 @@ def test_a_pipe_writes_a_value_as_the_service_wants_it(text: str, value: Any) ->
 
 @pytest.mark.parametrize(
     ("pipe", "value", "words"),
-    [("number", "seven", "not a number"), ("epoch_ms", "soon", "not a date"), ("flag", "maybe", "yes nor no")],
+    [
+        ("number", "seven", "not a number"),
+        ("epoch_ms", "soon", "not a date"),
+        ("flag", "maybe", "yes nor no"),
+    ],
 )
 def test_a_pipe_says_what_it_cannot_read(pipe: str, value: str, words: str) -> None:
     with pytest.raises(MappingFailed, match=words):
