@@ -329,8 +329,8 @@ def _lost(job: Job) -> Values:
         "next_at": job.now,
         "tries": 0,
         "error_kind": "",
-        "sentence": f"{job.name} no longer had it ({when}); Plumbline made it again. What happened "
-        "there shortly before may not have come in.",
+        "sentence": f"{job.name} no longer knew where to send ({when}), and Plumbline told it again. What "
+        "happened there shortly before may not have come in.",
         "remedy": "",
     }
 

@@ -422,7 +422,7 @@ def test_one_that_the_service_lost_is_made_again_and_said_so(server: Server, let
     server.clock.advance(6 * 3600 + 1)
     tell(server)
     assert (row(server, flow_id).state, list(letters.hooks)) == ("live", ["h2"])
-    assert "no longer had it" in row(server, flow_id).sentence
+    assert "no longer knew where to send" in row(server, flow_id).sentence
 
 
 def test_one_that_the_service_switched_off_is_replaced(server: Server, letters: Letters) -> None:

@@ -92,7 +92,7 @@ def test_what_ended_and_could_not_be_renewed_is_said(house: House) -> None:
 
 
 def test_what_a_service_dropped_is_said_although_it_was_made_again(house: House) -> None:
-    dropped = "Letters no longer had it (02 Mar 2026 09:00 UTC); Plumbline made it again."
+    dropped = "Letters no longer knew where to send (02 Mar 2026 09:00 UTC), and Plumbline told it again."
     flow_id = told(house, state="live", since=NOON, sentence=dropped, vendor_id="h2")
     [alert] = house.look()
     assert alert.sentence == f"“Readers” may lack something: {dropped}"

@@ -64,6 +64,7 @@ def test_an_address_that_single_operations_are_at_is_shown_before_anything_is_ma
     where, page = brought(browser, file=file_of({**SHOP, "paths": {**SHOP["paths"], "/files": post}}))
     assert "https://upload.lemon.example" in page
     assert "the keys of a connection go there too" in page
+    assert "POST /files at https://upload.lemon.example" in page
     browser.post(where, {"operation": ["create_order"], "name": "Lemons", "key": "lemons"})
     assert parts.registry.get("lemons").api.also_at == ()
 
