@@ -23,7 +23,8 @@ _ALMOST_NONE = 5
 _MOST_SKEW_S = 86400.0
 _LONGEST = 200
 _LEFT = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
-_BUCKET = re.compile(r"x-(?:[a-z0-9]+-)*(?:limit|usage)")
+# Others count seats or storage in the same form, or say what is left instead of what is used.
+_BUCKET = re.compile(r"x-(?:[a-z0-9]+-)*call-(?:limit|usage)|x-recharge-limit")
 _SHARE = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 
 Headers = Sequence[tuple[str, str]]

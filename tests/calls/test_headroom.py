@@ -146,6 +146,8 @@ def test_garbage_and_absurd_values_have_no_effect(remaining: str, reset: str) ->
         [("X-Shopify-Shop-Api-Call-Limit", "0/0")],
         [("X-Shopify-Shop-Api-Call-Limit", "40/40/40")],
         [("X-Shopify-Shop-Api-Call-Limit", "all/40")],
+        [("X-Storage-Usage", "10/10")],
+        [("X-Rate-Limit", "100/100")],
         [("X-Frame-Limit", "10")],
         [("X-Business-Use-Case-Usage", '{"7":[{"estimated_time_to_regain_access":0}]}')],
         [("X-Business-Use-Case-Usage", '{"estimated_time_to_regain_access":')],
