@@ -234,6 +234,17 @@ def test_deliveries_are_checked_with_the_secret_that_was_asked_for(server: Serve
     assert b"told-when-asked" not in b"".join(call.answer_body or b"" for call in kept)
 
 
+def test_a_list_that_shows_the_secret_leaves_none_in_the_history(server: Server, letters: Letters) -> None:
+    flow_id = live(server, "asked_for")
+    shown = {**letters.hooks["h1"], "key": "told-when-asked-0123456789"}
+    letters.service.answers("GET", "/v1/hooks", {"hooks": [shown], "next": None})
+    server.clock.advance(6 * 3600 + 1)
+    tell(server)
+    looked = calls(server, row(server, flow_id).id)[-1]
+    assert looked.step_key == "look"
+    assert b"told-when-asked" not in looked.answer_body
+
+
 def test_one_whose_secret_is_not_told_is_not_left_behind(server: Server, letters: Letters) -> None:
     account(server)
     letters.service.answers("GET", "/v1/hooks/h1/key", (403, {"error": "only administrators see keys"}))
