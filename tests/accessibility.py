@@ -13,6 +13,7 @@ _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice
 
 def complaints(page: Page) -> list[str]:
     """`rule: elements (why)`; also when the page is wider than the window."""
+    page.wait_for_load_state()
     page.evaluate(_AXE)
     found: list[Any] = page.evaluate("rules => axe.run({runOnly: rules})", _RULES)["violations"]
     said = [f"{one['id']}: {[node['target'] for node in one['nodes']][:3]} ({one['help']})" for one in found]

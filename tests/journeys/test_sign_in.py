@@ -96,6 +96,7 @@ def test_a_connection_is_made_lost_and_mended_and_its_run_goes_through(
     page = ana
     page.goto(server.base_url + "/connections/new?connector=club")
     page.get_by_role("link", name="Register it").click()
+    expect(page.get_by_label("Client ID")).to_be_visible()
     assert not complaints(page)
     page.get_by_label("Client ID").fill("plumbline-app")
     page.get_by_label("Client secret").fill(CLIENT_SECRET)
