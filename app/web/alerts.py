@@ -107,7 +107,7 @@ def _telling() -> dict[str, Any]:
     return {
         "is_silent": not parts().settings.smtp_url and not telling.webhook,
         "is_quiet": telling.is_quiet(parts().clock.now()),
-        "quiet_to": telling.quiet_to,
+        "quiet_to": f"{telling.quiet_to} ({telling.time_zone})",
         "failing": _failing(alert_mails.failing(db.session), names),
     }
 

@@ -33,11 +33,17 @@ NAVIGATION = (
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment as a page shows it: `text` short, `title` complete, both in the reader's zone."""
+    """A moment as a page shows it: `text` short, `title` complete, both in the reader's zone; `zone`: "UTC"
+    where the reader's is not known."""
 
     iso: str
     text: str
     title: str
+    zone: str
+
+    @property
+    def said(self) -> str:
+        return f"{self.text} {self.zone}".rstrip()
 
 
 def parts() -> Parts:
@@ -86,10 +92,14 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def zone_name() -> str:
-    """The browser's zone, which `app.js` keeps in a cookie; UTC until it has."""
+def _told_zone() -> str:
+    """The browser's zone, which `app.js` keeps in a cookie; '' until it has."""
     name = request.cookies.get("plumbline_zone", "").replace("%2F", "/") if has_request_context() else ""
-    return name if name in _zones() else "UTC"
+    return name if name in _zones() else ""
+
+
+def zone_name() -> str:
+    return _told_zone() or "UTC"
 
 
 def moment(value: datetime) -> Moment:
@@ -103,9 +113,9 @@ def moment(value: datetime) -> Moment:
         text = f"{local.day} {local:%b}, {clock}"
     else:
         text = f"{local.day} {local:%b %Y}, {clock}"
-    return Moment(
-        value.isoformat(timespec="seconds"), text, f"{local:%A} {local.day} {local:%B %Y, %H:%M:%S %Z}"
-    )
+    title = f"{local:%A} {local.day} {local:%B %Y, %H:%M:%S %Z}"
+    zone = "" if _told_zone() else "UTC"
+    return Moment(value.isoformat(timespec="seconds"), text, title, zone)
 
 
 def init_context(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.storage.models import Run, Trigger
 from app.web import create_app
 from app.web.context import moment
 from app.web.words import STATE_LOOKS, state_word
+from tests.fakes.history import History
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD
 
@@ -187,7 +189,7 @@ def test_moments_are_shown_in_the_zone_of_the_browser(app: Flask, parts: Parts) 
     with app.test_request_context("/", headers={"Cookie": "plumbline_zone=Asia/Kolkata"}):
         assert moment(now).text == (now + timedelta(hours=5, minutes=30)).strftime("%H:%M")
         long_ago = moment(datetime.fromisoformat("2020-01-05T20:00:00+00:00"))
-    assert long_ago.text == "6 Jan 2020, 01:30"
+    assert long_ago.said == long_ago.text == "6 Jan 2020, 01:30"
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "", "\u2028", "UTC; path=/"])
@@ -195,6 +197,16 @@ def test_an_unknown_zone_is_utc(app: Flask, parts: Parts, zone: str) -> None:
     header = f"plumbline_zone={zone}".encode("latin-1", "replace").decode("latin-1")
     with app.test_request_context("/", headers={"Cookie": header}):
         assert moment(parts.clock.now()).title.endswith("UTC")
+
+
+def test_until_the_browser_has_told_its_zone_each_time_names_the_one_it_is_in(
+    browser: Browser, history: History, flow: str
+) -> None:
+    run = history.run(flow)
+    shown = re.compile(r"\d\d:\d\d UTC</time>")
+    assert shown.search(browser.get(f"/runs/{run}").text)
+    browser.client.set_cookie("plumbline_zone", "Asia/Kolkata")
+    assert not shown.search(browser.get(f"/runs/{run}").text)
 
 
 @pytest.mark.parametrize(
