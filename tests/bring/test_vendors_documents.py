@@ -35,6 +35,7 @@ SAMPLED = (
     "hubspot-contacts.json",
     "mailchimp.json",
     "microsoft-teams-graph.json",
+    "openweather-forecast.json",  # which has operations on two hosts
     "pipedrive.json",
     "sendgrid.json",
     "slack.json",
