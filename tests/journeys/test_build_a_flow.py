@@ -4,11 +4,8 @@ wrong on the way."""
 from __future__ import annotations
 
 import gzip
-import json
 import re
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -16,6 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.accessibility import complaints
+from tests.fakes.listener import Listener
 from tests.product import Product
 
 ORDER = {
@@ -31,44 +29,17 @@ MOST_CLICKS = 12
 MOST_KB = 60
 
 
-class Target:
-    """A service on this machine that keeps what it got."""
-
-    def __init__(self) -> None:
-        self.got: list[Any] = []
-        target = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                target.got.append(json.loads(body))
-                answer = json.dumps({"contact": {"id": 42}}).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/contacts"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
+def target() -> Iterator[Listener]:
+    target = Listener()
     yield target
-    target.server.shutdown()
-    target.server.server_close()
+    target.close()
 
 
 @pytest.fixture
-def server(start_product: Callable[..., Product], target: Target) -> Product:
+def server(start_product: Callable[..., Product], target: Listener) -> Product:
     """It may call the target although that is on this machine."""
-    return start_product(allow_targets=target.url.split("/")[2])
+    return start_product(allow_targets=target.place)
 
 
 class Hands:
@@ -118,7 +89,9 @@ def _add(page: Page, after: str, kind: str) -> None:
 # --------------------------------------------------------------------------------- the journey
 
 
-def test_from_nothing_to_a_live_flow_in_twelve_clicks(visitor: Page, server: Product, target: Target) -> None:
+def test_from_nothing_to_a_live_flow_in_twelve_clicks(
+    visitor: Page, server: Product, target: Listener
+) -> None:
     visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
     hands = Hands()
     visitor.goto(server.base_url + "/")
@@ -165,7 +138,7 @@ def _press(page: Page, what: Locator) -> None:
     page.keyboard.press("Enter")
 
 
-def test_the_same_with_the_keyboard_alone(visitor: Page, server: Product, target: Target) -> None:
+def test_the_same_with_the_keyboard_alone(visitor: Page, server: Product, target: Listener) -> None:
     visitor.goto(server.base_url + "/flows")
     _press(visitor, visitor.locator("#new-flow"))
     expect(visitor.get_by_text("What starts this flow?")).to_be_visible()

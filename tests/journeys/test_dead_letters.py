@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.accessibility import complaints
+from tests.fakes.listener import Listener
 from tests.product import Product
 
 FLOW = """
@@ -32,40 +30,22 @@ steps:
 """
 
 
-class Crm:
+class Crm(Listener):
     """Takes only addresses that look like one, until somebody tells it to take all."""
 
-    def __init__(self) -> None:
-        self.got: list[str] = []
-        self.takes_all = False
-        crm = self
+    takes_all = False
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                email = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["email"]
-                crm.got.append(email)
-                good = crm.takes_all or email.endswith(".com")
-                answer = json.dumps({"id": 1} if good else {"message": "no such domain"}).encode()
-                self.send_response(200 if good else 422)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.place = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def answer(self, document: Any) -> tuple[int, Any]:
+        if self.takes_all or document["email"].endswith(".com"):
+            return 200, {"id": 1}
+        return 422, {"message": "no such domain"}
 
 
 @pytest.fixture
 def crm() -> Iterator[Crm]:
     crm = Crm()
     yield crm
-    crm.server.shutdown()
-    crm.server.server_close()
+    crm.close()
 
 
 @pytest.fixture
@@ -84,7 +64,7 @@ def test_a_failed_lead_is_found_mended_and_sent_again(
     visitor: Page, server: Product, crm: Crm, tmp_path: Path, console_errors: list[str]
 ) -> None:
     file = tmp_path / "leads.yaml"
-    file.write_text(FLOW.replace("{{ADDRESS}}", f"http://{crm.place}/contacts"))
+    file.write_text(FLOW.replace("{{ADDRESS}}", crm.url))
     said = server.command("flows", "import", str(file), "--publish", "--on")
     hook = next(word for word in said.split() if "/hooks/" in word)
     for name in ("ana", "bo", "cy"):
@@ -120,4 +100,4 @@ def test_a_failed_lead_is_found_mended_and_sent_again(
     expect(visitor.get_by_text("No dead letters")).to_be_visible()
     visitor.reload()
     expect(visitor.locator("nav .pl-nav-count")).to_have_count(0)
-    assert sorted(crm.got[3:]) == ["ana@example", "bo@example", "cy@example.com"]
+    assert sorted(lead["email"] for lead in crm.got[3:]) == ["ana@example", "bo@example", "cy@example.com"]

@@ -3,19 +3,16 @@ goes out."""
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.accessibility import complaints
+from tests.fakes.listener import Listener
 from tests.product import Product
 
 FLOW = """
@@ -35,40 +32,15 @@ steps:
 """
 
 
-class Crm:
-    """Keeps what it got."""
-
-    def __init__(self) -> None:
-        self.got: list[Any] = []
-        crm = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                crm.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.place = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
-def crm() -> Iterator[Crm]:
-    crm = Crm()
+def crm() -> Iterator[Listener]:
+    crm = Listener()
     yield crm
-    crm.server.shutdown()
-    crm.server.server_close()
+    crm.close()
 
 
 @pytest.fixture
-def server(start_product: Callable[..., Product], crm: Crm) -> Product:
+def server(start_product: Callable[..., Product], crm: Listener) -> Product:
     return start_product(allow_targets=crm.place)
 
 
@@ -84,10 +56,10 @@ def _until(page: Page, is_so: Callable[[], bool]) -> None:
 
 
 def test_a_renamed_field_is_taken_over_and_what_stopped_goes_out(
-    visitor: Page, server: Product, crm: Crm, tmp_path: Path
+    visitor: Page, server: Product, crm: Listener, tmp_path: Path
 ) -> None:
     file = tmp_path / "leads.yaml"
-    file.write_text(FLOW.replace("{{ADDRESS}}", f"http://{crm.place}/contacts"))
+    file.write_text(FLOW.replace("{{ADDRESS}}", crm.url))
     said = server.command("flows", "import", str(file), "--publish", "--on")
     hook = next(word for word in said.split() if "/hooks/" in word)
     _send(hook, {"email": "Ana@example.com", "first_name": "Ana"})
