@@ -18,7 +18,7 @@ import httpx
 from playwright.sync_api import Page
 
 EMAIL, PASSWORD = "ada@example.com", "a long enough password"
-_PATIENCE_S = 120  # a limit, never a duration: a busy machine is slow
+_PATIENCE_S = 240  # a limit, never a duration: a busy machine is slow
 
 
 _PORTS = range(10_200, 15_900)
