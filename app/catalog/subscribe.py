@@ -69,9 +69,7 @@ class Subscribe(Model):
         if self.remove is None:
             raise ValueError("there is a create but no remove: a flow that goes off would still be sent to")
         if self.then is not None and not (self.id and self.secret and not self.makes_secret):
-            raise ValueError(
-                "then asks for the secret by the id: both have to be places in answers"
-            )
+            raise ValueError("then asks for the secret by the id: both have to be places in answers")
         if any(request is not None and request.next_on for request in self.requests.values()):
             raise ValueError("a subscription has one request for each purpose: next_on cannot stand here")
         return self

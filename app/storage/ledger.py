@@ -49,6 +49,7 @@ class Came(Sums):
     def records(self) -> int:
         return self.webhook + self.poll + self.schedule + self.manual
 
+
 def source_name(source: str) -> str:
     return source if source in SOURCES else "manual"
 
