@@ -8,8 +8,8 @@ from sqlalchemy.engine import make_url
 from app.background import run
 from app.cli.demo import with_demo
 from app.parts import ALL_ROLES
-from app.server import serve as serve_until_stopped
-from app.server_door import door_beside, pays
+from app.server.door import door_beside, pays
+from app.server.serve import serve as serve_until_stopped
 from app.settings import Settings
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from app import server_connection
-from app.server_connection import MOST_HEAD_BYTES, BoundedConnection
+from app.server import connection as server_connection
+from app.server.connection import MOST_HEAD_BYTES, BoundedConnection
 from app.web.reader import WatchReader, pause_while_there
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]

@@ -14,9 +14,9 @@ import uvicorn
 from app.errors import SettingInvalid
 from app.log import fields, set_up_logging
 from app.parts import ALL_ROLES, Parts, open_parts
-from app.server_connection import BoundedConnection, RoutedConnection
-from app.server_door import DoorProcess
-from app.server_web import GRACE_OF_PAGES_S, spare_the_collector, web_config
+from app.server.connection import BoundedConnection, RoutedConnection
+from app.server.door import DoorProcess
+from app.server.listening import GRACE_OF_PAGES_S, spare_the_collector, web_config
 from app.settings import Settings
 from app.web.account import setup_link
 from app.web.asgi import Pages, create_asgi

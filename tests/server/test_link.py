@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.server_link import CONNECTION, OPEN, STOP, TICKETS, Link, first_frame
+from app.server.link import CONNECTION, OPEN, STOP, TICKETS, Link, first_frame
 
 Ends = tuple[socket.socket, socket.socket]
 Heard = list[tuple[bytes, bytes, str]]

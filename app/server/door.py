@@ -28,13 +28,13 @@ from typing import Any, NoReturn
 
 import uvicorn
 
-from app import server_link as words
 from app.engine.dispatch import RunTicket
 from app.log import fields, set_up_logging
 from app.parts import Parts, hold_door, open_parts
-from app.server_connection import RoutedConnection, is_for_door
-from app.server_link import Link, first_frame
-from app.server_web import GRACE_OF_PAGES_S, spare_the_collector, take_over, web_config
+from app.server import link as words
+from app.server.connection import RoutedConnection, is_for_door
+from app.server.link import Link, first_frame
+from app.server.listening import GRACE_OF_PAGES_S, spare_the_collector, take_over, web_config
 from app.settings import Settings
 from app.web.hooks import HookDoor, Receive, Scope, Send
 

@@ -1,0 +1,1 @@
+"""The server's processes, connections and port, tried from outside and from within."""
