@@ -32,7 +32,10 @@ def traced(pids: list[int], into: Path) -> Iterator[None]:
     """Every thread of the processes, from the moment this is entered."""
     command = ["strace", "-f", "-yy", "-s", "4200", "-e", f"trace={CALLS}", "-e", "signal=none"]
     tracer = subprocess.Popen(
-        [*command, "-o", str(into), *(f"--attach={pid}" for pid in pids)], stderr=subprocess.PIPE, text=True, errors="replace"
+        [*command, "-o", str(into), *(f"--attach={pid}" for pid in pids)],
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
     )
     assert tracer.stderr is not None
     for _ in pids:
