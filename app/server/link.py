@@ -20,6 +20,7 @@ CONNECTION = b"C"  # either way: a connection, with the bytes that were read of 
 _HEAD = struct.Struct("!cI")  # what it is, and how many bytes follow
 _AT_ONCE = 256 * 1024
 _MOST_SOCKETS = 64
+_READS_AT_ONCE = 64  # each brings one connection: a burst of new ones must not wait a turn of the loop each
 
 Hear = Callable[[bytes, bytes, "socket.socket | None"], None]
 
@@ -111,19 +112,28 @@ class Link:
             self._outbox[0] = (frame[sent:], None)
 
     def _read(self) -> None:
+        for _ in range(_READS_AT_ONCE):
+            if not self._read_once():
+                return
+
+    def _read_once(self) -> bool:
+        """Whether there may be more."""
+        if not self.is_open:
+            return False
         try:
             data, sockets, flags, _ = socket.recv_fds(self._end, _AT_ONCE, _MOST_SOCKETS)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError:
             data, sockets, flags = b"", [], 0
         self._sockets.extend(sockets)
         # A connection that got lost, for want of free descriptors, must not be taken for the next one.
         if not data or flags & socket.MSG_CTRUNC:
             self._end_here()
-            return
+            return False
         self._inbox += data
         self._take_frames()
+        return True
 
     def _take_frames(self) -> None:
         at, inbox = 0, self._inbox
