@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.web.hooks import PREFIX
+
 MOST_HEAD_BYTES = 64 * 1024
 LONGEST_REQUEST_S = 120.0
 _METHOD = re.compile(rb"[A-Z]{1,7}(?P<rest> .*)?", re.DOTALL)
-_DOOR = b" /hooks/"
+_DOOR = f" {PREFIX}".encode()
 
 
 class BoundedConnection(HttpToolsProtocol):

@@ -85,9 +85,12 @@ class DoorProcess:
         if self._over is None or not self._link.is_open:
             return
         self._link.post(words.STOP)
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._over.wait()
+        except TimeoutError:
+            log.error("%s", fields(event="door_left_behind"))
+            os.kill(self._pid, signal.SIGKILL)  # what it answered is on disk, and its turn to write is free
 
     def close(self) -> None:
         self._stopping = True

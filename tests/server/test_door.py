@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -126,6 +127,15 @@ def test_it_ends_with_the_server_and_leaves_no_word_of_an_error(
     assert not Path(f"/proc/{door}").exists()
     assert "Traceback" not in product.log
     assert "door_ended" not in product.log
+
+
+@two_cores
+def test_a_door_that_hangs_does_not_keep_the_server_from_ending(product: Product) -> None:
+    (door,) = product.pids[1:]
+    os.kill(door, signal.SIGSTOP)
+    assert product.stop() == 0
+    assert "door_left_behind" in product.log
+    assert not Path(f"/proc/{door}").exists()
 
 
 def test_one_process_can_do_it_all(start_product: Callable[..., Product], sender: httpx.Client) -> None:
