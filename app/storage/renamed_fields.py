@@ -63,11 +63,10 @@ def last_documents(
     runs = select(Run.id, Run.event_id).where(Run.flow_id == flow_id, Run.replay_of.is_(None))
     if before is not None:
         runs = runs.where(Run.id < before)
+    last = runs.order_by(Run.id.desc()).limit(limit).subquery()
     if root == "trigger":
-        last = runs.order_by(Run.id.desc()).limit(limit).subquery()
         found: Select[Any] = select(Event.payload).join(last, last.c.event_id == Event.id)
         return [orjson.loads(one) for one in db.scalars(found.order_by(last.c.id.desc()))]
-    last = runs.order_by(Run.id.desc()).limit(limit).subquery()
     given = select(StepRecord.output).join(last, last.c.id == StepRecord.run_id)
     given = given.where(StepRecord.step_key == root, StepRecord.state == "succeeded")
     return list(db.scalars(given.order_by(last.c.id.desc())))

@@ -96,7 +96,7 @@ def forget_mended(db: Connection, now: datetime) -> None:
 def is_back(db: Executor, one: Renamed) -> bool:
     documents = last_documents(db, one.row.flow_id, one.place.root, limit=_SEEN_AGAIN)
     path = parse_path(one.place.path)
-    return len(documents) == _SEEN_AGAIN and all(is_there(path, one) for one in documents)
+    return len(documents) == _SEEN_AGAIN and all(is_there(path, document) for document in documents)
 
 
 def renamed(view: View) -> Iterator[Noticed]:

@@ -61,6 +61,20 @@ async def books(database: Database, clock: FakeClock, number: int = 2) -> Any:
             await book.close()
 
 
+@asynccontextmanager
+async def processes(database: Database, clock: FakeClock) -> Any:
+    """The limits of two processes, which keep what they learn in the database."""
+    made = Limits(clock), Limits(clock)
+    for limits in made:
+        outlive(limits, database, clock)
+        await limits.start()
+    try:
+        yield made
+    finally:
+        for limits in made:
+            await limits.close()
+
+
 def ask(book: SharedBook, *limits: Limit, flow: str = "a", back: bool = False) -> Awaitable[Place]:
     return book.ask("con_1", limits or (TEN_A_SECOND,), flow=flow, is_back=back, pause_s=0.0)
 
@@ -209,32 +223,27 @@ def test_who_uses_nothing_gives_all_to_who_wants_it() -> None:
 def test_what_one_process_leaves_alone_the_other_does_too_and_one_of_them_tries(shared: Database) -> None:
     async def work() -> None:
         clock, request = FakeClock(), call(connection=connection(pace=Pace(at_once=5)))
-        one, other = Limits(clock), Limits(clock)
-        for limits in (one, other):
-            outlive(limits, shared, clock)
-            await limits.start()
-        place = one.lane_for(request).place
-        for _ in range(10):
-            one.heed(request, AWAY)
-        assert one.keeper is not None
-        await one.keeper.finish()
-        assert await other.turn(request) is None, "nobody has told it yet"
-        other.hear(place)
-        await until(lambda: other.lane_for(request).tried_at > 0)
-        wait = await other.turn(request)
-        assert wait is not None
-        assert wait.why == "away"
-        clock.advance(31)
-        first, second = await one.turn(request), await other.turn(request)
-        assert first is None
-        assert second is not None
-        one.heed(request, None)
-        await one.keeper.finish()
-        other.hear(place)
-        await until(lambda: other.lane_for(request).tried_at == 0)
-        assert await other.turn(request) is None
-        for limits in (one, other):
-            await limits.close()
+        async with processes(shared, clock) as (one, other):
+            place = one.lane_for(request).place
+            for _ in range(10):
+                one.heed(request, AWAY)
+            assert one.keeper is not None
+            await one.keeper.finish()
+            assert await other.turn(request) is None, "nobody has told it yet"
+            other.hear(place)
+            await until(lambda: other.lane_for(request).tried_at > 0)
+            wait = await other.turn(request)
+            assert wait is not None
+            assert wait.why == "away"
+            clock.advance(31)
+            first, second = await one.turn(request), await other.turn(request)
+            assert first is None
+            assert second is not None
+            one.heed(request, None)
+            await one.keeper.finish()
+            other.hear(place)
+            await until(lambda: other.lane_for(request).tried_at == 0)
+            assert await other.turn(request) is None
 
     asyncio.run(work())
 
@@ -243,24 +252,19 @@ def test_what_one_process_leaves_alone_the_other_does_too_and_one_of_them_tries(
 def test_what_one_process_reads_from_a_good_answer_holds_the_other_back_too(shared: Database) -> None:
     async def work() -> None:
         clock, request = FakeClock(), call(connection=connection(pace=Pace(at_once=5)))
-        one, other = Limits(clock), Limits(clock)
-        for limits in (one, other):
-            outlive(limits, shared, clock)
-            await limits.start()
-        headers = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "600")]
-        one.heed(request, None, Answer(200, headers, b"{}"))
-        assert one.keeper is not None
-        await one.keeper.finish()
-        other.hear(one.lane_for(request).place)
-        await until(lambda: other.lane_for(request).paused_until > 0)
-        wait = await other.turn(request)
-        assert wait is not None
-        assert (wait.seconds, wait.why) == (600, "pause")
-        assert other.lane_for(request).pause_said == "X-RateLimit-Remaining: 0"
-        clock.advance(600)
-        assert await other.turn(request) is None
-        for limits in (one, other):
-            await limits.close()
+        async with processes(shared, clock) as (one, other):
+            headers = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "600")]
+            one.heed(request, None, Answer(200, headers, b"{}"))
+            assert one.keeper is not None
+            await one.keeper.finish()
+            other.hear(one.lane_for(request).place)
+            await until(lambda: other.lane_for(request).paused_until > 0)
+            wait = await other.turn(request)
+            assert wait is not None
+            assert (wait.seconds, wait.why) == (600, "pause")
+            assert other.lane_for(request).pause_said == "X-RateLimit-Remaining: 0"
+            clock.advance(600)
+            assert await other.turn(request) is None
 
     asyncio.run(work())
 
