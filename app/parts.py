@@ -16,10 +16,10 @@ from typing import IO, TYPE_CHECKING
 
 import httpx
 
-from app.calls.client import Caller
-from app.calls.connections import ConnectionBook
-from app.calls.keeping import outlive
-from app.calls.renewal import Tokens
+from app.calls.connections.book import ConnectionBook
+from app.calls.http.client import Caller
+from app.calls.limits.keeping import outlive
+from app.calls.oauth.renewal import Tokens
 from app.catalog.registry import Registry
 from app.clock import Clock, SystemClock
 from app.engine.context import Means
@@ -27,18 +27,18 @@ from app.engine.engine import Engine
 from app.errors import SettingInvalid
 from app.intake.intake import Intake
 from app.settings import Settings
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.processes import declare
-from app.storage.secrets import Vault, check_key, has_key, load_key
-from app.storage.space import Space
-from app.storage.write_lock import WriteLock
+from app.storage.cluster.processes import declare
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.database.secrets import Vault, check_key, has_key, load_key
+from app.storage.database.space import Space
+from app.storage.database.write_lock import WriteLock
 from app.watch.rounds import Rounds
 from app.watch.telling import Post
 
 if TYPE_CHECKING:
     from app.intake.leading import Leader
-    from app.storage.presence import Presence
+    from app.storage.cluster.presence import Presence
 
 ALL_ROLES = frozenset(("web", "worker", "scheduler"))
 _LONGEST_S = 30.0
@@ -149,7 +149,7 @@ def _prepare(database: Database, settings: Settings, roles: frozenset[str]) -> V
 
 def _presence(url: str, roles: frozenset[str]) -> Presence:
     # what only PostgreSQL needs is imported with PostgreSQL alone: it would slow down every start
-    from app.storage.presence import Presence
+    from app.storage.cluster.presence import Presence
 
     return Presence(url, ",".join(sorted(roles)))
 

@@ -19,10 +19,10 @@ from sqlalchemy import Connection, update
 
 from app.flows.model import FlowDefinition
 from app.settings import Settings
-from app.storage import flows
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.models import Flow
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.flows import flows
+from app.storage.tables.models import Flow
 from benchmarks import history_pages
 from benchmarks.load import Reader, Target, install, post_all, product, until_all_came
 from tests.product import Product

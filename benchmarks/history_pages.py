@@ -20,11 +20,11 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from app.ids import id_floor
-from app.storage.db import Database
-from app.storage.models import Base, Delivery, Event, Flow, Run
-from app.storage.run_counts import counts_by_flow, hours, waits_for_people
-from app.storage.runs import runs_page
-from app.storage.types import to_ms
+from app.storage.database.db import Database
+from app.storage.history.counts import counts_by_flow, hours, waits_for_people
+from app.storage.history.runs import runs_page
+from app.storage.tables.models import Base, Delivery, Event, Flow, Run
+from app.storage.tables.types import to_ms
 from app.watch.ledger import by_day, of_day, of_flow
 from app.watch.ledger_check import check, verdicts
 

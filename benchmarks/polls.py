@@ -21,14 +21,14 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from app.clock import SystemClock
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.flows.model import FlowDefinition
 from app.ids import new_id
 from app.intake.intake import Intake
 from app.parts import open_parts
 from app.settings import Settings
-from app.storage import flows
-from app.storage.models import Flow, FlowVersion, Trigger
+from app.storage.flows import flows
+from app.storage.tables.models import Flow, FlowVersion, Trigger
 
 DEFINITION = FlowDefinition.model_validate(
     {

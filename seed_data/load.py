@@ -9,14 +9,16 @@ from pathlib import Path
 
 import httpx
 
-from app.calls.connections import seal_secrets
+from app.calls.connections.book import seal_secrets
 from app.errors import Unavailable
-from app.flows.portable import from_text
+from app.flows.portable.files import from_text
 from app.ids import new_id
 from app.intake import activation
 from app.intake.importing import import_flow
 from app.parts import Parts
-from app.storage import connections, flows, server_values
+from app.storage.connections import connections
+from app.storage.database import server_values
+from app.storage.flows import flows
 from seed_data.services.shared import KEYS, SECRETS
 
 _LOADED = "demo flows"  # file name -> id of the flow made from it, also when that was removed since

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from sqlalchemy import create_engine, text
 
 from app.settings import Settings
-from app.storage.db import Database
-from app.storage.migrate import migrate
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
 from tests import needs, network
 from tests.product import Product
 

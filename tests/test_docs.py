@@ -12,7 +12,7 @@ import pytest
 
 from app.cli import commands
 from app.errors import ERROR_KINDS
-from app.flows.formatting import FUNCTIONS
+from app.flows.mapping.functions.menu import FUNCTIONS
 from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 from sqlalchemy import text
 
-from app.storage.db import Database
+from app.storage.database.db import Database
 from tests import network
 
 

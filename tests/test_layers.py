@@ -31,7 +31,7 @@ def test_only_one_file_knows_htmx_flask() -> None:
         for file in sorted((ROOT / "app").rglob("*.py"))
         if "htmx_flask" in file.read_text(encoding="utf-8")
     ]
-    assert users == ["app/web/hx.py"]
+    assert users == ["app/web/frame/hx.py"]
 
 
 def test_pages_trust_no_data() -> None:

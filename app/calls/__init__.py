@@ -1,0 +1,1 @@
+"""HOW calls go out: made ready, limited, sent under guard, judged, and written down."""

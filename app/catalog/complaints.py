@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from app.flows.near import nearest_hint
-from app.flows.validation_words import first_error
+from app.flows.portable.validation_words import first_error
 
 
 def complaint(error: ValidationError, data: Any, kind: type[BaseModel]) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from app.catalog.definition import Action, FieldType, InputField, Trigger
+from app.catalog.format.definition import Action, FieldType, InputField, Trigger
 from app.catalog.render import fits
-from app.flows.values import as_flag, as_moment, as_number, as_text, json_number
+from app.flows.mapping.values import as_flag, as_moment, as_number, as_text, json_number
 
 _EMAIL = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
 _DOMAIN = re.compile(r"(?!-)[^\s.@]{1,63}(?:\.[^\s.@]{1,63})+")

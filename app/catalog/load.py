@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from app.catalog.complaints import complaint
-from app.catalog.definition import Action, Connector, Lookup, PollTrigger, WebhookTrigger
+from app.catalog.format.definition import Action, Connector, Lookup, PollTrigger, WebhookTrigger
+from app.catalog.format.values import Model
 from app.catalog.references import faults
-from app.catalog.values import Model
 from app.catalog.yaml_text import MOST_BYTES, read_yaml
 from app.errors import ConnectorInvalid
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.catalog.definition import FieldType, Lookup, LookupFields
+from app.catalog.format.definition import FieldType, Lookup, LookupFields
 from app.catalog.sheets import columns_of
 from app.catalog.templates import fill
-from app.flows.jsonpath import find, first
-from app.flows.values import as_text
+from app.flows.mapping.jsonpath import find, first
+from app.flows.mapping.values import as_text
 
 _MOST = 5_000
 _NOTHING: Mapping[str, Any] = {}

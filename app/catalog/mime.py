@@ -12,7 +12,7 @@ from email.utils import getaddresses
 from typing import Any
 
 from app.errors import MappingFailed
-from app.flows.values import as_text
+from app.flows.mapping.values import as_text
 
 _PEOPLE = {"from": "From", "to": "To", "cc": "Cc", "bcc": "Bcc", "reply_to": "Reply-To"}
 _REFERENCES = {"in_reply_to": "In-Reply-To", "references": "References"}

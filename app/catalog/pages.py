@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from app.catalog.definition import Paginate
-from app.flows.jsonpath import first
+from app.catalog.format.definition import Paginate
+from app.flows.mapping.jsonpath import first
 
 _LINK = re.compile(r"<([^<>]{1,8000})>((?:\s*;\s*[^,;<>]{1,300})*)")
 _NEXT = re.compile(r";\s*rel\s*=\s*\"?[^\";]*\bnext\b", re.IGNORECASE)

@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from app.errors import MappingFailed
-from app.flows.jsonpath import MISSING
-from app.flows.values import as_text
+from app.flows.mapping.jsonpath import MISSING
+from app.flows.mapping.values import as_text
 
 _IS_HASH = re.compile(r"[0-9a-f]{64}")
 _NO_DIGIT = re.compile(r"\D")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.catalog.auth import Auth, TokenAuth, check_auth
-from app.catalog.definition import (
+from app.catalog.format.auth import Auth, TokenAuth, check_auth
+from app.catalog.format.definition import (
     Action,
     Connector,
     ErrorRule,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.catalog.definition import Action, Connector, Lookup, Trigger
+from app.catalog.format.definition import Action, Connector, Lookup, Trigger
 from app.catalog.load import Heading, hash_of, heading_of, is_connector, load_connector
 from app.errors import ConnectorInvalid, NotFound
 from app.flows.near import nearest_hint

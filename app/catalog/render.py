@@ -10,11 +10,11 @@ from urllib.parse import unquote
 
 import re2
 
-from app.catalog.definition import BodyKind, Connector, ErrorRule, Limit, Request
+from app.catalog.format.definition import BodyKind, Connector, ErrorRule, Limit, Request
 from app.catalog.templates import Filler, Scope
 from app.errors import MappingFailed
-from app.flows.jsonpath import MISSING
-from app.flows.values import as_text
+from app.flows.mapping.jsonpath import MISSING
+from app.flows.mapping.values import as_text
 
 Rows = list[tuple[str, str]]
 

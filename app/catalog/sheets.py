@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.flows.values import as_text
+from app.flows.mapping.values import as_text
 
 _LETTERS = re.compile(r"[A-Z]{1,3}")
 _MOST_COLUMNS = 1_000

@@ -18,9 +18,9 @@ from app.catalog.mime import mime
 from app.catalog.personal import digits, e164, google_email, plain, plain_email, sha256
 from app.catalog.sheets import cells
 from app.errors import MappingFailed
-from app.flows.jsonpath import MISSING
+from app.flows.mapping.jsonpath import MISSING
+from app.flows.mapping.values import as_flag, as_json, as_moment, as_number, as_text, is_empty, json_number
 from app.flows.near import nearest_hint
-from app.flows.values import as_flag, as_json, as_moment, as_number, as_text, is_empty, json_number
 
 _DATA = ("api", "input", "fields", "connection", "cursor", "page", "item", "response")
 ROOTS: Final = frozenset((*_DATA, "callback", "accepted", "records", "subscription", "asked"))

@@ -15,11 +15,11 @@ from app.cli.opened import opened_parts
 from app.errors import SettingInvalid
 from app.parts import refuse_second
 from app.settings import Settings
-from app.storage.backup import Copy, copy_database, key_beside, look_at, note_backup, put_in_place
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.secrets import Vault, check_key, load_key
-from app.storage.standstill import hold_everything
+from app.storage.database.backup import Copy, copy_database, key_beside, look_at, note_backup, put_in_place
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.database.secrets import Vault, check_key, load_key
+from app.storage.flows.standstill import hold_everything
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

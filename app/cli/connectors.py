@@ -8,9 +8,9 @@ from typing import get_args
 
 import click
 
-from app.catalog.check import check_all
-from app.catalog.scaffold import AuthKind, new_connector
-from app.catalog.schema import schemas
+from app.catalog.workbench.check import check_all
+from app.catalog.workbench.scaffold import AuthKind, new_connector
+from app.catalog.workbench.schema import schemas
 from app.cli.import_api import import_openapi
 from app.cli.opened import print_json
 from app.parts import connector_folders

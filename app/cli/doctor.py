@@ -13,9 +13,9 @@ from app.clock import SystemClock
 from app.errors import AppError, SettingInvalid
 from app.parts import refuse_second
 from app.settings import Settings
-from app.storage.db import Database
-from app.storage.secrets import Vault, check_key, has_key, load_key
-from app.storage.shrink import compact
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault, check_key, has_key, load_key
+from app.storage.database.shrink import compact
 from app.watch.checkup import Checked, Subject, check_up
 
 _MARKS = {"good": "ok  ", "note": "note", "bad": "BAD "}

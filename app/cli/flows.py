@@ -8,10 +8,10 @@ import click
 
 from app.cli.opened import opened_parts, print_json
 from app.errors import FlowInvalid
-from app.flows.portable import FileConnection, FlowFile, connection_ids, from_text, to_text
+from app.flows.portable.files import FileConnection, FlowFile, connection_ids, from_text, to_text
 from app.intake.importing import Imported, import_flow
-from app.storage import connections
-from app.storage import flows as stored
+from app.storage.connections import connections
+from app.storage.flows import flows as stored
 
 
 @click.group()

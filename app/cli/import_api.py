@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-from app.bring.choices import SIGN_INS, Choices
-from app.bring.draft import Draft
-from app.bring.fetching import draft_with_references
-from app.bring.folder import write_connector
-from app.bring.given import Given
-from app.bring.operations import at_of
-from app.bring.reading import MOST_BYTES
-from app.calls.documents import Documents
+from app.calls.http.documents import Documents
 from app.cli.opened import print_json
 from app.clock import SystemClock
 from app.errors import ConnectorInvalid
+from app.imports.apis.choices import SIGN_INS, Choices
+from app.imports.apis.draft import Draft
+from app.imports.apis.fetching import draft_with_references
+from app.imports.apis.folder import write_connector
+from app.imports.apis.given import Given
+from app.imports.apis.operations import at_of
+from app.imports.apis.reading import MOST_BYTES
 from app.parts import connector_folders
 from app.settings import Settings
 

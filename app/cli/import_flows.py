@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from app.bring_flows.reading import LIMIT_SIZE, Brought, bring_flows
 from app.cli.opened import opened_parts, print_json
 from app.errors import FlowInvalid
+from app.imports.flows.reading import LIMIT_SIZE, Brought, bring_flows
 from app.intake.importing import Imported, import_drafts
 
 

@@ -9,8 +9,8 @@ import click
 
 from app.cli.opened import opened_parts, print_json
 from app.parts import Parts
-from app.storage.flows import get_flow
-from app.storage.ledger_days import flow_names
+from app.storage.flows.flows import get_flow
+from app.storage.upkeep.ledger_days import flow_names
 from app.watch.ledger import SHOWN_DAYS, Day, days_until, of_day, of_flow
 from app.watch.ledger_check import Verdict, verdicts
 

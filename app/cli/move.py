@@ -10,8 +10,8 @@ from sqlalchemy.engine import make_url
 from app.errors import SettingInvalid
 from app.parts import alone
 from app.settings import Settings
-from app.storage.db import Database, with_driver
-from app.storage.moving import Moved, move
+from app.storage.database.db import Database, with_driver
+from app.storage.database.moving import Moved, move
 
 
 @click.command("move")

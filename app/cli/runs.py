@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from app.cli.opened import opened_parts, print_json
-from app.storage.run_detail import get_run
-from app.storage.run_json import row_as_json, run_as_json
-from app.storage.runs import STATES, runs_page
+from app.cli.run_json import row_as_json, run_as_json
+from app.storage.history.detail import get_run
+from app.storage.history.runs import STATES, runs_page
 
 _AGO = re.compile(r"(\d+)(m|h|d)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}

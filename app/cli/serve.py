@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from sqlalchemy.engine import make_url
 
-from app.background import run
 from app.cli.demo import with_demo
 from app.parts import ALL_ROLES
+from app.server.background import run
 from app.server.door import door_beside, pays
 from app.server.serve import serve as serve_until_stopped
 from app.settings import Settings

@@ -6,9 +6,9 @@ import click
 
 from app.cli.opened import opened_parts
 from app.errors import NotFound
-from app.storage import passwords
-from app.storage import users as stored
-from app.web.account import setup_link
+from app.storage.people import passwords
+from app.storage.people import users as stored
+from app.web.people.account import setup_link
 
 
 @click.group()

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from app.clock import Clock
 from app.errors import FlowInvalid
 from app.ids import new_id
-from app.storage import audit, bulk_orders
-from app.storage.db import Database
-from app.storage.runs import count_by_reason
+from app.storage.database.db import Database
+from app.storage.history.runs import count_by_reason
+from app.storage.letters import orders as bulk_orders
+from app.storage.people import audit
 
 WAITING = ("queued", "waiting")
 

@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.calls.client import Caller, CallRequest
-from app.calls.connections import ConnectionBook
+from app.calls.connections.book import ConnectionBook
+from app.calls.http.client import Caller, CallRequest
 from app.catalog.registry import Registry
 from app.clock import Clock
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.signals import RunEnds, RunWaits
 from app.engine.versions import Version
 from app.errors import MappingFailed
-from app.flows.mapping import Finding
+from app.flows.mapping.template import Finding
 from app.settings import Settings
-from app.storage import progress
-from app.storage.crashes import GOT_FURTHER, got_further
-from app.storage.db import Database
-from app.storage.dead_letters import cause_of
-from app.storage.progress import StepFacts
-from app.storage.writer import Row, Rows
+from app.storage.cluster.crashes import GOT_FURTHER, got_further
+from app.storage.database.db import Database
+from app.storage.database.writer import Row, Rows
+from app.storage.history import progress
+from app.storage.history.progress import StepFacts
+from app.storage.letters.dead_letters import cause_of
 
 DONE = ("succeeded", "skipped")
 MOST_MISSED = 50

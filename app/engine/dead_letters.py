@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 from app.clock import Clock
 from app.engine.replay import Mode, WhichVersion
 from app.errors import FlowInvalid, NotFound
-from app.storage import audit, bulk_orders
-from app.storage.db import Database
-from app.storage.dead_letters import get_group, parse_cause
-from app.storage.discards import LONGEST_REASON
-from app.storage.run_rows import clean
+from app.storage.database.db import Database
+from app.storage.history.rows import clean
+from app.storage.letters import orders as bulk_orders
+from app.storage.letters.dead_letters import get_group, parse_cause
+from app.storage.letters.discards import LONGEST_REASON
+from app.storage.people import audit
 
 MOST_CHOSEN = 5_000
 

@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, update
 
 from app.engine.context import Means
-from app.engine.dispatch import RunTicket
-from app.engine.dispatch_embedded import EmbeddedDispatcher
+from app.engine.dispatch.embedded import EmbeddedDispatcher
+from app.engine.dispatch.reconcile import take_up_after_start
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.holds import release_connection, resume_connection, wake_line
 from app.engine.orders import Orders
-from app.engine.reconcile import take_up_after_start
 from app.engine.runs import Runs
 from app.engine.turns import go_ahead
 from app.errors import AppError
 from app.log import fields
-from app.storage import progress, turns
-from app.storage.connections import set_hold
-from app.storage.crashes import put_back
-from app.storage.db import Database
-from app.storage.lanes import free_lanes, set_pace
-from app.storage.messages import tell
-from app.storage.models import OPEN_STATES, Run
+from app.storage.cluster.crashes import put_back
+from app.storage.cluster.messages import tell
+from app.storage.connections.connections import set_hold
+from app.storage.connections.lanes import free_lanes, set_pace
+from app.storage.database.db import Database
+from app.storage.history import progress, turns
+from app.storage.tables.models import OPEN_STATES, Run
 
 if TYPE_CHECKING:
-    from app.engine.dispatch_procrastinate import SharedDispatcher
-    from app.engine.takeover import Takeover
-    from app.storage.presence import Presence
+    from app.engine.dispatch.procrastinate_queue import SharedDispatcher
+    from app.engine.dispatch.takeover import Takeover
+    from app.storage.cluster.presence import Presence
 
 T = TypeVar("T")
 log = logging.getLogger("plumbline.engine")
@@ -69,7 +69,7 @@ class Engine:
 
     def _shared(self, presence: Presence, performs: bool) -> SharedDispatcher:
         # with PostgreSQL alone: the libraries behind it take a fifth of a second to import
-        from app.engine.dispatch_procrastinate import SharedDispatcher
+        from app.engine.dispatch.procrastinate_queue import SharedDispatcher
 
         means, runs = self.means, self.runs
         return SharedDispatcher(
@@ -324,7 +324,7 @@ class Engine:
 
 
 def _takeover(database: Database) -> Takeover:
-    from app.engine.takeover import Takeover
+    from app.engine.dispatch.takeover import Takeover
 
     return Takeover(database)
 

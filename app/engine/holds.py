@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, update
 
-from app.calls.connections import ConnectionBook, ConnectionFacts
-from app.engine.dispatch import Dispatcher, RunTicket
-from app.storage import progress
-from app.storage.connections import is_free
-from app.storage.db import Database
-from app.storage.executor import Executor
-from app.storage.models import Connection as ConnectionRow
-from app.storage.models import Flow
-from app.storage.progress import OpenRun
+from app.calls.connections.book import ConnectionBook, ConnectionFacts
+from app.engine.dispatch.tickets import Dispatcher, RunTicket
+from app.storage.connections.connections import is_free
+from app.storage.database.db import Database
+from app.storage.database.executor import Executor
+from app.storage.history import progress
+from app.storage.history.progress import OpenRun
+from app.storage.tables.models import Connection as ConnectionRow
+from app.storage.tables.models import Flow
 
 if TYPE_CHECKING:
     from app.engine.context import Means

@@ -8,16 +8,16 @@ from functools import partial
 from typing import Any
 
 from app.engine.context import RunContext
-from app.engine.mistakes import once_more
-from app.engine.renamed import REMEDY
 from app.engine.signals import BranchEnds, RunEnds, RunWaits, StepFails
-from app.engine.steps_action import perform_action
-from app.engine.steps_email import perform_email
-from app.engine.steps_http import perform_http
-from app.engine.steps_logic import perform_delay, perform_filter, perform_set, perform_stop
+from app.engine.steps.action import perform_action
+from app.engine.steps.email import perform_email
+from app.engine.steps.logic import perform_delay, perform_filter, perform_set, perform_stop
+from app.engine.steps.mistakes import once_more
+from app.engine.steps.renamed import REMEDY
+from app.engine.steps.web_request import perform_http
 from app.errors import MappingFailed
 from app.flows.conditions import holds
-from app.flows.mapping import MISSING, Finding, fill
+from app.flows.mapping.template import MISSING, Finding, fill
 from app.flows.model import (
     ActionStep,
     DelayStep,

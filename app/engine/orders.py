@@ -15,16 +15,16 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from app.clock import Clock
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.replay import Way, WhichVersion, run_again
 from app.errors import AppError
 from app.log import fields
-from app.storage import bulk_orders
-from app.storage.bulk_orders import Order
-from app.storage.db import Database
-from app.storage.discards import discard
-from app.storage.messages import tell
-from app.storage.models import Flow
+from app.storage.cluster.messages import tell
+from app.storage.database.db import Database
+from app.storage.letters import orders as bulk_orders
+from app.storage.letters.discards import discard
+from app.storage.letters.orders import Order
+from app.storage.tables.models import Flow
 
 log = logging.getLogger("plumbline.orders")
 

@@ -11,16 +11,16 @@ import orjson
 from sqlalchemy import Connection, insert, literal, select, update
 
 from app.clock import Clock
-from app.engine.dispatch import Dispatcher, RunTicket
+from app.engine.dispatch.tickets import Dispatcher, RunTicket
 from app.engine.turns import key_of
 from app.errors import FlowInvalid, NotFound
 from app.flows.model import read_mapping
 from app.ids import new_id
-from app.storage import progress, resends, turns
-from app.storage.db import Database
-from app.storage.models import OPEN_STATES, Event, Flow, FlowVersion, Run, StepRecord
-from app.storage.queued import note_queued
-from app.storage.run_rows import settle
+from app.storage.database.db import Database
+from app.storage.database.queued import note_queued
+from app.storage.history import progress, resends, turns
+from app.storage.history.rows import settle
+from app.storage.tables.models import OPEN_STATES, Event, Flow, FlowVersion, Run, StepRecord
 
 Mode = Literal["whole", "failed"]
 WhichVersion = Literal["same", "current"]

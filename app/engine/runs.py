@@ -15,17 +15,18 @@ import orjson
 from sqlalchemy.exc import OperationalError
 
 from app.engine.context import Means, RunContext
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.interpret import run_steps
-from app.engine.renamed import RenamedFields
 from app.engine.signals import BranchEnds, RunEnds, RunWaits
+from app.engine.steps.renamed import RenamedFields
 from app.engine.turns import lie_down
 from app.engine.versions import Version, VersionBook
 from app.errors import AppError, Unavailable
 from app.log import fields
-from app.storage import callbacks, gathered, progress, resends, turns
-from app.storage.events import delivery_scope
-from app.storage.progress import OpenRun, RunFacts, StepFacts
+from app.storage.flows import callbacks
+from app.storage.history import gathered, progress, resends, turns
+from app.storage.history.events import delivery_scope
+from app.storage.history.progress import OpenRun, RunFacts, StepFacts
 
 T = TypeVar("T")
 log = logging.getLogger("plumbline.engine")

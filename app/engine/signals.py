@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from app.flows.mapping import Finding
+from app.flows.mapping.template import Finding
 
 
 class RunEnds(Exception):

@@ -8,18 +8,18 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, insert
 
-from app.calls.client import CallRequest
+from app.calls.http.client import CallRequest
 from app.engine.context import Means, RunContext
 from app.engine.interpret import run_steps
 from app.engine.signals import BranchEnds, RunEnds, RunWaits, StepFails
-from app.engine.steps_action import check, find_action, map_input, requests_of
-from app.engine.steps_email import map_mail
-from app.engine.steps_http import build_request
+from app.engine.steps.action import check, find_action, map_input, requests_of
+from app.engine.steps.email import map_mail
+from app.engine.steps.web_request import build_request
 from app.engine.versions import Version
 from app.errors import AppError
 from app.flows.conditions import holds
 from app.flows.edit import find_step
-from app.flows.mapping import Finding, fill_rows
+from app.flows.mapping.template import Finding, fill_rows
 from app.flows.model import (
     ActionStep,
     EmailStep,
@@ -30,9 +30,9 @@ from app.flows.model import (
     SetStep,
     Step,
 )
-from app.flows.portable import dump
+from app.flows.portable.files import dump
 from app.ids import new_id
-from app.storage.models import Event, FlowVersion, Run
+from app.storage.tables.models import Event, FlowVersion, Run
 
 Scope = dict[str, Any]
 

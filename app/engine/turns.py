@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.errors import FlowInvalid, MappingFailed
-from app.flows.mapping import MISSING, fill
+from app.flows.mapping.template import MISSING, fill
+from app.flows.mapping.values import as_text
 from app.flows.model import Mapping
-from app.flows.values import as_text
-from app.storage import turns
-from app.storage.db import Database
-from app.storage.progress import OpenRun
+from app.storage.database.db import Database
+from app.storage.history import turns
+from app.storage.history.progress import OpenRun
 
 _LONGEST = 120
 

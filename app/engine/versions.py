@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from app.errors import NotFound
 from app.flows.model import FlowDefinition
-from app.flows.portable import load
-from app.storage.db import Database
-from app.storage.models import FlowVersion
+from app.flows.portable.files import load
+from app.storage.database.db import Database
+from app.storage.tables.models import FlowVersion
 
 _MOST_KEPT = 512
 

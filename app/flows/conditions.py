@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 import re2
 
 from app.errors import AppError
-from app.flows.function import shown, zone_named
-from app.flows.jsonpath import MISSING
-from app.flows.jsonpath import parse_path as _parse_path
-from app.flows.mapping import Finding, Reference, compile_template, resolve
+from app.flows.mapping.functions.function import shown, zone_named
+from app.flows.mapping.jsonpath import MISSING
+from app.flows.mapping.jsonpath import parse_path as _parse_path
+from app.flows.mapping.picker import humanise
+from app.flows.mapping.template import Finding, Reference, compile_template, resolve
+from app.flows.mapping.values import as_flag, as_moment, as_number, as_text, is_empty
 from app.flows.model import Condition, Conditions, Mapping, Operator
-from app.flows.picker import humanise
-from app.flows.values import as_flag, as_moment, as_number, as_text, is_empty
 
 Group = Literal["Text", "Number", "Date", "Yes or no", "Presence", "List"]
 

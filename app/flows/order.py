@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.flows.mapping.picker import humanise
 from app.flows.model import (
     ActionStep,
     DelayStep,
@@ -17,7 +18,6 @@ from app.flows.model import (
     children,
     walk,
 )
-from app.flows.picker import humanise
 
 _KINDS = {
     "http": "Web request",

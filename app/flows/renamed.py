@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any, Final
 
 from app.errors import MappingFailed
-from app.flows.jsonpath import MISSING, JsonPath, Segment, in_words, parse_path, quoted_path
-from app.flows.jsonpath_reader import EACH
-from app.flows.mapping import TRIGGER, Reference, compile_template
+from app.flows.mapping.jsonpath import MISSING, JsonPath, Segment, in_words, parse_path, quoted_path
+from app.flows.mapping.jsonpath_reader import EACH
+from app.flows.mapping.template import TRIGGER, Reference, compile_template
 from app.flows.model import FlowDefinition, walk
 from app.flows.near import likeness
 

@@ -11,15 +11,17 @@ from app.catalog.registry import Registry
 from app.engine.holds import hold_flow, release_flow
 from app.errors import FlowInvalid
 from app.flows.model import ConnectorTrigger, FlowDefinition, PollTrigger, ScheduleTrigger, WebhookTrigger
-from app.flows.review import Problem, review
+from app.flows.review.flow import Problem, review
 from app.intake.needs import Needs, Whole
 from app.intake.schedule import next_fire
-from app.intake.subscriptions import settle
-from app.storage import audit, events, flows, hooks, triggers
-from app.storage.executor import Executor
-from app.storage.flows import FlowRow
-from app.storage.models import Connection as ConnectionRow
-from app.storage.standstill import let_go
+from app.intake.subscriptions.rows import settle
+from app.storage.database.executor import Executor
+from app.storage.flows import flows, hooks, triggers
+from app.storage.flows.flows import FlowRow
+from app.storage.flows.standstill import let_go
+from app.storage.history import events
+from app.storage.people import audit
+from app.storage.tables.models import Connection as ConnectionRow
 
 ROTATION_OVERLAP = timedelta(hours=24)
 

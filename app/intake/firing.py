@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 import orjson
 from sqlalchemy import Connection
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.flows.model import ScheduleTrigger
 from app.intake import schedule
 from app.intake.turns import give_places_by
-from app.storage import events, polls, triggers
-from app.storage.triggers import DueTrigger
+from app.storage.flows import polls, triggers
+from app.storage.flows.triggers import DueTrigger
+from app.storage.history import events
 
 _ON_TIME = timedelta(minutes=2)
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from app.bring_flows.drafts import Draft
 from app.flows.model import FlowDefinition
-from app.flows.portable import FileConnection, FlowFile, with_connections
+from app.flows.portable.files import FileConnection, FlowFile, with_connections
+from app.imports.flows.drafts import Draft
 from app.intake import activation
 from app.intake.needs import Whole
-from app.storage import audit, connections, flows
-from app.storage.connections import ConnectionRow
-from app.storage.executor import Executor
+from app.storage.connections import connections
+from app.storage.connections.connections import ConnectionRow
+from app.storage.database.executor import Executor
+from app.storage.flows import flows
+from app.storage.people import audit
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from app.calls.client import Caller
-from app.calls.connections import ConnectionBook
+from app.calls.connections.book import ConnectionBook
+from app.calls.http.client import Caller
 from app.catalog.registry import Registry
 from app.clock import Clock
 from app.errors import FlowInvalid, Stale
-from app.intake.inbound import Accepted
+from app.intake.deliveries.inbound import Accepted
+from app.intake.deliveries.webhooks import Door
 from app.intake.needs import RunEngine
-from app.intake.polling import LEASE, Looked, poll_once
+from app.intake.polls.polling import LEASE, Looked, poll_once
 from app.intake.ticks import Ticks
-from app.intake.webhooks import Door
 from app.settings import Settings
-from app.storage import triggers
-from app.storage.db import Database
-from app.storage.secrets import Vault
-from app.storage.space import Space
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
+from app.storage.database.space import Space
+from app.storage.flows import triggers
 
 
 class Intake:

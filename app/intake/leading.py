@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psycopg
 
 from app.log import fields
-from app.storage.db import KEEPALIVES, libpq_address
+from app.storage.database.db import KEEPALIVES, libpq_address
 
 log = logging.getLogger("plumbline.leader")
 

@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.errors import FlowInvalid
 from app.intake.labels import label_of
 from app.intake.needs import Needs
 from app.intake.turns import give_places
-from app.storage import events, flows
+from app.storage.flows import flows
+from app.storage.history import events
 
 
 def start_run(

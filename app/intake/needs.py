@@ -6,15 +6,15 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from app.calls.client import Caller
-from app.calls.connections import ConnectionBook
+from app.calls.connections.book import ConnectionBook
+from app.calls.http.client import Caller
 from app.catalog.registry import Registry
 from app.clock import Clock
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.settings import Settings
-from app.storage.db import Database
-from app.storage.secrets import Vault
-from app.storage.space import Space
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
+from app.storage.database.space import Space
 
 
 class RunEngine(Protocol):

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from apscheduler.triggers.cron import CronTrigger
 
 from app.errors import FlowInvalid
-from app.flows.schedules import parse_when
+from app.flows.schedules.schedule import parse_when
 
 _STEP = timedelta(microseconds=1)
 _NEAR = timedelta(hours=26)  # no change of clocks is larger, not even at the date line

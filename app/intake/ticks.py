@@ -16,22 +16,22 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.errors import Unavailable
 from app.intake import firing
 from app.intake.needs import Needs
-from app.intake.polling import LEASE, poll_once
-from app.intake.subscriptions import settle_all
-from app.intake.subscriptions_work import LEASE as TALK
-from app.intake.subscriptions_work import look_after
+from app.intake.polls.polling import LEASE, poll_once
+from app.intake.subscriptions.rows import settle_all
+from app.intake.subscriptions.work import LEASE as TALK
+from app.intake.subscriptions.work import look_after
 from app.log import fields
-from app.storage import subscriptions, triggers
-from app.storage.keeping import read_rules
-from app.storage.retention import prune
-from app.storage.server_values import note_the_time, put_value
-from app.storage.shrink import give_back
-from app.storage.standstill import stands_still
-from app.storage.triggers import DueTrigger
+from app.storage.database.server_values import note_the_time, put_value
+from app.storage.database.shrink import give_back
+from app.storage.flows import subscriptions, triggers
+from app.storage.flows.standstill import stands_still
+from app.storage.flows.triggers import DueTrigger
+from app.storage.upkeep.keep_rules import read_rules
+from app.storage.upkeep.retention import prune
 
 log = logging.getLogger("plumbline.ticks")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from app.engine.turns import key_of
 from app.flows.model import FlowDefinition, Mapping
-from app.storage.events import Arrival
+from app.storage.history.events import Arrival
 
 
 def give_places(definition: FlowDefinition, arrivals: Iterable[Arrival]) -> None:

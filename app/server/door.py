@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 import uvicorn
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.log import fields, set_up_logging
 from app.parts import Parts, hold_door, open_parts
 from app.server import link as words

@@ -18,8 +18,8 @@ from app.server.connection import BoundedConnection, RoutedConnection
 from app.server.door import DoorProcess
 from app.server.listening import GRACE_OF_PAGES_S, spare_the_collector, web_config
 from app.settings import Settings
-from app.web.account import setup_link
 from app.web.asgi import Pages, create_asgi
+from app.web.people.account import setup_link
 
 log = logging.getLogger("plumbline.server")
 

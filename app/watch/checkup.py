@@ -18,13 +18,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app.clock import Clock
 from app.settings import Settings
-from app.storage.backup import last_backup
-from app.storage.db import Database
-from app.storage.migrate import schema_head, schema_of
-from app.storage.models import Run, Trigger
-from app.storage.server_values import latest_time
-from app.storage.shrink import file_facts
-from app.storage.standstill import get_standstill, stands_still
+from app.storage.database.backup import last_backup
+from app.storage.database.db import Database
+from app.storage.database.migrate import schema_head, schema_of
+from app.storage.database.server_values import latest_time
+from app.storage.database.shrink import file_facts
+from app.storage.flows.standstill import get_standstill, stands_still
+from app.storage.tables.models import Run, Trigger
 
 Look = Literal["good", "note", "bad"]
 

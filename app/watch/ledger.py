@@ -14,11 +14,11 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from app.storage import ledger_days
-from app.storage.db import Database
-from app.storage.ledger import DAY, Came, begin_of, count_came, day_of
-from app.storage.ledger_days import Kept, counted_upto, kept_days, kept_sums
-from app.storage.ledger_runs import Became, Slot, became_by_day, became_by_flow
+from app.storage.database.db import Database
+from app.storage.history.received import DAY, Came, begin_of, count_came, day_of
+from app.storage.upkeep import ledger_days
+from app.storage.upkeep.ledger_days import Kept, counted_upto, kept_days, kept_sums
+from app.storage.upkeep.ledger_runs import Became, Slot, became_by_day, became_by_flow
 
 SHOWN_DAYS = 30
 _COMMITTED_BY = timedelta(minutes=1)  # what an id was made for is on disk by then, or is counted again

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.storage import ledger_days
-from app.storage.db import Database
-from app.storage.ledger import DAY, SOURCES, Came, begin_of, count_came
-from app.storage.ledger_days import Kept, counted_upto, kept_days
-from app.storage.ledger_runs import Became, Slot, totals_by_flow
-from app.storage.server_values import put_value
+from app.storage.database.db import Database
+from app.storage.database.server_values import put_value
+from app.storage.history.received import DAY, SOURCES, Came, begin_of, count_came
+from app.storage.upkeep import ledger_days
+from app.storage.upkeep.ledger_days import Kept, counted_upto, kept_days
+from app.storage.upkeep.ledger_runs import Became, Slot, totals_by_flow
 from app.watch.ledger import SHOWN_DAYS, count_up, days_until
 
 CHECKED_AT = "ledger checked at"

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, func, select, text
 
 from app.catalog.registry import Registry
 from app.ids import id_floor
-from app.storage import dead_letters
-from app.storage.alerts import Noticed
-from app.storage.lanes import open_breakers
-from app.storage.ledger_days import differing
-from app.storage.models import HELD, Flow, Run, Trigger
-from app.storage.models import Connection as ConnectionTable
-from app.storage.space import Space
-from app.storage.types import to_ms
+from app.storage.connections.lanes import open_breakers
+from app.storage.database.space import Space
+from app.storage.letters import dead_letters
+from app.storage.tables.models import HELD, Flow, Run, Trigger
+from app.storage.tables.models import Connection as ConnectionTable
+from app.storage.tables.types import to_ms
+from app.storage.upkeep.alerts import Noticed
+from app.storage.upkeep.ledger_days import differing
 from app.watch.ledger import SHOWN_DAYS, days_until
 from app.watch.quiet import Quiet, quiet_flows
 from app.watch.renamed import renamed, still_missing

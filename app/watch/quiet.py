@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from app.ids import id_floor, made_at_ms
-from app.storage.executor import Executor
-from app.storage.models import Flow, FlowVersion, Run
-from app.storage.types import from_ms, to_ms
+from app.storage.database.executor import Executor
+from app.storage.tables.models import Flow, FlowVersion, Run
+from app.storage.tables.types import from_ms, to_ms
 
 WEEK = timedelta(days=7)
 _WEEKS = 3

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from app.flows.edit import find_step
-from app.flows.jsonpath import parse_path
+from app.flows.mapping.jsonpath import parse_path
 from app.flows.model import FlowDefinition
 from app.flows.order import label, numbering
 from app.flows.renamed import Place, is_there, read_place, uses
-from app.storage.alerts import Noticed
-from app.storage.dead_letters import DeadLetterGroup, groups
-from app.storage.executor import Executor
-from app.storage.flows import live_definition
-from app.storage.renamed_fields import RenamedRow, forget_renamed, last_documents, renamed_fields
+from app.storage.database.executor import Executor
+from app.storage.flows.flows import live_definition
+from app.storage.flows.renamed_fields import RenamedRow, forget_renamed, last_documents, renamed_fields
+from app.storage.letters.dead_letters import DeadLetterGroup, groups
+from app.storage.upkeep.alerts import Noticed
 
 if TYPE_CHECKING:
     from app.watch.looks import View

@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 from app.catalog.registry import Registry
 from app.errors import Unavailable
 from app.log import fields
-from app.storage import alert_mails, alerts
-from app.storage.alerts import Noticed
-from app.storage.ledger_days import flow_names, forget_old_days
-from app.storage.processes import has_role
-from app.storage.space import Space
+from app.storage.cluster.processes import has_role
+from app.storage.database.space import Space
+from app.storage.upkeep import alert_mails, alerts
+from app.storage.upkeep.alerts import Noticed
+from app.storage.upkeep.ledger_days import flow_names, forget_old_days
 from app.watch.ledger import count_up
 from app.watch.ledger_check import check
 from app.watch.looks import LOOKS, MOST_CAUSES, View

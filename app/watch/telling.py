@@ -16,19 +16,19 @@ from functools import partial
 import orjson
 from sqlalchemy import Connection
 
-from app.calls.client import Caller, CallRequest
-from app.calls.mail import Mail, mail_request, send_mail
+from app.calls.http.client import Caller, CallRequest
+from app.calls.mail.mail import Mail, mail_request, send_mail
 from app.clock import Clock
 from app.errors import CallFailed, SettingInvalid
 from app.log import fields
 from app.settings import Settings
-from app.storage import alert_mails, alerts
-from app.storage.alert_mails import Telling, Told
-from app.storage.alerts import AlertRow
-from app.storage.db import Database
-from app.storage.executor import Executor
-from app.storage.readers import address_of_owner, administrators
-from app.storage.secrets import Vault
+from app.storage.database.db import Database
+from app.storage.database.executor import Executor
+from app.storage.database.secrets import Vault
+from app.storage.upkeep import alert_mails, alerts
+from app.storage.upkeep.alert_mails import Telling, Told
+from app.storage.upkeep.alerts import AlertRow
+from app.storage.upkeep.readers import address_of_owner, administrators
 
 log = logging.getLogger("plumbline.watch")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.storage.alerts import Noticed
-from app.storage.subscriptions import SubscriptionRow, in_doubt
+from app.storage.flows.subscriptions import SubscriptionRow, in_doubt
+from app.storage.upkeep.alerts import Noticed
 
 if TYPE_CHECKING:
     from app.watch.looks import View

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import jinja2
 from flask import Blueprint, Flask
 
-from app.storage.db import init_sessions
-from app.web.context import init_context
-from app.web.errors import init_errors
-from app.web.hx import init_hx
-from app.web.security import init_security
-from app.web.static_files import init_static
+from app.storage.database.db import init_sessions
+from app.web.frame.context import init_context
+from app.web.frame.errors import init_errors
+from app.web.frame.hx import init_hx
+from app.web.frame.security import init_security
+from app.web.frame.static_files import init_static
 
 if TYPE_CHECKING:
     from app.parts import Parts
@@ -41,8 +41,8 @@ def create_app(parts: Parts) -> Flask:
 
 
 def _blueprints() -> list[Blueprint]:
-    """What the modules of this folder call `blueprint`: a new page touches no shared file."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    """What the modules below this folder call `blueprint`: a new page touches no shared file."""
+    names = sorted(module.name for module in pkgutil.walk_packages(__path__, f"{__name__}."))
+    modules = [importlib.import_module(name) for name in names]
     found = [getattr(module, "blueprint", None) for module in modules]
     return [blueprint for blueprint in found if isinstance(blueprint, Blueprint)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from app.errors import AppError, DeliveryRefused, NotFound, Unavailable
-from app.intake.inbound import Accepted, MethodRefused
+from app.intake.deliveries.inbound import Accepted, MethodRefused
 from app.log import fields
 
 if TYPE_CHECKING:

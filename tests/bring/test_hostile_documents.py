@@ -16,13 +16,13 @@ import re2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.bring.draft import Draft, draft_of
-from app.bring.fenced import draft_fenced
-from app.bring.fetching import draft_with_references
-from app.bring.folder import write_connector
-from app.bring.given import Given, draft_from
 from app.catalog.load import load_connector
 from app.errors import ConnectorInvalid
+from app.imports.apis.draft import Draft, draft_of
+from app.imports.apis.fenced import draft_fenced
+from app.imports.apis.fetching import draft_with_references
+from app.imports.apis.folder import write_connector
+from app.imports.apis.given import Given, draft_from
 
 DAY = "2026-11-21"
 ROOT = Path(__file__).parents[2]
@@ -259,8 +259,8 @@ def big(size: int) -> bytes:
 MEASURED = """
 import json, resource, sys
 from pathlib import Path
-from app.bring.fenced import draft_fenced
-from app.bring.given import Given
+from app.imports.apis.fenced import draft_fenced
+from app.imports.apis.given import Given
 draft = draft_fenced(Given(Path(sys.argv[1]).read_bytes(), "big.json", "2026-11-21"), most_s=120)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps([len(draft.usable), len(draft.operations), used.ru_utime + used.ru_stime, used.ru_maxrss]))

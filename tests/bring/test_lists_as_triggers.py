@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.bring.given import Given, draft_from
+from app.imports.apis.given import Given, draft_from
 
 RECORD = {
     "type": "object",

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from app.bring.draft import Draft
-from app.bring.folder import write_connector
-from app.bring.given import Given, draft_from
-from app.calls.connections import hosts_of
+from app.calls.connections.book import hosts_of
 from app.catalog.load import load_connector
 from app.catalog.registry import Registry
 from app.cli.import_api import import_openapi
 from app.errors import CallFailed
+from app.imports.apis.draft import Draft
+from app.imports.apis.folder import write_connector
+from app.imports.apis.given import Given, draft_from
 from tests.connectors.samples import connection_for
 from tests.connectors.wire import on_the_wire
 

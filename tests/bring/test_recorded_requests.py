@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.bring.draft import Draft
-from app.bring.folder import write_connector
-from app.bring.given import Given, draft_from
 from app.errors import ConnectorInvalid
+from app.imports.apis.draft import Draft
+from app.imports.apis.folder import write_connector
+from app.imports.apis.given import Given, draft_from
 
 TOKEN = "made_up_4eC39HqLyjWDarjtT1zdp7dc"  # made up
 

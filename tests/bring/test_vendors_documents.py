@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.bring.draft import Draft
-from app.bring.given import Given, draft_from
-from app.calls.request import Ready
-from app.catalog.definition import Connector
+from app.calls.message.request import Ready
 from app.catalog.fields import action_fields, check_input, ready_input
+from app.catalog.format.definition import Connector
+from app.imports.apis.draft import Draft
+from app.imports.apis.given import Given, draft_from
 from tests.bring.values import connection_to, values_of
 from tests.connectors.wire import on_the_wire
 from tests.contracts.documents import FOLDER, is_there, load

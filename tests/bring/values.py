@@ -8,10 +8,10 @@ import re._parser as parser
 from dataclasses import replace
 from typing import Any
 
-from app.bring.draft import DraftOperation
-from app.calls.connections import ConnectionFacts, hosts_of
-from app.catalog.definition import Action, Connector, InputField
-from app.flows.values import as_number, as_text
+from app.calls.connections.book import ConnectionFacts, hosts_of
+from app.catalog.format.definition import Action, Connector, InputField
+from app.flows.mapping.values import as_number, as_text
+from app.imports.apis.draft import DraftOperation
 from tests.connectors.samples import connection_for, sample_of
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from app.bring_flows.reading import Brought, bring_flows
 from app.catalog.registry import Registry
 from app.flows.model import FlowDefinition, Step, walk
-from app.flows.portable import dump, load
+from app.flows.portable.files import dump, load
+from app.imports.flows.reading import Brought, bring_flows
 
 REGISTRY = Registry([("plumbline", Path(__file__).parents[2] / "connectors")])
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.bring_flows.reading import LIMIT_SIZE, bring_flows
 from app.errors import FlowInvalid
-from app.flows.portable import dump, load, with_connections
-from app.flows.review import review
+from app.flows.portable.files import dump, load, with_connections
+from app.flows.review.flow import review
+from app.imports.flows.reading import LIMIT_SIZE, bring_flows
 from tests.bring_flows.exports import REGISTRY, bring, export, node
 from tests.bring_flows.test_make import HOOK as MAKE_HOOK
 from tests.bring_flows.test_make import SEND, blueprint, module, only_if, set_

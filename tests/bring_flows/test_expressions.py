@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.bring_flows.expressions import translate
-from app.bring_flows.places import Delivery, Plain, Seen
-from app.bring_flows.report import NotCarried
-from app.bring_flows.values import Ref, written
-from app.flows.mapping import compile_template
+from app.flows.mapping.template import compile_template
+from app.imports.flows.expressions.meaning import translate
+from app.imports.flows.places import Delivery, Plain, Seen
+from app.imports.flows.report import NotCarried
+from app.imports.flows.values import Ref, written
 
 SEEN = Seen(Plain(Ref("s1")), {"X": Plain(Ref("s2")), "Hook": Delivery()}, {"X": {"rows": [{"value": 7}]}})
 STARTED = "run:$['started_at']"

@@ -6,10 +6,6 @@ from typing import Any
 
 import pytest
 
-from app.bring_flows.make_expressions import translate
-from app.bring_flows.places import Plain, Seen
-from app.bring_flows.report import NotCarried
-from app.bring_flows.values import Ref, written
 from app.flows.model import (
     DelayStep,
     FilterStep,
@@ -20,6 +16,10 @@ from app.flows.model import (
     SetStep,
     WebhookTrigger,
 )
+from app.imports.flows.make.expressions import translate
+from app.imports.flows.places import Plain, Seen
+from app.imports.flows.report import NotCarried
+from app.imports.flows.values import Ref, written
 from tests.bring_flows.exports import bring, only, steps_of
 
 

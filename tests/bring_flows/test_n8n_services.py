@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from app.bring_flows.reading import bring_flows
 from app.flows.model import ActionStep, ConnectorTrigger, EmailStep, HttpStep, SetStep, Step
+from app.imports.flows.reading import bring_flows
 from tests.bring_flows.exports import REGISTRY, bring, export, lines, node, steps_of
 
 HOOK = node("Hook", "webhook", 2, parameters={"path": "lead", "httpMethod": "POST", "options": {}})

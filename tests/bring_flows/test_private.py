@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.bring_flows.private import is_private
-from app.flows.portable import to_text
+from app.flows.portable.files import to_text
+from app.imports.flows.private import is_private
 from tests.bring_flows.exports import bring, export, node
 from tests.bring_flows.test_n8n_steps import HOOK, assignments
 

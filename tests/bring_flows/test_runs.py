@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.flows.portable import dump, with_connections
+from app.flows.portable.files import dump, with_connections
 from tests.bring_flows.exports import bring, export, node
 from tests.bring_flows.test_make import HOOK as MAKE_HOOK
 from tests.bring_flows.test_make import blueprint, module

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.bring_flows.drafts import Draft
-from app.bring_flows.reading import Brought, bring_flows
 from app.flows.model import BaseStep, FlowDefinition, walk
-from app.flows.portable import dump, from_text, load, to_text, with_connections
-from app.flows.review import review
+from app.flows.portable.files import dump, from_text, load, to_text, with_connections
+from app.flows.review.flow import review
+from app.imports.flows.drafts import Draft
+from app.imports.flows.reading import Brought, bring_flows
 from app.intake.importing import import_drafts
 from app.parts import Parts
 from tests.bring_flows.exports import REGISTRY

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from app.calls.builtin import HTTP
-from app.calls.client import Caller, CallOutcome, CallRequest
-from app.calls.connections import ConnectionFacts
+from app.calls.connections.book import ConnectionFacts
+from app.calls.connections.builtin import HTTP
+from app.calls.http.client import Caller, CallOutcome, CallRequest
 from app.clock import Clock, SystemClock
 from app.settings import Settings
 from tests.fakes.clock import FakeClock

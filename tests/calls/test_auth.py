@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.calls.auth import Origin, fill_body, fill_url, is_home
-from app.calls.builtin import BUILT_IN
-from app.calls.client import CallOutcome, CallRequest
-from app.catalog.auth import ApiKeyAuth, BasicAuth, BearerAuth, HeadersAuth
+from app.calls.connections.auth import Origin, fill_body, fill_url, is_home
+from app.calls.connections.builtin import BUILT_IN
+from app.calls.http.client import CallOutcome, CallRequest
+from app.catalog.format.auth import ApiKeyAuth, BasicAuth, BearerAuth, HeadersAuth
 from app.errors import CallFailed
 from tests.calls.calling import TOKEN, call, connection, send
 from tests.fakes.service import FakeService, Received

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.calls.budgets import MemoryBook
-from app.calls.lines import Line
-from app.calls.windows import Window
-from app.catalog.definition import Limit
+from app.calls.limits.budgets import MemoryBook
+from app.calls.limits.lines import Line
+from app.calls.limits.windows import Window
+from app.catalog.format.definition import Limit
 from tests.fakes.clock import FakeClock
 
 

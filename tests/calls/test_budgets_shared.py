@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from app.calls.answer import Answer
-from app.calls.budgets import Place
-from app.calls.budgets_shared import SharedBook
-from app.calls.keeping import outlive
-from app.calls.limits import Limits
-from app.calls.pace import Pace
-from app.calls.shares import share_of_slots
-from app.catalog.definition import Limit
+from app.calls.connections.pace import Pace
+from app.calls.limits.budgets import Place
+from app.calls.limits.budgets_shared import SharedBook
+from app.calls.limits.keeping import outlive
+from app.calls.limits.limits import Limits
+from app.calls.limits.shares import share_of_slots
+from app.calls.message.answer import Answer
+from app.catalog.format.definition import Limit
 from app.errors import CallFailed
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.shared_budgets import SharedBudgets
+from app.storage.connections.shared_budgets import SharedBudgets
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
 from tests.calls.calling import call, connection
 from tests.fakes.clock import FakeClock
 

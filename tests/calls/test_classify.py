@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.answer import Answer
-from app.calls.classify import classify
-from app.calls.messages import message_of
-from app.calls.waits import LONGEST_WAIT_S, span
-from app.catalog.definition import ErrorRule, Success
+from app.calls.message.answer import Answer
+from app.calls.outcome.classify import classify
+from app.calls.outcome.messages import message_of
+from app.calls.outcome.waits import LONGEST_WAIT_S, span
+from app.catalog.format.definition import ErrorRule, Success
 from app.errors import ERROR_KINDS, CallFailed
 from tests.calls.calling import call, connection, send
 from tests.fakes.clock import START, FakeClock
@@ -174,7 +174,7 @@ def test_a_429_pauses_the_whole_connection() -> None:
     service = FakeService().answers("*", "*", (429, {}, {"Retry-After": "30"}))
     import asyncio
 
-    from app.calls.client import Caller
+    from app.calls.http.client import Caller
     from app.settings import Settings
 
     async def work() -> Caller:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from app.storage.models import Call
+from app.storage.tables.models import Call
 from tests.calls.calling import API, TOKEN, call, connection, send
 from tests.fakes.clock import START
 from tests.fakes.service import FakeService
@@ -234,7 +234,7 @@ def test_a_redirect_is_checked_like_a_first_address(to: str) -> None:
 def test_a_call_left_open_by_a_stop_can_be_written_down() -> None:
     import asyncio
 
-    from app.calls.client import Caller
+    from app.calls.http.client import Caller
     from app.settings import Settings
     from tests.fakes.clock import FakeClock
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from app.calls.builtin import BUILT_IN
-from app.calls.connections import ConnectionBook, hosts_of, read_host, seal_secrets
+from app.calls.connections.book import ConnectionBook, hosts_of, read_host, seal_secrets
+from app.calls.connections.builtin import BUILT_IN
 from app.catalog.registry import Registry
 from app.errors import ConnectionBroken, NotFound
-from app.storage.db import Database
-from app.storage.models import Connection
-from app.storage.secrets import Vault
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
+from app.storage.tables.models import Connection
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.encode import as_text, encode_body, form_body, json_body, multipart_body, set_at_path
+from app.calls.message.encode import as_text, encode_body, form_body, json_body, multipart_body, set_at_path
 from app.errors import MappingFailed
 
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.answer import Answer
-from app.calls.client import Caller
-from app.calls.headroom import LONGEST_STOP_S, speaks_of_limits, used_up
-from app.calls.keeping import outlive
-from app.calls.limits import Limits
-from app.calls.structured import members
-from app.catalog.definition import Limit
+from app.calls.http.client import Caller
+from app.calls.limits.headroom import LONGEST_STOP_S, speaks_of_limits, used_up
+from app.calls.limits.keeping import outlive
+from app.calls.limits.limits import Limits
+from app.calls.limits.structured import members
+from app.calls.message.answer import Answer
+from app.catalog.format.definition import Limit
 from app.errors import CallFailed
 from app.settings import Settings
-from app.storage.db import Database
+from app.storage.database.db import Database
 from tests.calls.calling import call, connection
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.service import FakeService

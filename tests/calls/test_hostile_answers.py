@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from app.calls.client import Caller, CallOutcome, CallRequest
-from app.calls.inflate import MAX_BODY
+from app.calls.guard.inflate import MAX_BODY
+from app.calls.http.client import Caller, CallOutcome, CallRequest
 from tests.calls.calling import over_the_wire
 from tests.fakes.certificate import make_certificate, server_context
 from tests.fakes.target import Speak, answer, target

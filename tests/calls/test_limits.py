@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from app.calls.limits import MAX_PAUSE_S, Limits, Wait, host_of
-from app.calls.pace import Pace, own_limit, read_pace, write_pace
-from app.calls.request import CallRequest
-from app.catalog.definition import Limit
+from app.calls.connections.pace import Pace, own_limit, read_pace, write_pace
+from app.calls.limits.limits import MAX_PAUSE_S, Limits, Wait, host_of
+from app.calls.message.request import CallRequest
+from app.catalog.format.definition import Limit
 from app.errors import CallFailed
 from tests.calls.calling import call, connection
 from tests.fakes.clock import FakeClock

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from app.calls.budgets import MemoryBook
-from app.calls.keeping import Keeper
-from app.calls.limits import MAX_PAUSE_S, Limits
-from app.calls.pace import MOST_AT_ONCE, Pace, own_limit, read_pace
-from app.calls.windows import Window, read_kept
-from app.catalog.definition import Limit
+from app.calls.connections.pace import MOST_AT_ONCE, Pace, own_limit, read_pace
+from app.calls.limits.budgets import MemoryBook
+from app.calls.limits.keeping import Keeper
+from app.calls.limits.limits import MAX_PAUSE_S, Limits
+from app.calls.limits.windows import Window, read_kept
+from app.catalog.format.definition import Limit
 from app.errors import CallFailed
-from app.storage import lanes as store
-from app.storage.db import Database
-from app.storage.lanes import LaneRow
+from app.storage.connections import lanes as store
+from app.storage.connections.lanes import LaneRow
+from app.storage.database.db import Database
 from tests.calls.calling import call, connection
 from tests.fakes.clock import FakeClock
 

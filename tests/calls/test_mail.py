@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from app.calls.client import CallOutcome
-from app.calls.connections import ConnectionFacts
-from app.calls.mail import Mail, mail_request, message_id, send_mail
+from app.calls.connections.book import ConnectionFacts
+from app.calls.http.client import CallOutcome
+from app.calls.mail.mail import Mail, mail_request, message_id, send_mail
 from app.settings import Settings
 from tests.fakes.certificate import make_certificate, server_context
 from tests.fakes.clock import FakeClock

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.calls.client import Caller, CallRequest
-from app.calls.paginate import PageRead, pages
-from app.catalog.definition import Paginate
+from app.calls.http.client import Caller, CallRequest
+from app.calls.http.paginate import PageRead, pages
+from app.catalog.format.definition import Paginate
 from app.settings import Settings
 from tests.calls.calling import API, call, connection
 from tests.fakes.clock import FakeClock

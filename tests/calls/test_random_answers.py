@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.calls.client import Caller, CallOutcome, CallRequest
+from app.calls.http.client import Caller, CallOutcome, CallRequest
 from app.errors import ERROR_KINDS
 from tests.calls.calling import connection, over_the_wire
 from tests.fakes.target import target

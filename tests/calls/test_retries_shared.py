@@ -11,14 +11,14 @@ from typing import Any
 import orjson
 import pytest
 
-from app.calls.budgets_shared import SharedBook
-from app.calls.keeping import outlive
-from app.calls.lanes import Host
-from app.calls.limits import Limits
-from app.calls.retries_shared import ROW, SharedRetries
-from app.calls.shares import LEASE_S
-from app.storage.db import Database
-from app.storage.migrate import migrate
+from app.calls.limits.budgets_shared import SharedBook
+from app.calls.limits.keeping import outlive
+from app.calls.limits.lanes import Host
+from app.calls.limits.limits import Limits
+from app.calls.limits.retries_shared import ROW, SharedRetries
+from app.calls.limits.shares import LEASE_S
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
 from tests.calls.calling import call
 from tests.fakes.clock import FakeClock
 

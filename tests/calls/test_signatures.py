@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.signatures import verify
-from app.catalog.definition import Verify
+from app.catalog.format.definition import Verify
 from app.errors import DeliveryRefused
 from app.flows.model import Signature
+from app.intake.deliveries.signatures import verify
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TS = int(NOW.timestamp())

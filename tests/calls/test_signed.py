@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.calls.connections import ConnectionFacts
-from app.calls.request import CallRequest, Ready, make_ready
-from app.catalog.auth import HmacAuth
+from app.calls.connections.book import ConnectionFacts
+from app.calls.message.request import CallRequest, Ready, make_ready
+from app.catalog.format.auth import HmacAuth
 from app.errors import CallFailed
 
 NOW = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)

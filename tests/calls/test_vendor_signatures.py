@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.calls.signatures import verify
-from app.catalog.definition import Verify
+from app.catalog.format.definition import Verify
 from app.errors import DeliveryRefused
+from app.intake.deliveries.signatures import verify
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.check import check_one
-from app.catalog.definition import Connector
+from app.catalog.format.definition import Connector
 from app.catalog.load import load_connector
+from app.catalog.workbench.check import check_one
 from app.errors import ConnectorInvalid
 from tests.catalog.files import CONNECTOR, write_shop
 

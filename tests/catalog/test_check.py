@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from openapi_schema_validator import OAS31Validator
 
-from app.catalog.cassettes import read_cassette
-from app.catalog.check import check_all
-from app.catalog.quality import LEVELS
-from app.catalog.scaffold import AUTH_KINDS, AuthKind, new_connector
-from app.catalog.schema import schemas
+from app.catalog.workbench.cassettes import read_cassette
+from app.catalog.workbench.check import check_all
+from app.catalog.workbench.quality import LEVELS
+from app.catalog.workbench.scaffold import AUTH_KINDS, AuthKind, new_connector
+from app.catalog.workbench.schema import schemas
 from app.catalog.yaml_text import read_yaml
 from app.errors import ConnectorInvalid
 from tests.catalog.files import ACTION, write_shop

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.check import check_all
 from app.catalog.load import load_connector
-from app.catalog.scaffold import new_connector
 from app.catalog.templates import PIPES
+from app.catalog.workbench.check import check_all
+from app.catalog.workbench.scaffold import new_connector
 
 DOC = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text()
 TODAY = date(2026, 11, 21)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.definition import Action
 from app.catalog.fields import action_fields, check_input, ready_input
+from app.catalog.format.definition import Action
 
 REQUEST = {"method": "POST", "path": "/x", "body": "${fields}"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.definition import Lookup
+from app.catalog.format.definition import Lookup
 from app.catalog.load import load_connector
 from app.catalog.lookups import FoundField, Option, read_fields, read_options
 from tests.catalog.files import write_shop

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.definition import Paginate
+from app.catalog.format.definition import Paginate
 from app.catalog.pages import Page, first_page, next_link, next_page
 
 

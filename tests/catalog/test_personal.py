@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.catalog.personal import digits, e164, google_email, plain, plain_email, sha256
 from app.catalog.templates import fill
 from app.errors import MappingFailed
-from app.flows.jsonpath import MISSING
+from app.flows.mapping.jsonpath import MISSING
 
 
 def hashed(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.definition import Connector, Request
+from app.catalog.format.definition import Connector, Request
 from app.catalog.load import load_connector
 from app.catalog.render import plan
 from app.errors import MappingFailed

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.definition import Lookup
+from app.catalog.format.definition import Lookup
 from app.catalog.lookups import read_fields
 from app.catalog.sheets import cells, letters, place_of, records_of
 

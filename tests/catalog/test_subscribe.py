@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.catalog.subscribe import Subscribe
+from app.catalog.format.subscribe import Subscribe
 
 CREATE = {"method": "POST", "path": "/hooks", "body": {"url": "${subscription.address}"}}
 THEN = {"method": "GET", "path": "/hooks/${subscription.id | path}/secret"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.catalog.templates import PIPES, fill, harmless, parse
 from app.errors import MappingFailed
-from app.flows.jsonpath import MISSING
+from app.flows.mapping.jsonpath import MISSING
 
 SCOPE: dict[str, Any] = {
     "input": {"email": "a+b/c@d.de", "tags": ["x", "y"], "n": 7, "null": None, "flag": False},

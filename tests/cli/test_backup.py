@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.holds import release_flow
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage import flows
-from app.storage.models import Flow, Run
-from app.storage.standstill import get_standstill, stands_still
+from app.storage.flows import flows
+from app.storage.flows.standstill import get_standstill, stands_still
+from app.storage.tables.models import Flow, Run
 from tests.cli.conftest import CommandLine
 from tests.engine.world import World, http
 from tests.fakes.clock import FakeClock

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.ids import made_at_ms
-from app.storage.db import Database
-from app.storage.ledger import day_of
-from app.storage.models import Run
-from app.storage.types import from_ms
+from app.storage.database.db import Database
+from app.storage.history.received import day_of
+from app.storage.tables.models import Run
+from app.storage.tables.types import from_ms
 from tests.cli.conftest import CommandLine
 from tests.fakes.history import History
 from tests.fakes.ledger import Records

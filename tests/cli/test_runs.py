@@ -11,8 +11,8 @@ import pytest
 from app.intake.manual import start_run
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage.models import FINAL_STATES
-from app.storage.run_detail import get_run
+from app.storage.history.detail import get_run
+from app.storage.tables.models import FINAL_STATES
 from tests.cli.conftest import CommandLine
 
 FLOW = """

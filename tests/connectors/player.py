@@ -14,32 +14,32 @@ from urllib.parse import parse_qs, parse_qsl
 
 import httpx
 
-from app.calls.client import Caller, CallRequest
-from app.calls.connections import ConnectionFacts, hosts_of
-from app.calls.limits import Limits
-from app.calls.paginate import pages
-from app.catalog.cassettes import Cassette, Exchange
-from app.catalog.definition import Action, Connector
+from app.calls.connections.book import ConnectionFacts, hosts_of
+from app.calls.http.client import Caller, CallRequest
+from app.calls.http.paginate import pages
+from app.calls.limits.limits import Limits
 from app.catalog.fields import check_input
-from app.catalog.later import Wanted
+from app.catalog.format.definition import Action, Connector
+from app.catalog.format.later import Wanted
 from app.catalog.lookups import FoundField, Option, lookup_items, read_fields, read_options
 from app.catalog.registry import Registry
 from app.catalog.render import plan
-from app.engine.later import is_accepted
-from app.engine.steps_action import request_of, requests_of
+from app.catalog.workbench.cassettes import Cassette, Exchange
+from app.engine.steps.action import request_of, requests_of
+from app.engine.steps.later import is_accepted
 from app.errors import CallFailed
-from app.flows.mapping import first
+from app.flows.mapping.template import first
+from app.flows.mapping.values import as_text
 from app.flows.model import ActionStep, ConnectorTrigger
-from app.flows.values import as_text
-from app.intake import verification
-from app.intake.bodies import read_body
-from app.intake.connector_polls import ConnectorSource
-from app.intake.inbound import Accepted, Inbound
+from app.intake.deliveries import verification
+from app.intake.deliveries.bodies import read_body
+from app.intake.deliveries.inbound import Accepted, Inbound
+from app.intake.deliveries.repetition import Reading, arrivals_of
 from app.intake.needs import Needs
-from app.intake.poll_source import Look
-from app.intake.repetition import Reading, arrivals_of
+from app.intake.polls.connector import ConnectorSource
+from app.intake.polls.source import Look
 from app.settings import Settings
-from app.storage.events import Arrival
+from app.storage.history.events import Arrival
 from tests.connectors.samples import connection_for
 from tests.fakes.clock import FakeClock
 

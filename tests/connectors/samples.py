@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.calls.connections import ConnectionFacts, hosts_of
-from app.catalog.cassettes import Cassette, cassettes_of
-from app.catalog.definition import Action, Connector, InputField, Trigger
+from app.calls.connections.book import ConnectionFacts, hosts_of
+from app.catalog.format.definition import Action, Connector, InputField, Trigger
+from app.catalog.workbench.cassettes import Cassette, cassettes_of
 
 _BY_TYPE: dict[str, Any] = {
     "string": "Spring sale",

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from app.catalog.cassettes import Cassette, read_cassette
-from app.catalog.definition import Connector, PollTrigger
+from app.catalog.format.definition import Connector, PollTrigger
+from app.catalog.workbench.cassettes import Cassette, read_cassette
 from app.errors import CallFailed, DeliveryRefused
-from app.intake.inbound import Accepted
+from app.intake.deliveries.inbound import Accepted
 from tests.connectors.player import (
     DEMO,
     FOLDER,

@@ -6,7 +6,7 @@ import re
 from datetime import date
 from pathlib import Path
 
-from app.catalog.check import check_one
+from app.catalog.workbench.check import check_one
 from tests.connectors.player import FOLDER
 from tests.connectors.player import REGISTRY as ALL
 

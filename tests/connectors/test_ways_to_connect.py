@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from app.catalog.auth import NoAuth, OAuth2Auth, TokenAuth
-from app.catalog.scopes import all_scopes
+from app.catalog.format.auth import NoAuth, OAuth2Auth, TokenAuth
+from app.catalog.format.scopes import all_scopes
 from app.catalog.templates import fill
 from tests.connectors.player import FOLDER, REGISTRY
 from tests.connectors.samples import connection_for

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.calls.connections import ConnectionFacts
-from app.calls.encode import encode_body
-from app.calls.request import CallRequest, Ready, make_ready
-from app.catalog.definition import Action, Connector, PollTrigger, Request, WebhookTrigger
+from app.calls.connections.book import ConnectionFacts
+from app.calls.message.encode import encode_body
+from app.calls.message.request import CallRequest, Ready, make_ready
 from app.catalog.fields import action_fields
+from app.catalog.format.definition import Action, Connector, PollTrigger, Request, WebhookTrigger
 from app.catalog.pages import first_page
 from app.catalog.render import plan
 from tests.connectors.samples import EXTRA, connection_for, inputs_of, taped_input, tapes_of

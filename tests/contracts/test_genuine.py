@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import connectors
-from app.calls.signatures import verify
-from app.catalog.definition import Verify, WebhookTrigger
+from app.catalog.format.definition import Verify, WebhookTrigger
 from app.catalog.registry import Registry
 from app.errors import DeliveryRefused
+from app.intake.deliveries.signatures import verify
 
 REGISTRY = Registry([("bundled", Path(connectors.__file__).parent)])
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)

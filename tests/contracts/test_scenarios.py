@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.catalog.cassettes import Cassette, Exchange, TapedResponse
-from app.catalog.definition import Connector, ErrorRule, PollTrigger, Request, Success
+from app.catalog.format.definition import Connector, ErrorRule, PollTrigger, Request, Success
+from app.catalog.workbench.cassettes import Cassette, Exchange, TapedResponse
 from app.errors import CallFailed
 from tests.connectors.player import FOLDER, REGISTRY, Tape, play_action, play_check, play_lookup, play_poll
 from tests.connectors.samples import tapes_of

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import connectors
-from app.catalog.definition import WebhookTrigger
+from app.catalog.format.definition import WebhookTrigger
 from app.catalog.registry import Registry
-from app.intake import activation, subscriptions_calls
-from app.storage import subscriptions as store
+from app.intake import activation
+from app.intake.subscriptions import calls as subscriptions_calls
+from app.storage.flows import subscriptions as store
 from tests.connectors.samples import connection_for
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, Received

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 from flask import Flask
 
-from app.catalog.cassettes import Cassette
-from app.catalog.definition import Connector
+from app.catalog.format.definition import Connector
+from app.catalog.workbench.cassettes import Cassette
 from app.errors import CallFailed
 from seed_data.services import crm
 from seed_data.services.process import create_services

@@ -11,12 +11,13 @@ import httpx
 import orjson
 import pytest
 
-from app.catalog.check import check_all
+from app.catalog.workbench.check import check_all
 from app.errors import Unavailable
 from app.intake import activation
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage import connections, flows
+from app.storage.connections import connections
+from app.storage.flows import flows
 from seed_data.load import load_demo
 
 ROOT = Path(__file__).parents[2]

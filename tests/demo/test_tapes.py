@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.check import check_all
+from app.catalog.workbench.check import check_all
 from tests.connectors.player import DEMO
 from tests.demo.record import DELIVERIES, TAPES, Wanted, record, record_deliveries, timeless
 

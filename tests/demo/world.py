@@ -18,9 +18,9 @@ from app.errors import DeliveryRefused
 from app.intake import activation
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage import flows
-from app.storage.run_detail import RunDetail, get_run
-from app.storage.runs import runs_page
+from app.storage.flows import flows
+from app.storage.history.detail import RunDetail, get_run
+from app.storage.history.runs import runs_page
 from seed_data.load import load_demo
 from seed_data.services.process import create_services
 from seed_data.services.shared import Services

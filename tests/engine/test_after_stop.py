@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.engine.dispatch import RunTicket
-from app.engine.reconcile import take_up_after_start
+from app.engine.dispatch.reconcile import take_up_after_start
+from app.engine.dispatch.tickets import RunTicket
 from app.flows.model import Mapping
 from tests.engine.world import World, http
 from tests.fakes.service import Received

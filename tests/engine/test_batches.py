@@ -10,8 +10,8 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
-from app.engine.dispatch import RunTicket
-from app.storage.models import Gathered
+from app.engine.dispatch.tickets import RunTicket
+from app.storage.tables.models import Gathered
 from tests.engine.services import install
 from tests.engine.world import World, http
 from tests.fakes.service import Received

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from tests.engine.world import World, http
 from tests.fakes.service import Received
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.storage.dead_letters import cause_of, count, groups, parse_cause
+from app.storage.letters.dead_letters import cause_of, count, groups, parse_cause
 from tests.engine.world import World, http
 
 
@@ -73,7 +73,7 @@ def test_a_flow_that_says_stop_as_failed_has_its_step_as_the_cause(world: World)
 def test_a_test_of_the_whole_flow_is_no_dead_letter(world: World) -> None:
     from sqlalchemy import update
 
-    from app.storage.models import Run
+    from app.storage.tables.models import Run
 
     world.service.answers("POST", "/contacts", (422, {}))
     ticket = world.event(world.live(http("s1", "/contacts")), {"email": "ada@example.com"})
@@ -85,8 +85,8 @@ def test_a_test_of_the_whole_flow_is_no_dead_letter(world: World) -> None:
 
 def test_many_failures_of_one_commit_keep_their_own_causes(world: World) -> None:
     """They are written by one statement."""
-    from app.storage import progress
-    from app.storage.writer import Rows
+    from app.storage.database.writer import Rows
+    from app.storage.history import progress
 
     flow = world.live(http("s1", "/contacts"))
     tickets = [world.event(flow, {"email": "ada@example.com"}) for _ in range(20)]

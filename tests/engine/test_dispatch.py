@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from app.engine.dispatch import RunTicket
-from app.engine.dispatch_embedded import EmbeddedDispatcher, MostAtOnce
+from app.engine.dispatch.embedded import EmbeddedDispatcher, MostAtOnce
+from app.engine.dispatch.tickets import RunTicket
 from tests.fakes.clock import FakeClock
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from app.storage.models import Connection
+from app.storage.tables.models import Connection
 from tests.engine.test_orders import settled
 from tests.engine.world import World, http
 

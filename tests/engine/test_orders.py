@@ -17,15 +17,16 @@ from app.engine.dead_letters import (
     resend_group,
     stop_order,
 )
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.orders import MOST_UNDER_WAY, Orders
 from app.engine.replay import replay
 from app.errors import FlowInvalid, NotFound
-from app.storage import audit, bulk_orders
-from app.storage.bulk_orders import Order
-from app.storage.dead_letters import count, groups
-from app.storage.discards import discards, get_discard
-from app.storage.models import OPEN_STATES, Flow, Run, StepRecord, Turn
+from app.storage.letters import orders as bulk_orders
+from app.storage.letters.dead_letters import count, groups
+from app.storage.letters.discards import discards, get_discard
+from app.storage.letters.orders import Order
+from app.storage.people import audit
+from app.storage.tables.models import OPEN_STATES, Flow, Run, StepRecord, Turn
 from tests.engine.world import World, http
 
 REFUSED = (422, {"message": "no such list"})

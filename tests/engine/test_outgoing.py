@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.engine.holds import release_connection
 from app.engine.replay import decide_unknown
-from app.storage.models import Connection, StepRecord
+from app.storage.tables.models import Connection, StepRecord
 from tests.engine.world import World, http
 from tests.fakes.service import Received
 
@@ -90,7 +90,7 @@ def test_what_a_person_saw_at_the_service_is_never_sent_again(world: World) -> N
 def _stop_in_mid_call(world: World, step: dict[str, object]) -> object:
     """The rows as they are when the server ended while the call was under way."""
     ticket = world.event(world.live(step), {"email": "ada@example.com"})
-    from app.storage import progress
+    from app.storage.history import progress
 
     row = progress.step_begins(ticket.run_id, "s1", at=world.clock.now(), attempt=1)
     change = {"state": "running", "reason": "", "wake_at": None, "position": "s1"}

@@ -11,14 +11,14 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.calls.limits import Limits
-from app.calls.pace import write_pace
-from app.engine.dispatch import RunTicket
+from app.calls.connections.pace import write_pace
+from app.calls.limits.limits import Limits
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.holds import wake_line
 from app.parts import open_parts
 from app.settings import Settings
-from app.storage.lanes import lanes_in_force, open_breakers
-from app.storage.models import Lane
+from app.storage.connections.lanes import lanes_in_force, open_breakers
+from app.storage.tables.models import Lane
 from tests.engine.world import World, http
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.engine.renamed import RenamedFields
-from app.storage.flows import set_sample
-from app.storage.renamed_fields import LOOKED_AT, renamed_fields
+from app.engine.steps.renamed import RenamedFields
+from app.storage.flows.flows import set_sample
+from app.storage.flows.renamed_fields import LOOKED_AT, renamed_fields
 from tests.engine.world import World, http, when
 
 MAIL = {"kind": "email", "id": "s1", "to": "{{trigger:$.email}}", "subject": "Hello", "text": "Hi"}
@@ -79,7 +79,7 @@ def test_a_database_that_fails_meanwhile_only_costs_the_proposal(
     def away(*_: Any, **__: Any) -> Any:
         raise RuntimeError("the database is away")
 
-    monkeypatch.setattr("app.engine.renamed.sample_of", away)
+    monkeypatch.setattr("app.engine.steps.renamed.sample_of", away)
     ticket = world.event(sampled(world, MAIL), NOW)
     world.perform(ticket)
     assert world.state(ticket).sentence.startswith("To is empty: nothing was found at email.")

@@ -10,9 +10,9 @@ from sqlalchemy import delete, select
 
 from app.engine.replay import replay
 from app.errors import FlowInvalid
-from app.storage.dead_letters import count
-from app.storage.models import Event, Run
-from app.storage.resends import get_resend
+from app.storage.history.resends import get_resend
+from app.storage.letters.dead_letters import count
+from app.storage.tables.models import Event, Run
 from tests.engine.test_orders import settled
 from tests.engine.world import World, http
 
@@ -28,7 +28,7 @@ def again(world: World, run_id: str, **how: Any) -> Any:
 
 
 def keys(world: World, run_id: str) -> list[str]:
-    from app.storage.models import Call
+    from app.storage.tables.models import Call
 
     with world.parts.database.read() as db:
         query = select(Call.idempotency_key).where(Call.made_for == run_id).order_by(Call.number)
@@ -96,7 +96,7 @@ def test_the_items_of_a_loop_keep_their_own_keys(world: World) -> None:
 
 def test_edited_data_survive_a_stop_of_the_server(world: World) -> None:
     """The run is taken up from what is on disk, not from the ticket."""
-    from app.engine.dispatch import RunTicket
+    from app.engine.dispatch.tickets import RunTicket
     from app.engine.replay import Way, run_again
 
     world.service.answers("POST", "/a", (422, {}), {"id": 1})

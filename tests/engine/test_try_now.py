@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from tests.engine.world import World, http
 
 

@@ -8,11 +8,11 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.replay import replay
 from app.intake.turns import give_places
-from app.storage import events
-from app.storage.models import Turn
+from app.storage.history import events
+from app.storage.tables.models import Turn
 from tests.engine.world import World, http
 
 BY_EMAIL = {"one_by_one": "{{trigger:$.email}}"}
@@ -130,7 +130,7 @@ def test_a_run_behind_one_that_is_gone_is_found_by_the_sweep(world: World, line:
     def end(db: Any) -> None:
         from sqlalchemy import update
 
-        from app.storage.models import Run
+        from app.storage.tables.models import Run
 
         db.execute(update(Run).where(Run.id == first.run_id).values(state="succeeded"))
 

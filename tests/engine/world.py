@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 from sqlalchemy import insert, select
 
-from app.engine.dispatch import RunTicket
-from app.flows.portable import dump, load
+from app.engine.dispatch.tickets import RunTicket
+from app.flows.portable.files import dump, load
 from app.ids import new_id
 from app.parts import Parts
-from app.storage import flows
-from app.storage.models import Call, Connection, Run, StepRecord
+from app.storage.flows import flows
+from app.storage.tables.models import Call, Connection, Run, StepRecord
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 
@@ -54,7 +54,7 @@ class World:
 
     def connect(self, **values: Any) -> str:
         """A connection of one's own to the target, with a bearer token."""
-        from app.calls.connections import seal_secrets
+        from app.calls.connections.book import seal_secrets
 
         connection_id = new_id("con")
         row = {
@@ -78,7 +78,7 @@ class World:
         facts = {"state": "queued", "reason": "", "label": "", "source": "webhook", "sentence": ""}
         event = {"id": ticket.event_id, "flow_id": flow[0], "source": "webhook", "label": ""}
         now = self.clock.now()
-        from app.storage.models import Event
+        from app.storage.tables.models import Event
 
         def work(db: Any) -> None:
             db.execute(insert(Event), {**event, "received_at": now, "payload": ticket.payload})

@@ -10,10 +10,10 @@ from sqlalchemy import insert
 
 from app.flows.model import FlowDefinition
 from app.ids import id_floor
-from app.storage.db import Database
-from app.storage.flows import add_version, create_flow
-from app.storage.models import Call, Delivery, Event, Poll, Run, StepRecord
-from app.storage.types import to_ms
+from app.storage.database.db import Database
+from app.storage.flows.flows import add_version, create_flow
+from app.storage.tables.models import Call, Delivery, Event, Poll, Run, StepRecord
+from app.storage.tables.types import to_ms
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HTTP = {"kind": "http", "id": "s1", "name": "Tell the CRM", "request": {"url": "https://crm.example"}}

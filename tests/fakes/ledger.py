@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, update
 
-from app.storage.db import Database
-from app.storage.models import Delivery, Event, Run
-from app.storage.run_rows import settle
+from app.storage.database.db import Database
+from app.storage.history.rows import settle
+from app.storage.tables.models import Delivery, Event, Run
 from tests.fakes.history import id_at
 
 _MS = timedelta(milliseconds=1)

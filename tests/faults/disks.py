@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, event
 
-from app.storage.db import Database
+from app.storage.database.db import Database
 
 _MB = 1024 * 1024
 _CHUNK = bytes(64 * 1024)

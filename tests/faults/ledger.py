@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from app.storage.types import unpack
+from app.storage.tables.types import unpack
 from tests.faults.flows import PEOPLE, body_of, kind_of, places_of, who_of
 from tests.faults.target import Target
 from tests.product import Product

@@ -20,11 +20,11 @@ from sqlalchemy import func, select
 from app.errors import Unavailable
 from app.flows.model import FlowDefinition
 from app.intake import activation
-from app.intake.inbound import Accepted
+from app.intake.deliveries.inbound import Accepted
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage import flows
-from app.storage.models import Call, Event, Run
+from app.storage.flows import flows
+from app.storage.tables.models import Call, Event, Run
 from tests.faults.disks import Disk, LimitedFile, small_disk
 
 PATIENCE_S = 120

@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 
 from app.clock import SystemClock
 from app.engine.dead_letters import resend_group
-from app.storage.bulk_orders import get_order
-from app.storage.db import Database
-from app.storage.dead_letters import cause_of
-from app.storage.models import OPEN_STATES, Run
+from app.storage.database.db import Database
+from app.storage.letters.dead_letters import cause_of
+from app.storage.letters.orders import get_order
+from app.storage.tables.models import OPEN_STATES, Run
 from tests.fakes.history import History
 from tests.faults.target import Target
 from tests.product import Product

@@ -27,8 +27,8 @@ from hypothesis.stateful import (
 import connectors
 from app.errors import Stale
 from app.intake import activation
-from app.intake.polling import Looked
-from app.storage import triggers
+from app.intake.polls.polling import Looked
+from app.storage.flows import triggers
 from tests import needs
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, Received

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from app.intake.schedule import next_fire
-from app.storage.models import Event
+from app.storage.tables.models import Event
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.faults.wall_clock import RULES, Rule, lived, owed, year

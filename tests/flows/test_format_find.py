@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.flows.mapping import MISSING, Finding, fill
+from app.flows.mapping.template import MISSING, Finding, fill
 from app.flows.model import Mapping
 
 SCOPE = {"trigger": {"text": "Your order #4711 is here", "raw": '{"a": {"b": [1, 2]}}'}}

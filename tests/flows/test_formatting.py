@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import MappingFailed
-from app.flows.formatting import FUNCTIONS, Unfit
+from app.flows.mapping.functions.menu import FUNCTIONS, Unfit
 from tests.flows.documents import documents
 
 

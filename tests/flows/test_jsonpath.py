@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import MappingFailed
-from app.flows.jsonpath import MISSING, find, first, in_words, parse_path, quoted_path
-from app.flows.jsonpath_reader import EACH
+from app.flows.mapping.jsonpath import MISSING, find, first, in_words, parse_path, quoted_path
+from app.flows.mapping.jsonpath_reader import EACH
 from tests.flows.documents import ORDER, documents, texts
 
 AB = {"a": [{"b": 1, "c": "x"}, {"b": 2}, {"c": "y"}], "b": 7}

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import MappingFailed
-from app.flows.jsonpath import quoted_path
-from app.flows.mapping import (
+from app.flows.mapping.jsonpath import quoted_path
+from app.flows.mapping.template import (
     MISSING,
     Finding,
     compile_template,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from app.flows.jsonpath import MISSING, parse_path
-from app.flows.mapping import compile_template
-from app.flows.picker import LIMIT_NODES, PickerNode, humanise, tree
+from app.flows.mapping.jsonpath import MISSING, parse_path
+from app.flows.mapping.picker import LIMIT_NODES, PickerNode, humanise, tree
+from app.flows.mapping.template import compile_template
 from tests.flows.documents import ORDER, documents
 
 

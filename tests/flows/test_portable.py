@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.errors import FlowInvalid
 from app.flows.edit import add_step, duplicate_step, move_step, new_step, remove_step, replace_step
 from app.flows.model import FlowDefinition, HttpStep, Mapping, SetStep, WebhookTrigger
-from app.flows.portable import (
+from app.flows.portable.files import (
     FileConnection,
     connection_ids,
     diff,

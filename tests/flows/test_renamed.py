@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.flows.jsonpath import parse_path
+from app.flows.mapping.jsonpath import parse_path
 from app.flows.model import FlowDefinition
 from app.flows.renamed import Place, before, new_path_of, read_place, taken_over, uses
 

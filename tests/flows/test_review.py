@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.flows.portable import load
-from app.flows.review import Problem, review
+from app.flows.portable.files import load
+from app.flows.review.flow import Problem, review
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import FlowInvalid
-from app.flows.cron import DAYS
-from app.flows.schedules import EXAMPLES, When, describe, parse_when
+from app.flows.schedules.cron import DAYS
+from app.flows.schedules.schedule import EXAMPLES, When, describe, parse_when
 
 
 def fields(text: str) -> tuple[str, str, str, str, str]:

@@ -13,21 +13,21 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from app.calls.client import Caller
-from app.calls.connections import ConnectionBook
+from app.calls.connections.book import ConnectionBook
+from app.calls.http.client import Caller
 from app.catalog.registry import Registry
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.engine import break_off_the_rest
 from app.flows.model import FlowDefinition
 from app.intake import activation
-from app.intake.inbound import Accepted
+from app.intake.deliveries.inbound import Accepted
 from app.intake.intake import Intake
 from app.settings import Settings
-from app.storage import flows
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.models import Delivery, Event, Run
-from app.storage.secrets import Vault
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.database.secrets import Vault
+from app.storage.flows import flows
+from app.storage.tables.models import Delivery, Event, Run
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 

@@ -10,8 +10,9 @@ import pytest
 from app.errors import FlowInvalid, NotFound
 from app.intake import activation
 from app.intake.activation import PublishRefused
-from app.storage import audit, flows, triggers
-from app.storage.triggers import TriggerRow
+from app.storage.flows import flows, triggers
+from app.storage.flows.triggers import TriggerRow
+from app.storage.people import audit
 from tests.intake.conftest import Server
 
 SCHEDULE = {"kind": "schedule", "when": "every day at 07:00"}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import DeliveryRefused
-from app.intake.bodies import Document, read_body
-from app.intake.bodies_slow import MOST_DEPTH
+from app.intake.deliveries.bodies import Document, read_body
+from app.intake.deliveries.bodies_slow import MOST_DEPTH
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"

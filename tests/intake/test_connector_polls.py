@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import connectors
-from app.intake.polling import Looked
-from app.storage import triggers
+from app.intake.polls.polling import Looked
+from app.storage.flows import triggers
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.intake.conftest import Server

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import connectors
 from app.errors import CallFailed
-from app.intake.feeds import read_feed
+from app.intake.polls.feeds import read_feed
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.intake.conftest import Server

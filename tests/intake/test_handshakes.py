@@ -15,7 +15,7 @@ import pytest
 
 import connectors
 from app.errors import DeliveryRefused
-from app.storage import subscriptions as store
+from app.storage.flows import subscriptions as store
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, Received
 from tests.intake.conftest import Server

@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 import connectors
-from app.storage.types import to_ms
+from app.storage.tables.types import to_ms
 from app.web.hooks import HookDoor
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, Received

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import connectors
-from app.calls.guard import Guard
+from app.calls.guard.addresses import Guard
+from app.calls.mail.imap import LARGEST_PART, Message, _quoted, mailbox_of, signed_in
 from app.errors import CallFailed
-from app.intake.mailbox import read_message, try_mailbox
-from app.intake.mailbox_server import LARGEST_PART, Message, _quoted, mailbox_of, signed_in
+from app.intake.polls.mailbox import read_message, try_mailbox
 from tests.fakes.certificate import make_certificate, server_context
 from tests.fakes.clock import FakeClock
 from tests.fakes.mailbox import FakeMailbox

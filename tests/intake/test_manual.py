@@ -7,7 +7,7 @@ import pytest
 from app.errors import FlowInvalid, NotFound
 from app.intake import activation
 from app.intake.manual import start_run
-from app.storage import flows
+from app.storage.flows import flows
 from tests.intake.conftest import Server
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.intake.polling import Looked
+from app.intake.polls.polling import Looked
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, Received
 from tests.intake.conftest import Server
@@ -162,7 +162,7 @@ def test_the_same_records_on_every_page_are_taken_once_and_then_left(
 def test_a_list_that_never_ends_is_given_up_with_what_to_do(
     server: Server, service: FakeService, style: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.intake.connector_polls._MOST_PAGES", 12)
+    monkeypatch.setattr("app.intake.polls.connector._MOST_PAGES", 12)
     listing = Listing(lambda number: [2 * number, 2 * number + 1] if number > 0 else None)
     looked = look(server, service, style, listing)
     assert looked.state == "failed"

@@ -16,10 +16,10 @@ from sqlalchemy import select
 
 from app.errors import Stale
 from app.intake import activation
-from app.intake.polling import Looked
-from app.storage import flows, polls, triggers
-from app.storage.models import Call
-from app.storage.triggers import TriggerRow
+from app.intake.polls.polling import Looked
+from app.storage.flows import flows, polls, triggers
+from app.storage.flows.triggers import TriggerRow
+from app.storage.tables.models import Call
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, Received
 from tests.intake.conftest import Server

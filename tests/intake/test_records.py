@@ -8,7 +8,7 @@ import pytest
 import xmltodict
 
 from app.errors import CallFailed
-from app.intake.records import furthest, oldest_first, overlapping, record_key, records_in
+from app.intake.polls.records import furthest, oldest_first, overlapping, record_key, records_in
 
 RSS = """<rss version="2.0"><channel><title>News</title>
 <item><title>Two</title><guid isPermaLink="false">g2</guid></item>

@@ -7,13 +7,13 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from app.intake import activation
-from app.intake.inbound import Inbound
-from app.intake.places import document_of
-from app.intake.repetition import Reading, arrivals_of
-from app.storage.events import KEYS_KEPT
-from app.storage.keeping import Rule, Rules
-from app.storage.models import Event, Turn
-from app.storage.retention import prune
+from app.intake.deliveries.inbound import Inbound
+from app.intake.deliveries.places import document_of
+from app.intake.deliveries.repetition import Reading, arrivals_of
+from app.storage.history.events import KEYS_KEPT
+from app.storage.tables.models import Event, Turn
+from app.storage.upkeep.keep_rules import Rule, Rules
+from app.storage.upkeep.retention import prune
 from tests.intake.conftest import Server
 
 ORDER = {"email": "lena@example.com", "order_number": 1042}

@@ -15,13 +15,14 @@ import pytest
 from sqlalchemy import select
 
 from app.errors import DeliveryRefused
-from app.intake import activation, subscriptions
-from app.storage import subscriptions as store
-from app.storage.connections import mark_checked
-from app.storage.flows import delete_flow
-from app.storage.models import Call
-from app.storage.standstill import hold_everything
-from app.storage.subscriptions import SubscriptionRow
+from app.intake import activation
+from app.intake.subscriptions import rows as subscriptions
+from app.storage.connections.connections import mark_checked
+from app.storage.flows import subscriptions as store
+from app.storage.flows.flows import delete_flow
+from app.storage.flows.standstill import hold_everything
+from app.storage.flows.subscriptions import SubscriptionRow
+from app.storage.tables.models import Call
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.intake.conftest import Server

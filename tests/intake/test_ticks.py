@@ -11,7 +11,7 @@ import pytest
 
 from app.intake import activation
 from app.intake.ticks import Ticks
-from app.storage import flows, polls, triggers
+from app.storage.flows import flows, polls, triggers
 from tests.intake.conftest import Server
 
 DAILY = {"kind": "schedule", "when": "every day at 09:30"}  # the clock starts on a Monday at 09:00 UTC

@@ -16,8 +16,8 @@ import pytest
 import connectors
 from app.errors import DeliveryRefused
 from app.intake import activation
-from app.storage.connections import create_connection
-from app.storage.types import to_ms
+from app.storage.connections.connections import create_connection
+from app.storage.tables.types import to_ms
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
 from tests.intake.conftest import Server

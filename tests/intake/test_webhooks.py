@@ -13,7 +13,7 @@ import pytest
 
 from app.errors import DeliveryRefused, NotFound, Unavailable
 from app.intake import activation
-from app.storage import flows
+from app.storage.flows import flows
 from tests.intake.conftest import Server
 
 ORDER = {"email": "lena@example.com", "order_number": 1042}

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import update
 
-from app.storage.db import Database
-from app.storage.models import Run
+from app.storage.database.db import Database
+from app.storage.tables.models import Run
 from tests.accessibility import complaints
 from tests.fakes.history import History
 from tests.product import Product

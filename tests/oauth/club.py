@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from app.calls.connections import seal_secrets
-from app.calls.tokens import seal_tokens
+from app.calls.connections.book import seal_secrets
+from app.calls.connections.tokens import seal_tokens
 from app.ids import new_id
-from app.storage import connections, grants, sign_ins
-from app.storage.db import Database
-from app.storage.secrets import Vault
+from app.storage.connections import connections, grants, sign_ins
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
 
 CLIENT_SECRET = "client-secret-canary-5e6f7a8b"
 OLD, FIRST_REFRESH = "access-canary-old-0a1b2c3d", "refresh-canary-old-4e5f6a7b"

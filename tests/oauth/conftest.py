@@ -9,7 +9,7 @@ import pytest
 
 from app.parts import open_parts
 from app.settings import Settings
-from app.storage import passwords, users
+from app.storage.people import passwords, users
 from app.web import create_app
 from tests.engine.world import World
 from tests.fakes.clock import FakeClock

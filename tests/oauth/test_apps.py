@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from app.calls.tokens import App, open_app
-from app.catalog.auth import OAuth2Auth
-from app.storage.sign_ins import get_app
+from app.calls.connections.tokens import App, open_app
+from app.catalog.format.auth import OAuth2Auth
+from app.storage.connections.sign_ins import get_app
 from tests.engine.world import World
 from tests.oauth.club import CLIENT_SECRET, connect
 from tests.web.browser import Browser

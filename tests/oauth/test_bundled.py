@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 
 import re2
 
-from app.catalog.auth import AuthField, OAuth2Auth
-from app.catalog.definition import Connector
+from app.catalog.format.auth import AuthField, OAuth2Auth
+from app.catalog.format.definition import Connector
+from app.catalog.format.scopes import all_scopes
+from app.catalog.format.sign_in import ServiceAccountAuth
 from app.catalog.registry import Registry
-from app.catalog.scopes import all_scopes
-from app.catalog.sign_in import ServiceAccountAuth
 from app.parts import connector_folders
 from app.settings import Settings
-from app.storage.sign_ins import AppRow, put_app
+from app.storage.connections.sign_ins import AppRow, put_app
 from tests.engine.world import World
 from tests.oauth.visit import begin, way
 from tests.web.browser import Browser

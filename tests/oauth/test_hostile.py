@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from app.calls.sign_in import Ticket, open_ticket, seal_ticket
+from app.calls.oauth.journey import Ticket, open_ticket, seal_ticket
 from app.parts import open_parts
 from app.settings import Settings
-from app.storage.models import SignIn
-from app.storage.secrets import Vault
-from app.storage.sign_ins import id_of
+from app.storage.connections.sign_ins import id_of
+from app.storage.database.secrets import Vault
+from app.storage.tables.models import SignIn
 from tests.engine.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from app.calls.connections import open_secrets
-from app.storage import connections
+from app.calls.connections.book import open_secrets
+from app.storage.connections import connections
 from tests.engine.world import World
 from tests.oauth.visit import rows
 from tests.web.browser import Browser

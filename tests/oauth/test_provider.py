@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from app.calls.tokens import open_tokens, seal_tokens
+from app.calls.connections.tokens import open_tokens, seal_tokens
 from app.parts import open_parts
 from app.settings import Settings
-from app.storage import connections, grants
-from app.storage.connections import ConnectionRow
+from app.storage.connections import connections, grants
+from app.storage.connections.connections import ConnectionRow
 from tests.engine.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService

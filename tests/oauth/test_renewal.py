@@ -12,11 +12,11 @@ from urllib.parse import parse_qs
 import pytest
 from sqlalchemy import select, text
 
-from app.calls.client import Caller, CallOutcome, CallRequest
-from app.calls.connections import ConnectionBook
-from app.calls.renewal import Tokens
-from app.storage import connections
-from app.storage.models import Call
+from app.calls.connections.book import ConnectionBook
+from app.calls.http.client import Caller, CallOutcome, CallRequest
+from app.calls.oauth.renewal import Tokens
+from app.storage.connections import connections
+from app.storage.tables.models import Call
 from tests.engine.world import World
 from tests.fakes.service import Received
 from tests.oauth.club import API, CLIENT_SECRET, FIRST_REFRESH, OLD, connect, step

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from app.storage.models import Call
+from app.storage.tables.models import Call
 from tests.engine.world import World
 from tests.oauth.club import API, CLIENT_SECRET, connect, step
 from tests.oauth.visit import ACCESS, REFRESH, TOKENS, asked, begin, come_back, leave, rows, sign_in, way

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from app.clock import SystemClock
-from app.storage.db import Database
-from app.storage.secrets import Vault
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
 from tests.faults.flows import flow_file
 from tests.oauth.club import connect, register, step, write_club
 from tests.oauth.club_server import ClubServer

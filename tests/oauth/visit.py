@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from werkzeug.test import TestResponse
 
-from app.storage import connections
-from app.storage.connections import ConnectionRow
+from app.storage.connections import connections
+from app.storage.connections.connections import ConnectionRow
 from tests.engine.world import World
 from tests.web.browser import Browser
 

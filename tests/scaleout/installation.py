@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from app.storage.db import with_driver
+from app.storage.database.db import with_driver
 from tests.product import Product
 
 PATIENCE_S = 240  # a limit, never a duration: several processes share a busy machine

@@ -11,12 +11,12 @@ import httpx
 import orjson
 import pytest
 
-from app.flows.portable import from_text
+from app.flows.portable.files import from_text
 from app.intake.importing import import_flow
 from app.intake.manual import start_run
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage.runs import get_run
+from app.storage.history.runs import get_run
 from tests.scaleout.installation import KEY, wait_until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]

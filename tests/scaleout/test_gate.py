@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from app.storage.processes import PROTOCOL
+from app.storage.cluster.processes import PROTOCOL
 from tests.faults.flows import STEPS, call, flow_file
 from tests.faults.target import Target
 from tests.scaleout.installation import Installation, wait_until

@@ -13,10 +13,10 @@ from sqlalchemy import text
 from app.errors import SettingInvalid
 from app.parts import alone
 from app.settings import Settings
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.moving import Moved, move
-from app.storage.users import create_user
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.database.moving import Moved, move
+from app.storage.people.users import create_user
 from tests.fakes.clock import FakeClock
 from tests.faults.flows import STEPS, call, flow_file
 from tests.faults.target import Target

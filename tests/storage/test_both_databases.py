@@ -11,14 +11,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from app.flows.portable import from_text
+from app.flows.portable.files import from_text
 from app.intake.importing import import_flow
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.models import FINAL_STATES
-from app.storage.runs import get_run, runs_page
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.history.runs import get_run, runs_page
+from app.storage.tables.models import FINAL_STATES
 from tests.fakes.service import FakeService
 
 pytestmark = pytest.mark.postgres

@@ -10,18 +10,19 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.engine.dead_letters import discard_group, resend_group
-from app.engine.dispatch import RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.orders import MOST_UNDER_WAY, Orders
-from app.storage import bulk_orders, dead_letters
-from app.storage.bulk_orders import Order
-from app.storage.db import Database
-from app.storage.dead_letters import cause_of
-from app.storage.discards import discard, discards, get_discard, take_back
-from app.storage.keeping import Rule, Rules
-from app.storage.models import BulkOrder, Flow, OrderedRun, Resend, Run
-from app.storage.resends import get_resend
-from app.storage.retention import prune
-from app.storage.run_rows import settle
+from app.storage.database.db import Database
+from app.storage.history.resends import get_resend
+from app.storage.history.rows import settle
+from app.storage.letters import dead_letters
+from app.storage.letters import orders as bulk_orders
+from app.storage.letters.dead_letters import cause_of
+from app.storage.letters.discards import discard, discards, get_discard, take_back
+from app.storage.letters.orders import Order
+from app.storage.tables.models import BulkOrder, Flow, OrderedRun, Resend, Run
+from app.storage.upkeep.keep_rules import Rule, Rules
+from app.storage.upkeep.retention import prune
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.history import History
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from app.storage import events
-from app.storage.db import Database
-from app.storage.models import DedupeKey, Event, Run
+from app.storage.database.db import Database
+from app.storage.history import events
+from app.storage.tables.models import DedupeKey, Event, Run
 from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.postgres

@@ -9,10 +9,10 @@ from sqlalchemy import func, insert, select
 
 from app.errors import FlowInvalid, NotFound, Stale
 from app.flows.model import FlowDefinition
-from app.storage import flows, hooks
-from app.storage.db import Database
-from app.storage.models import FlowVersion, Hook, Run
-from app.storage.secrets import Vault
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
+from app.storage.flows import flows, hooks
+from app.storage.tables.models import FlowVersion, Hook, Run
 from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.postgres

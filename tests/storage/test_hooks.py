@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.storage import flows, hooks
-from app.storage.db import Database
-from app.storage.secrets import Vault
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
+from app.storage.flows import flows, hooks
 from tests.fakes.clock import FakeClock
 from tests.storage.test_flows import definition, new_flow
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from app.storage.db import Database
-from app.storage.last_runs import LastRun, last_runs
-from app.storage.models import Flow, Run
+from app.storage.database.db import Database
+from app.storage.history.last_runs import LastRun, last_runs
+from app.storage.tables.models import Flow, Run
 from tests.fakes.clock import START
 
 

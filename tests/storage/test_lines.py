@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from app.engine.turns import lie_down
 from app.ids import new_id
-from app.storage import callbacks, gathered, turns
-from app.storage.db import Database
-from app.storage.models import Gathered, Run, Turn
+from app.storage.database.db import Database
+from app.storage.flows import callbacks
+from app.storage.history import gathered, turns
+from app.storage.tables.models import Gathered, Run, Turn
 from tests.fakes.history import History
 
 pytestmark = pytest.mark.postgres

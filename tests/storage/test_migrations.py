@@ -13,11 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from app.errors import SettingInvalid
-from app.storage import migrate as migrations
-from app.storage.backup import look_at
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.models import Base
+from app.storage.database import migrate as migrations
+from app.storage.database.backup import look_at
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.tables.models import Base
 
 
 @pytest.mark.postgres

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.storage import polls
-from app.storage.db import Database
-from app.storage.models import Call
+from app.storage.database.db import Database
+from app.storage.flows import polls
+from app.storage.tables.models import Call
 from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.postgres

@@ -24,9 +24,9 @@ from sqlalchemy import (
     update,
 )
 
-from app.storage.db import Database
-from app.storage.prepared import Row, Statement
-from app.storage.types import Moment
+from app.storage.database.db import Database
+from app.storage.database.prepared import Row, Statement
+from app.storage.tables.types import Moment
 
 THINGS = Table(
     "things",

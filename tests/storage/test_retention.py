@@ -11,12 +11,13 @@ from sqlalchemy import Connection, func, insert, select
 
 from app import ids
 from app.errors import FlowInvalid
-from app.storage import events, retention
-from app.storage.db import Database
-from app.storage.keeping import Rule, Rules, default_rule, read_rules, save_rule
-from app.storage.models import Call, DedupeKey, Delivery, Event, Run, StepRecord
-from app.storage.retention import prunable, prune
-from app.storage.types import to_ms
+from app.storage.database.db import Database
+from app.storage.history import events
+from app.storage.tables.models import Call, DedupeKey, Delivery, Event, Run, StepRecord
+from app.storage.tables.types import to_ms
+from app.storage.upkeep import retention
+from app.storage.upkeep.keep_rules import Rule, Rules, default_rule, read_rules, save_rule
+from app.storage.upkeep.retention import prunable, prune
 from tests.fakes.clock import FakeClock
 from tests.storage.test_triggers import live_flow
 

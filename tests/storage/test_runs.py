@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from app.cli.run_json import run_as_json
 from app.errors import NotFound
-from app.storage import runs
-from app.storage.db import Database
-from app.storage.deliveries import deliveries_page, events_of, find_delivery, outcome_counts
-from app.storage.models import Base
-from app.storage.run_counts import hours, speed, state_counts, waits_for_people
-from app.storage.run_detail import MOST_STEPS, get_head, step_marks
-from app.storage.run_json import run_as_json
-from app.storage.run_rows import get_row, runs_of_event, same_cause, settle, unsettle
-from app.storage.runs import get_run, runs_page
+from app.storage.database.db import Database
+from app.storage.history import runs
+from app.storage.history.counts import hours, speed, state_counts, waits_for_people
+from app.storage.history.deliveries import deliveries_page, events_of, find_delivery, outcome_counts
+from app.storage.history.detail import MOST_STEPS, get_head, step_marks
+from app.storage.history.rows import get_row, runs_of_event, same_cause, settle, unsettle
+from app.storage.history.runs import get_run, runs_page
+from app.storage.tables.models import Base
 from tests.fakes.history import HTTP, NOON, History
 
 

@@ -9,7 +9,7 @@ import pytest
 from app.errors import SettingInvalid
 from app.parts import open_parts
 from app.settings import Settings
-from app.storage.secrets import Vault
+from app.storage.database.secrets import Vault
 
 KEY = b"k" * 32
 

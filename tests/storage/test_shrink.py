@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert
 
-from app.storage import shrink
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.models import Event
-from app.storage.shrink import compact, file_facts, give_back
+from app.storage.database import shrink
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.database.shrink import compact, file_facts, give_back
+from app.storage.tables.models import Event
 from tests.fakes.clock import FakeClock
 
 

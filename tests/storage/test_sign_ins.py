@@ -8,8 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.storage.db import Database
-from app.storage.sign_ins import (
+from app.storage.connections.sign_ins import (
     LASTS,
     AppRow,
     Taken,
@@ -20,6 +19,7 @@ from app.storage.sign_ins import (
     put_app,
     take_sign_in,
 )
+from app.storage.database.db import Database
 from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.postgres

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.storage import flows, triggers
-from app.storage.db import Database
-from app.storage.triggers import TriggerRow
+from app.storage.database.db import Database
+from app.storage.flows import flows, triggers
+from app.storage.flows.triggers import TriggerRow
 from tests.fakes.clock import FakeClock
 from tests.storage.test_flows import definition, new_flow
 

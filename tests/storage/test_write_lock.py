@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from app.storage.write_lock import WriteLock
+from app.storage.database.write_lock import WriteLock
 
 _TAKES_TURNS = """
 import sys
 from pathlib import Path
-from app.storage.write_lock import WriteLock
+from app.storage.database.write_lock import WriteLock
 lock, name, times = WriteLock(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -74,7 +74,7 @@ def test_nobody_is_interrupted_and_everybody_comes_to_the_end(
 
 
 def test_a_process_that_is_killed_in_its_turn_loses_it(tmp_path: Path) -> None:
-    holds = "import sys; from pathlib import Path; from app.storage.write_lock import WriteLock\n"
+    holds = "import sys; from pathlib import Path; from app.storage.database.write_lock import WriteLock\n"
     holds += "with WriteLock(Path(sys.argv[1])):\n    print('mine', flush=True)\n    sys.stdin.readline()"
     with subprocess.Popen(
         [sys.executable, "-c", holds, str(tmp_path)],

@@ -15,16 +15,16 @@ import pytest
 from aiosmtpd.smtp import SMTP
 from sqlalchemy import insert, update
 
-from app.calls.client import Caller
+from app.calls.http.client import Caller
 from app.catalog.registry import Registry
 from app.settings import Settings
-from app.storage.alert_mails import Telling, save_telling
-from app.storage.alerts import AlertRow, open_alerts
-from app.storage.db import Database
-from app.storage.models import Flow, Run
-from app.storage.secrets import Vault
-from app.storage.space import Space
-from app.storage.users import create_user
+from app.storage.database.db import Database
+from app.storage.database.secrets import Vault
+from app.storage.database.space import Space
+from app.storage.people.users import create_user
+from app.storage.tables.models import Flow, Run
+from app.storage.upkeep.alert_mails import Telling, save_telling
+from app.storage.upkeep.alerts import AlertRow, open_alerts
 from app.watch import telling
 from app.watch.rounds import Rounds
 from app.watch.telling import SEALED_FOR, Post

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from app.storage import alerts
-from app.storage.connections import break_connection, create_connection, mend_connection
-from app.storage.models import Flow, FlowVersion, Lane, Process, Run, Trigger
-from app.storage.processes import beat, has_role, register, unregister
-from app.storage.run_rows import settle
+from app.storage.cluster.processes import beat, has_role, register, unregister
+from app.storage.connections.connections import break_connection, create_connection, mend_connection
+from app.storage.history.rows import settle
+from app.storage.tables.models import Flow, FlowVersion, Lane, Process, Run, Trigger
+from app.storage.upkeep import alerts
 from app.watch import looks
 from app.watch.ledger_check import check
 from tests.fakes.history import NOON

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import insert, update
 
 from app.settings import Settings
-from app.storage.backup import copy_database, note_backup
-from app.storage.db import Database
-from app.storage.migrate import migrate
-from app.storage.models import Run, Trigger
-from app.storage.server_values import note_the_time
+from app.storage.database.backup import copy_database, note_backup
+from app.storage.database.db import Database
+from app.storage.database.migrate import migrate
+from app.storage.database.server_values import note_the_time
+from app.storage.tables.models import Run, Trigger
 from app.watch.checkup import Checked, Subject, check_up
 from tests.fakes.clock import FakeClock
 from tests.storage.test_triggers import live_flow

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from app.storage.db import Database
-from app.storage.keeping import Rules, default_rule
-from app.storage.ledger import day_of
-from app.storage.models import Base, Delivery, Event, LedgerDay, Run, ServerValue
-from app.storage.retention import prune
+from app.storage.database.db import Database
+from app.storage.history.received import day_of
+from app.storage.tables.models import Base, Delivery, Event, LedgerDay, Run, ServerValue
+from app.storage.upkeep.keep_rules import Rules, default_rule
+from app.storage.upkeep.retention import prune
 from app.watch.ledger import Day, by_day, count_up, of_day, of_flow
 from app.watch.ledger_check import check, verdicts
 from tests.fakes.history import NOON, History

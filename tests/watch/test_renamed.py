@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from app.flows.portable import load
+from app.flows.portable.files import load
 from app.flows.renamed import gone_sentence
-from app.storage import flows
-from app.storage.dead_letters import cause_of
-from app.storage.models import RenamedField
-from app.storage.renamed_fields import leave_alone, note_renamed
+from app.storage.flows import flows
+from app.storage.flows.renamed_fields import leave_alone, note_renamed
+from app.storage.letters.dead_letters import cause_of
+from app.storage.tables.models import RenamedField
 from tests.watch.conftest import House
 
 pytestmark = pytest.mark.postgres

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.storage import alert_mails, alerts
-from app.storage.alert_mails import Telling
-from app.storage.run_rows import settle
+from app.storage.history.rows import settle
+from app.storage.upkeep import alert_mails, alerts
+from app.storage.upkeep.alert_mails import Telling
 from tests.fakes.history import NOON
 from tests.watch.conftest import House
 

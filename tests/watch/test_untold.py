@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from app.storage.models import Subscription
+from app.storage.tables.models import Subscription
 from tests.fakes.history import NOON
 from tests.intake.letters import install
 from tests.watch.conftest import House

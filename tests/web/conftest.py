@@ -10,7 +10,7 @@ from flask import Flask
 
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage import passwords, users
+from app.storage.people import passwords, users
 from app.web import create_app
 from tests.fakes.history import HTTP, NEXT, History
 from tests.fakes.service import FakeService

@@ -7,12 +7,12 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from app.calls.connections import seal_secrets
+from app.calls.connections.book import seal_secrets
 from app.flows.model import FlowDefinition, HttpStep, walk
 from app.ids import new_id
 from app.parts import Parts
-from app.storage.connections import create_connection
-from app.storage.flows import FlowRow, create_flow, get_flow, get_samples, set_sample
+from app.storage.connections.connections import create_connection
+from app.storage.flows.flows import FlowRow, create_flow, get_flow, get_samples, set_sample
 from tests.web.browser import Browser
 
 ORDER = {

@@ -8,9 +8,10 @@ import pytest
 from flask import Flask
 
 from app.parts import Parts
-from app.storage import passwords, users
-from app.web import account, create_app
-from app.web.account import safe_next, setup_link
+from app.storage.people import passwords, users
+from app.web import create_app
+from app.web.people import account
+from app.web.people.account import safe_next, setup_link
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD
 

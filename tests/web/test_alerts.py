@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app.parts import Parts
-from app.storage import alert_mails, alerts
-from app.storage.alerts import Noticed
+from app.storage.upkeep import alert_mails, alerts
+from app.storage.upkeep.alerts import Noticed
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser, words
 

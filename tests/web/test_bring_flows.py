@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.parts import Parts
-from app.storage.flows import list_flows
+from app.storage.flows.flows import list_flows
 from tests.bring_flows.exports import export, node
 from tests.web.browser import Browser
 from tests.web.flow_forms import part, send, stored

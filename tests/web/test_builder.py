@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.intake.activation import publish
 from app.parts import Parts
-from app.storage.models import Run
+from app.storage.tables.models import Run
 from tests.web.browser import Browser
 from tests.web.flow_forms import ORDER, REQUEST, make_flow, part, send, stored
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from app.flows.edit import new_step
 from app.flows.model import FlowDefinition, HttpStep, ManualTrigger, PathsStep
-from app.web.builder_filters import field_id
-from app.web.builder_forms import at, change_rows, field_key, merged, nested
-from app.web.builder_kinds import interval_words, read_step, shape, shown_data
+from app.web.builder.filters import field_id
+from app.web.builder.forms import at, change_rows, field_key, merged, nested
+from app.web.builder.kinds import interval_words, read_step, shape, shown_data
 
 FLOW = FlowDefinition(name="Orders", trigger=ManualTrigger())
 KINDS = ("http", "filter", "paths", "for_each", "delay", "set", "stop", "email")

@@ -118,7 +118,7 @@ def test_a_run_that_waits_for_its_turn_names_the_other_and_can_go_ahead(
     run = history.run(flow, "waiting", reason="turn", waits_for=first, sentence="Waits for an earlier run.")
 
     def stand(db: object) -> None:
-        from app.storage.turns import TURN, turn_row
+        from app.storage.history.turns import TURN, turn_row
 
         TURN.execute(db, [turn_row(one, flow, "ada") for one in (first, run)])  # type: ignore[arg-type]
 

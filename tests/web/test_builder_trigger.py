@@ -8,7 +8,7 @@ import pytest
 
 from app.flows.model import PollTrigger, WebhookTrigger
 from app.parts import Parts
-from app.storage.flows import set_sample
+from app.storage.flows.flows import set_sample
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser
 from tests.web.flow_forms import ORDER, make_flow, part, samples, send, stored

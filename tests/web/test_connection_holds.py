@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from app.parts import Parts
-from app.storage import audit
-from app.storage.models import Connection, Run, User
+from app.storage.people import audit
+from app.storage.tables.models import Connection, Run, User
 from tests.fakes.history import HTTP, NOON, History
 from tests.web.browser import Browser, words
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from app.calls.pace import write_pace
+from app.calls.connections.pace import write_pace
 from app.parts import Parts
-from app.storage import audit, lanes
-from app.storage.lanes import LaneRow
-from app.storage.models import Connection, Run
+from app.storage.connections import lanes
+from app.storage.connections.lanes import LaneRow
+from app.storage.people import audit
+from app.storage.tables.models import Connection, Run
 from tests.fakes.history import HTTP, NOON, History
 from tests.web.browser import Browser, words
 
@@ -213,7 +214,7 @@ def test_other_numbers_line_up_anew_who_waited(browser: Browser, parts: Parts, c
 
 def test_who_may_only_look_finds_no_button(browser: Browser, parts: Parts, crm: str) -> None:
     leave_alone(parts)
-    from app.storage.models import User
+    from app.storage.tables.models import User
 
     parts.database.write(lambda c: c.execute(User.__table__.update().values(role="viewer")))  # type: ignore[attr-defined]
     assert "Try now" not in browser.get(PAGE).text

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert, select, text
 
-from app.calls.connections import open_secrets
+from app.calls.connections.book import open_secrets
 from app.flows.model import FlowDefinition
 from app.ids import new_id
 from app.parts import Parts
-from app.storage import connections as store
-from app.storage.audit import entries
-from app.storage.flows import add_version, create_flow, delete_flow, save_draft
-from app.storage.models import Run
+from app.storage.connections import connections as store
+from app.storage.flows.flows import add_version, create_flow, delete_flow, save_draft
+from app.storage.people.audit import entries
+from app.storage.tables.models import Run
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser
 
@@ -205,7 +205,7 @@ def test_a_connection_that_open_runs_still_need_is_not_deleted(browser: Browser,
     plain = FlowDefinition.model_validate({"name": "Orders", "trigger": {"kind": "manual"}})
 
     def pin(c: object) -> None:
-        from app.storage.flows import get_flow
+        from app.storage.flows.flows import get_flow
 
         flow = get_flow(c, flow_id)  # type: ignore[arg-type]
         add_version(c, flow_id, flow.draft, by=None, now=now)  # type: ignore[arg-type]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.parts import Parts
-from app.storage import connections as store
-from app.web.connectors import monogram, span, warning_of
-from app.web.plain_markdown import Span, blocks, spans
+from app.storage.connections import connections as store
+from app.web.connectors.index import monogram, span, warning_of
+from app.web.frame.plain_markdown import Span, blocks, spans
 from tests.web.browser import Browser
 
 CONNECTOR = """

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from sqlalchemy import select, update
 
 from app.parts import Parts
-from app.storage.dead_letters import cause_of, count
-from app.storage.models import BulkOrder, Discard, Run, User
+from app.storage.letters.dead_letters import cause_of, count
+from app.storage.tables.models import BulkOrder, Discard, Run, User
 from tests.fakes.history import HTTP, History
 from tests.web.browser import Browser, words
 
@@ -77,7 +77,7 @@ def test_a_step_without_the_right_key_leads_to_its_connection(
 ) -> None:
     from sqlalchemy import insert
 
-    from app.storage.models import Connection
+    from app.storage.tables.models import Connection
     from tests.fakes.history import NOON
 
     row = {"id": "con_1", "connector": "http", "name": "Our CRM", "auth": "bearer", "public": {}}

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from app.flows.model import FlowDefinition
 from app.intake import activation
 from app.parts import Parts
-from app.storage import flows
-from app.storage.models import AuditEntry, Run
+from app.storage.flows import flows
+from app.storage.tables.models import AuditEntry, Run
 from tests.web.browser import Browser
 
 

@@ -9,8 +9,8 @@ from flask import Flask
 
 from app.intake.activation import publish, switch_on
 from app.parts import Parts
-from app.storage import users
-from app.storage.flows import list_flows
+from app.storage.flows.flows import list_flows
+from app.storage.people import users
 from tests.web.browser import Browser
 from tests.web.flow_forms import REQUEST, make_flow, send, stored
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from app.parts import Parts
-from app.storage.keeping import Rule, read_rules
+from app.storage.upkeep.keep_rules import Rule, read_rules
 from tests.fakes.history import HTTP, History
 from tests.web.browser import Browser, words
 

@@ -13,12 +13,12 @@ from sqlalchemy import insert
 from app.flows.model import FlowDefinition
 from app.ids import new_id
 from app.parts import Parts
-from app.storage import connections as store
-from app.storage.flows import add_version, create_flow, get_flow, save_draft, set_held, set_on
-from app.storage.models import Run, Trigger
+from app.storage.connections import connections as store
+from app.storage.flows.flows import add_version, create_flow, get_flow, save_draft, set_held, set_on
+from app.storage.tables.models import Run, Trigger
 from app.web import create_app
-from app.web.context import moment
-from app.web.words import STATE_LOOKS, state_word
+from app.web.frame.context import moment
+from app.web.frame.words import STATE_LOOKS, state_word
 from tests.fakes.history import History
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD

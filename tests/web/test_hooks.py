@@ -12,7 +12,7 @@ import pytest
 from app.flows.model import FlowDefinition
 from app.intake import activation
 from app.parts import Parts
-from app.storage import flows
+from app.storage.flows import flows
 from app.web.asgi import create_asgi
 
 Hook = Callable[..., str]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.parts import Parts
-from app.storage.models import Run
+from app.storage.tables.models import Run
 from tests.fakes.history import HTTP, History
 from tests.fakes.ledger import Records
 from tests.web.browser import Browser, words

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.flows.formatting import FUNCTIONS
-from app.flows.mapping import compile_template
+from app.flows.mapping.functions.menu import FUNCTIONS
+from app.flows.mapping.template import compile_template
 from app.flows.model import Mapping
 from app.parts import Parts
-from app.storage.flows import set_sample
-from app.web.mapping import call_text, preview
+from app.storage.flows.flows import set_sample
+from app.web.builder.mapping import call_text, preview
 from tests.web.browser import Browser
 from tests.web.flow_forms import ORDER, REQUEST, make_flow
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.flows.portable import load
+from app.flows.portable.files import load
 from app.intake.activation import publish
 from app.parts import Parts
-from app.storage import flows
-from app.storage.dead_letters import cause_of
-from app.storage.models import BulkOrder, RenamedField
-from app.storage.renamed_fields import note_renamed
+from app.storage.flows import flows
+from app.storage.flows.renamed_fields import note_renamed
+from app.storage.letters.dead_letters import cause_of
+from app.storage.tables.models import BulkOrder, RenamedField
 from tests.fakes.history import History
 from tests.web.browser import Browser, words
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.parts import Parts
-from app.storage.run_rows import get_row
+from app.storage.history.rows import get_row
 from tests.fakes.history import HTTP, NEXT, History
 from tests.web.browser import Browser, words
 

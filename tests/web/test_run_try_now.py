@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.parts import Parts
-from app.storage.models import User
-from app.storage.run_rows import get_row
+from app.storage.history.rows import get_row
+from app.storage.tables.models import User
 from tests.fakes.history import History
 from tests.web.browser import Browser
 

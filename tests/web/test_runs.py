@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.parts import Parts
-from app.storage.models import Run, User
-from app.storage.runs import STATES
+from app.storage.history.runs import STATES
+from app.storage.tables.models import Run, User
 from tests.fakes.history import HTTP, History
 from tests.web.browser import Browser, words
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from app.parts import Parts
-from app.storage.models import AuditEntry
-from app.storage.run_rows import get_row
+from app.storage.history.rows import get_row
+from app.storage.tables.models import AuditEntry
 from tests.fakes.history import History
 from tests.web.browser import Browser, words
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.storage.run_detail import CallRow
-from app.web.runs_bodies import SHOWN_CHARS, one_line, show, show_document, visible
-from app.web.runs_curl import as_curl, quoted
-from app.web.runs_tree import MOST_NODES, Node, tree
-from app.web.runs_words import took
+from app.storage.history.detail import CallRow
+from app.web.runs.bodies import SHOWN_CHARS, one_line, show, show_document, visible
+from app.web.runs.curl import as_curl, quoted
+from app.web.runs.tree import MOST_NODES, Node, tree
+from app.web.runs.words import took
 from tests.fakes.history import NOON
 
 DOCUMENTS = st.recursive(

@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from app.engine.orders import Orders
 from app.parts import Parts
-from app.storage.models import Flow
-from app.storage.run_rows import get_row
+from app.storage.history.rows import get_row
+from app.storage.tables.models import Flow
 from tests.fakes.history import History
 from tests.web.browser import Browser, words
 

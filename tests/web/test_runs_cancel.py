@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.parts import Parts
-from app.storage import audit
-from app.storage.models import BulkOrder, Run, User
+from app.storage.people import audit
+from app.storage.tables.models import BulkOrder, Run, User
 from tests.fakes.history import HTTP, History
 from tests.web.browser import Browser, words
 

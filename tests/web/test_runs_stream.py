@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from flask import Flask
 
-from app.web.runs_stream import HEARTBEAT_S, LONGEST_S, MOST_STREAMS, Change, follow, stream
+from app.web.runs.stream import HEARTBEAT_S, LONGEST_S, MOST_STREAMS, Change, follow, stream
 from tests.fakes.clock import FakeClock
 from tests.fakes.history import HTTP, History
 from tests.web.browser import Browser

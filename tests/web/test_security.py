@@ -10,11 +10,11 @@ from flask import Flask, session
 
 from app import errors
 from app.parts import Parts
-from app.storage import users
-from app.storage.secrets import Vault
+from app.storage.database.secrets import Vault
+from app.storage.people import users
 from app.web import create_app
-from app.web.hx import hx, respond
-from app.web.security import public
+from app.web.frame.hx import hx, respond
+from app.web.frame.security import public
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD
 

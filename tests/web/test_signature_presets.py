@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.calls.signatures import verify
 from app.errors import DeliveryRefused
 from app.flows.model import Signature, WebhookTrigger
+from app.intake.deliveries.signatures import verify
 from app.parts import Parts
-from app.web.signature_presets import PRESETS, fill_in
+from app.web.builder.signature_presets import PRESETS, fill_in
 from tests.web.browser import Browser
 from tests.web.flow_forms import connect, make_flow, part, send, stored
 

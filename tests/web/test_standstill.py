@@ -8,9 +8,9 @@ import pytest
 
 from app.errors import Unavailable
 from app.parts import Parts
-from app.storage.flows import get_flow, set_held
-from app.storage.models import Run
-from app.storage.standstill import hold_everything
+from app.storage.flows.flows import get_flow, set_held
+from app.storage.flows.standstill import hold_everything
+from app.storage.tables.models import Run
 from tests.fakes.history import HTTP, History
 from tests.web.browser import Browser, words
 

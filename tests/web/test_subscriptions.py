@@ -11,11 +11,11 @@ from app.flows.model import FlowDefinition, WebhookTrigger
 from app.intake import activation
 from app.parts import Parts, open_parts
 from app.settings import Settings
-from app.storage import alerts
-from app.storage import subscriptions as store
-from app.storage.flows import create_flow
-from app.storage.ledger_days import flow_names
-from app.storage.subscriptions import SubscriptionRow
+from app.storage.flows import subscriptions as store
+from app.storage.flows.flows import create_flow
+from app.storage.flows.subscriptions import SubscriptionRow
+from app.storage.upkeep import alerts
+from app.storage.upkeep.ledger_days import flow_names
 from app.watch.looks import View
 from app.watch.untold import untold_services
 from tests.fakes.service import FakeService

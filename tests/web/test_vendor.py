@@ -8,8 +8,8 @@ import tomllib
 
 import pytest
 
-from app.web.static_files import FOLDER, StaticFiles
-from app.web.words import OWN_KINDS
+from app.web.frame.static_files import FOLDER, StaticFiles
+from app.web.frame.words import OWN_KINDS
 
 LISTED = tomllib.loads((FOLDER / "vendor/VENDOR.toml").read_text())["file"]
 TEMPLATES = FOLDER.parent / "templates"

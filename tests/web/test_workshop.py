@@ -11,7 +11,7 @@ import yaml
 
 from app.flows.model import FlowDefinition
 from app.parts import Parts
-from app.storage.flows import add_version, create_flow
+from app.storage.flows.flows import add_version, create_flow
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser
 

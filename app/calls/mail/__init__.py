@@ -1,0 +1,1 @@
+"""Mail: sent over SMTP and read over IMAP, recorded like calls."""

@@ -1,0 +1,1 @@
+"""One call as data: what is to be sent, and what came back."""

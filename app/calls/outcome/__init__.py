@@ -1,0 +1,1 @@
+"""What an answer or an error means, in a sentence, and how long to wait."""

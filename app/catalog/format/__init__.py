@@ -1,0 +1,1 @@
+"""What a connector's files may say; everything else is refused."""

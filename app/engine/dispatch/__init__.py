@@ -1,0 +1,1 @@
+"""Who brings a queued run to execution: this process, or several on one PostgreSQL."""

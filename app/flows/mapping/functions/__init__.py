@@ -1,0 +1,1 @@
+"""The functions a reference may pass its value through: a closed list."""

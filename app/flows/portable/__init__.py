@@ -1,0 +1,1 @@
+"""Flows as files: written, read, compared, and complaints about them."""

@@ -1,0 +1,1 @@
+"""Schedules: five cron fields, or words; and when they fire."""

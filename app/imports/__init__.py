@@ -1,0 +1,1 @@
+"""From what other tools say to connectors and flows of ours."""

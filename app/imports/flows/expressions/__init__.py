@@ -1,0 +1,1 @@
+"""Expressions of other tools: read into a tree, and what each means here."""

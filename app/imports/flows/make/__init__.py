@@ -1,0 +1,1 @@
+"""Blueprints of Make, as drafts and a report."""

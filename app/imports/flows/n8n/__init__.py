@@ -1,0 +1,1 @@
+"""Exports of n8n, as drafts and a report."""

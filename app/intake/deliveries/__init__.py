@@ -1,0 +1,1 @@
+"""Deliveries: looked at, checked, kept or refused, and answered."""

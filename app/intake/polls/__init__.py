@@ -1,0 +1,1 @@
+"""Polls: services, feeds and mailboxes asked for what is new."""

@@ -1,0 +1,1 @@
+"""Subscriptions: services told where to send, looked after, and told to stop."""

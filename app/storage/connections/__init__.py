@@ -1,0 +1,1 @@
+"""Connections: accounts at services, their tokens, and what was used of their limits."""

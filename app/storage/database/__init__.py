@@ -1,0 +1,1 @@
+"""The database itself: reading, the one writer, the schema, copies, and the key of secrets."""

@@ -1,0 +1,1 @@
+"""Flows and their versions, and what starts them: triggers, addresses, polls, subscriptions."""

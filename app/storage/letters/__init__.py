@@ -1,0 +1,1 @@
+"""Dead letters: groups, what was put away, and orders about many runs."""

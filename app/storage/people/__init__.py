@@ -1,0 +1,1 @@
+"""People: accounts, sessions, passwords, and who did what."""

@@ -1,0 +1,114 @@
+"""The editor of a flow: its page, publishing, switching on and off, and test runs."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, render_template, request
+
+from app.errors import FlowInvalid, Stale
+from app.intake.activation import publish, switch_off, switch_on
+from app.intake.manual import start_run
+from app.web.builder.answer import say_refusals, show_page
+from app.web.builder.panel import open_panel
+from app.web.builder.picker import picker_for, trigger_choices
+from app.web.builder.view import Editor, open_editor
+from app.web.frame.context import my_id, parts
+from app.web.frame.hx import hx, redirect, respond
+
+blueprint = Blueprint("builder", __name__)
+say_refusals(blueprint)
+
+
+@blueprint.get("/flows/<flow_id>")
+def edit(flow_id: str) -> Response:
+    editor = open_editor(flow_id)
+    if "choose" in request.args:
+        return show_page(
+            editor, None, template="builder/_choose_trigger.html", choices=trigger_choices(editor)
+        )
+    if "add" in request.args:
+        picker = picker_for(editor, **_picker_place())
+        return show_page(editor, None, template="builder/_picker.html", picker=picker)
+    panel = open_panel(editor, request.args.get("step", ""), request.args.get("tab", ""))
+    return show_page(editor, panel)
+
+
+def _picker_place() -> dict[str, str]:
+    return {
+        "after": request.args.get("add", ""),
+        "inside": request.args.get("inside", ""),
+        "search": request.args.get("q", "")[:100],
+    }
+
+
+# -------------------------------------------------------------------------- publish, on and off
+
+
+@blueprint.get("/flows/<flow_id>/publish")
+def ask_publish(flow_id: str) -> Response:
+    return _publish_dialog(open_editor(flow_id))
+
+
+def _publish_dialog(editor: Editor, *, status: int = 200) -> Response:
+    template = "builder/_publish.html" if hx().partial else "builder/publish.html"
+    return respond(render_template(template, editor=editor), status=status)
+
+
+@blueprint.post("/flows/<flow_id>/publish")
+def publish_draft(flow_id: str) -> Response:
+    _check_revision(flow_id)
+    try:
+        number = publish(parts(), flow_id, by=my_id())
+        if request.form.get("switch_on") == "1":
+            switch_on(parts(), flow_id, by=my_id())
+    except FlowInvalid:
+        return _publish_dialog(open_editor(flow_id), status=422)
+    return _after(flow_id, f"Version {number} is live.")
+
+
+def _check_revision(flow_id: str) -> None:
+    """What is published must be what the person looked at."""
+    shown, stored = request.form.get("revision", ""), str(open_editor(flow_id).flow.draft_revision)
+    if shown != stored:
+        raise Stale(
+            "The draft was changed in another window or by somebody else; nothing was published.",
+            remedy="Load the page again and look at the change.",
+        )
+
+
+@blueprint.post("/flows/<flow_id>/switch")
+def switch(flow_id: str) -> Response:
+    """On or off, by what the form wants; both may be said twice."""
+    wanted = request.form.get("on") == "1"
+    if wanted and open_editor(flow_id).live is None:
+        return _publish_dialog(open_editor(flow_id))
+    (switch_on if wanted else switch_off)(parts(), flow_id, by=my_id())
+    return _after(flow_id, "The flow is on." if wanted else "The flow is off.")
+
+
+def _after(flow_id: str, sentence: str) -> Response:
+    editor = open_editor(flow_id)
+    if not hx().partial:
+        return redirect(editor.url())
+    body = render_template("builder/_published.html", editor=editor)
+    return respond(body, announce=sentence, toast=("success", sentence))
+
+
+# ------------------------------------------------------------------------------------- test run
+
+
+@blueprint.post("/flows/<flow_id>/test-run")
+def test_run(flow_id: str) -> Response:
+    """The live version with the sample; what it sends is really sent.  Of a flow that is started by hand
+    this is no test: it counts like any other run."""
+    editor = open_editor(flow_id)
+    if editor.live is None:
+        raise FlowInvalid(
+            f"A {'run' if editor.is_by_hand else 'test run'} goes through the published version,"
+            " and this flow has none yet.",
+            remedy="Publish it first, or test single steps.",
+        )
+    panel = open_panel(editor, "trigger")
+    sample = panel.scope.get(editor.definition.trigger.id, {})
+    is_by_hand = editor.live.trigger.kind == "manual"
+    run_id = start_run(parts(), flow_id, sample, by=my_id(), source="manual" if is_by_hand else "test")
+    return redirect(f"/runs/{run_id}")

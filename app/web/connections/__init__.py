@@ -1,0 +1,1 @@
+"""Connections: made, tested, limited and removed."""

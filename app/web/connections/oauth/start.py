@@ -1,0 +1,183 @@
+"""Signing in at a service: the way there, and the way back with a token or a sentence."""
+
+from __future__ import annotations
+
+from concurrent.futures import TimeoutError as TooLate
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Response, flash, request
+from sqlalchemy import Connection
+
+from app.calls.oauth.grants import Asked
+from app.calls.oauth.journey import (
+    LONGEST_STATE,
+    Ticket,
+    asker_for,
+    new_state,
+    open_ticket,
+    seal_ticket,
+    way_there,
+)
+from app.catalog.format.auth import OAuth2Auth
+from app.catalog.format.definition import Connector
+from app.errors import AppError, NotAllowed, NotFound
+from app.storage.connections import connections as store
+from app.storage.connections.sign_ins import begin_sign_in, id_of, take_sign_in
+from app.storage.database.db import db
+from app.web.connections import forms
+from app.web.connections.oauth import words
+from app.web.connections.oauth.apps import app_address, oauth_of, redirect_address
+from app.web.connections.oauth.finish import keep
+from app.web.connections.oauth.words import Refusal
+from app.web.connections.page import app_of, read_change, read_form, show_connection, show_new, tell
+from app.web.connections.rights import asked_scopes
+from app.web.frame.context import may, my_id, parts
+from app.web.frame.hx import page, redirect
+from app.web.people.account import safe_next
+
+blueprint = Blueprint("sign_in", __name__)
+
+_LONGEST_S = 40
+# where the page says it is: its own address holds the state and the code
+_PLACE: dict[str, Any] = {"this_path": "/connections", "this_address": "/connections"}
+
+
+# ---------------------------------------------------------------------------------- the way there
+
+
+@blueprint.post("/sign-in/<key>")
+def begin(key: str) -> Response:
+    connector, auth = oauth_of(key, request.form.get("auth", ""))
+    connection_id, wanted = request.form.get("connection", ""), request.form.get("next", "")
+    row = store.get_connection(db.session, connection_id) if connection_id else None
+    if row is not None and row.connector != key:
+        raise NotFound("This connection belongs to another service.")
+    form, filled = read_change(row, connector) if row else read_form(connector, {}, may_be_unnamed=True)
+    if form.problems or filled.problems:
+        return show_connection(row, form, 422) if row else show_new(form, wanted, 422)
+    if not app_of(key, auth).client_id:
+        return redirect(app_address(key, auth.key, wanted=_back(key, auth.key, connection_id)))
+    chosen = request.form.getlist("scope") if "rights" in request.form else [one.scope for one in form.rights]
+    ticket = Ticket(
+        connector=key,
+        auth=auth.key,
+        redirect_uri=redirect_address(key),
+        connection_id=connection_id,
+        name=form.name,
+        wanted=wanted[:2000],
+        public=filled.public,
+        secrets=filled.secrets,
+        scopes=asked_scopes(form.rights, chosen),
+    )
+    return _leave(connector, auth, ticket)
+
+
+def _leave(connector: Connector, auth: OAuth2Auth, ticket: Ticket) -> Response:
+    """By a page of our own: the rules for forms (CSP) let none of them lead to another site."""
+    state = new_state()
+    address = way_there(asker_for(ticket, auth, connector.name, app_of(connector.key, auth)), ticket, state)
+    sign_in_id, me, now = id_of(state), my_id(), parts().clock.now()
+    sealed = seal_ticket(parts().vault, sign_in_id, ticket)
+
+    def work(c: Connection) -> None:
+        begin_sign_in(c, sign_in_id, user_id=me, sealed=sealed, now=now)
+
+    parts().database.write(work)
+    answer = page("sign_in/leave.html", service=connector, address=address, **_PLACE)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _back(key: str, auth: str, connection_id: str) -> str:
+    return (
+        f"/connections/{connection_id}" if connection_id else f"/connections/new?connector={key}&auth={auth}"
+    )
+
+
+# ------------------------------------------------------------------------------------ and back
+
+
+@blueprint.get("/sign-in/<key>/callback")
+def come_back(key: str) -> Response:
+    if request.method == "HEAD":
+        return Response()  # who only looks uses nothing up
+    if not may("editor"):
+        raise NotAllowed("You may look, but not connect anything here.")
+    connector = parts().registry.find(key)
+    if connector is None:
+        raise NotFound(f"There is no connector called “{key[:60]}” here.")
+    ticket = _take(connector)
+    if isinstance(ticket, Refusal):
+        return _refuse(connector, None, ticket)
+    auth = forms.block_of(connector, ticket.auth)
+    if not isinstance(auth, OAuth2Auth) or auth.key != ticket.auth or ticket.connector != key:
+        return _refuse(connector, None, words.of_another_service(connector.name))
+    refusal = words.of_answer(connector.name, auth, request.args)
+    if refusal is not None:
+        return _refuse(connector, ticket, refusal)
+    return _finish(connector, auth, ticket)
+
+
+def _take(connector: Connector) -> Ticket | Refusal:
+    """What was remembered when this person left, once."""
+    state = request.args.get("state", "")
+    if not state or len(state) > LONGEST_STATE:
+        return words.of_state(connector.name, "unknown")
+    sign_in_id, me, now = id_of(state), my_id(), parts().clock.now()
+    taken = parts().database.write(lambda c: take_sign_in(c, sign_in_id, user_id=me, now=now))
+    if taken.reason:
+        return words.of_state(connector.name, taken.reason)
+    return open_ticket(parts().vault, sign_in_id, taken.sealed) or words.of_state(connector.name, "unknown")
+
+
+def _finish(connector: Connector, auth: OAuth2Auth, ticket: Ticket) -> Response:
+    if not parts().engine.is_started:
+        return _refuse(connector, ticket, words.not_running())
+    began = parts().clock.now()
+    try:
+        asked = _exchange(connector, auth, ticket)
+    except TooLate:
+        return _refuse(connector, ticket, words.too_late(connector.name))
+    except AppError as reason:
+        return _refuse(connector, ticket, Refusal(reason.sentence, reason.remedy))
+    if asked.failure is not None:
+        return _refuse(connector, ticket, words.of_failure(connector.name, asked.failure))
+    try:
+        made = keep(connector, auth, ticket, asked, began)
+    except NotFound as gone:
+        return _refuse(connector, replace(ticket, connection_id=""), Refusal(gone.sentence))
+    tell(made.checked, made.sentence)
+    for kind, sentence in made.remarks:
+        flash(sentence, kind)
+    if made.checked.ok is False or made.remarks or not ticket.wanted:
+        return redirect(f"/connections/{made.connection_id}")
+    return redirect(safe_next(ticket.wanted))
+
+
+def _exchange(connector: Connector, auth: OAuth2Auth, ticket: Ticket) -> Asked:
+    asker = asker_for(ticket, auth, connector.name, app_of(connector.key, auth))
+    exchange = parts().tokens.exchange(
+        asker, code=request.args["code"], redirect_uri=ticket.redirect_uri, verifier=ticket.verifier
+    )
+    return parts().engine.spawn(exchange).result(_LONGEST_S)
+
+
+def _refuse(connector: Connector, ticket: Ticket | None, refusal: Refusal) -> Response:
+    again = f"/connections/new?connector={connector.key}"
+    app = ""
+    if ticket is not None:
+        again = _back(connector.key, ticket.auth, ticket.connection_id)
+        app = app_address(connector.key, ticket.auth, wanted=again) if refusal.blames_app else ""
+    answer = page(
+        "sign_in/refused.html",
+        **_PLACE,
+        status=refusal.status,
+        service=connector,
+        refusal=refusal,
+        again=again,
+        app=app,
+        is_new=ticket is None or not ticket.connection_id,
+    )
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -1,0 +1,1 @@
+"""Flows as a list, and what came in for one: deliveries, polls, renamed fields."""

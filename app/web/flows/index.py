@@ -1,0 +1,295 @@
+"""The list of flows, and what is done to a flow as a whole: new, copies, files, versions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Blueprint, Response, flash, request
+from sqlalchemy import Connection
+
+from app.errors import AppError, FlowInvalid, NotFound
+from app.flows.model import FlowDefinition, ManualTrigger
+from app.flows.portable.files import FileConnection, FlowFile, connection_ids, diff, from_text, to_text
+from app.intake.activation import switch_off, switch_on
+from app.intake.importing import bind_connections
+from app.storage.connections.connections import list_connections
+from app.storage.database.db import db
+from app.storage.flows.flows import (
+    FlowRow,
+    VersionRow,
+    changed_drafts,
+    create_flow,
+    delete_flow,
+    flow_choices,
+    get_flow,
+    list_flows,
+    list_versions,
+    rename,
+    save_draft,
+)
+from app.storage.history.counts import counts_by_flow
+from app.storage.history.last_runs import LastRun, last_runs
+from app.storage.people import audit
+from app.storage.people.users import list_users
+from app.web.builder.words import CardWords, trigger_words
+from app.web.frame.context import my_id, parts, zone_name
+from app.web.frame.hx import hx, page, redirect
+
+blueprint = Blueprint("flows", __name__)
+
+_LAST_RUNS = 12
+_LONGEST_NAME = 200
+_MOST_FLOWS_IN_A_FILE = 100
+_STOPPED = ("failed", "dead")
+
+
+@dataclass(frozen=True)
+class FlowLine:
+    """A flow in the list; `runs` are its newest, the oldest first."""
+
+    flow: FlowRow
+    trigger: CardWords
+    has_changes: bool
+    runs: list[LastRun]
+    total: int
+    stopped: int
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    """`changes`: in what it differs from the version before it."""
+
+    version: VersionRow
+    by: str
+    changes: list[str]
+    is_live: bool
+
+
+@blueprint.get("/flows")
+def index() -> Response:
+    return page("flows/list.html", lines=_lines())
+
+
+def _lines() -> list[FlowLine]:
+    db.session.rollback()
+    changed = changed_drafts(db.session)
+    counts = counts_by_flow(db.session, since=parts().clock.now() - timedelta(days=1))
+    runs = last_runs(db.session, limit=_LAST_RUNS)
+    return [
+        _line(flow, flow.id in changed, counts.get(flow.id, {}), runs.get(flow.id, []))
+        for flow in list_flows(db.session)
+    ]
+
+
+def _line(flow: FlowRow, has_changes: bool, counts: dict[str, int], runs: list[LastRun]) -> FlowLine:
+    words = trigger_words(flow.draft.trigger, parts().registry)
+    stopped = sum(counts.get(state, 0) for state in _STOPPED)
+    return FlowLine(flow, words, has_changes, runs, sum(counts.values()), stopped)
+
+
+# --------------------------------------------------------------------------- new, copy, rename
+
+
+@blueprint.post("/flows/new")
+def new() -> Response:
+    """One click: the flow is there and asks what starts it."""
+    name = _free_name("New flow")
+    definition = FlowDefinition(name=name, trigger=ManualTrigger(), time_zone=zone_name())
+    return redirect(f"/flows/{_create(definition, 'created')}?choose=trigger")
+
+
+@blueprint.post("/flows/<flow_id>/duplicate")
+def duplicate(flow_id: str) -> Response:
+    flow = get_flow(db.session, flow_id)
+    copy = _create(flow.draft.model_copy(update={"name": _free_name(f"{flow.name} (copy)")}), "copied")
+    return redirect(f"/flows/{copy}")
+
+
+def _create(definition: FlowDefinition, action: str) -> str:
+    now, by = parts().clock.now(), my_id()
+
+    def work(connection: Connection) -> str:
+        flow_id = create_flow(connection, name=definition.name, definition=definition, owner_id=by, now=now)
+        audit.record(connection, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id)
+        return flow_id
+
+    return parts().database.write(work)
+
+
+def _free_name(wanted: str) -> str:
+    """With a number behind it where another flow is called so already."""
+    wanted = wanted[: _LONGEST_NAME - 6]
+    taken = {flow.name for flow in flow_choices(db.session)}
+    return next(
+        name
+        for number in range(1, len(taken) + 2)
+        if (name := wanted if number == 1 else f"{wanted} {number}") not in taken
+    )
+
+
+@blueprint.post("/flows/<flow_id>/rename")
+def rename_flow(flow_id: str) -> Response:
+    name = " ".join(request.form.get("name", "").split())
+    if not 1 <= len(name) <= _LONGEST_NAME:
+        raise FlowInvalid(f"A flow's name has 1 to {_LONGEST_NAME} characters; this one has {len(name)}.")
+    now = parts().clock.now()
+    parts().database.write(lambda connection: rename(connection, flow_id, name, now=now))
+    return redirect(_back(flow_id))
+
+
+def _back(flow_id: str) -> str:
+    """To the page the form stood on."""
+    return f"/flows/{flow_id}" if request.form.get("back") == "editor" else "/flows"
+
+
+@blueprint.post("/flows/<flow_id>/delete")
+def delete(flow_id: str) -> Response:
+    flow = get_flow(db.session, flow_id)
+    now, by = parts().clock.now(), my_id()
+
+    def work(connection: Connection) -> None:
+        delete_flow(connection, flow_id, now=now)
+        audit.record(connection, now=now, user_id=by, action="deleted", noun="flow", noun_id=flow_id)
+
+    try:
+        parts().database.write(work)
+    except FlowInvalid as reason:
+        flash(f"{reason.sentence} {reason.remedy}", "error")
+        return redirect("/flows")
+    flash(f"“{flow.name}” is deleted. Its history stays under Runs.", "success")
+    return redirect("/flows")
+
+
+@blueprint.post("/flows/<flow_id>/on")
+def switch(flow_id: str) -> Response:
+    """The switch in the list."""
+    wanted = request.form.get("on") == "1"
+    flow = get_flow(db.session, flow_id)
+    if wanted and flow.live_version_id is None:
+        flash(f"“{flow.name}” has to be published before it can be switched on.", "error")
+        return redirect(f"/flows/{flow_id}/publish" if not hx() else "/flows")
+    (switch_on if wanted else switch_off)(parts(), flow_id, by=my_id())
+    flash(f"“{flow.name}” is {'on' if wanted else 'off'}.", "success")
+    return redirect("/flows")
+
+
+# --------------------------------------------------------------------------------------- files
+
+
+@blueprint.get("/flows/<flow_id>/export")
+def export(flow_id: str) -> Response:
+    """The draft; with `version`, that version."""
+    flow = get_flow(db.session, flow_id)
+    definition = flow.draft
+    if number := request.args.get("version", ""):
+        definition = _version(flow_id, number).definition
+    text = to_text(definition, _file_connections(definition))
+    answer = Response(text, mimetype="application/yaml")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{_file_name(flow.name)}.yaml"'
+    return answer
+
+
+def _file_connections(definition: FlowDefinition) -> dict[str, FileConnection]:
+    used = set(connection_ids(definition))
+    rows = [row for row in list_connections(db.session) if row.id in used]
+    return {row.id: FileConnection(row.connector, row.name) for row in rows}
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "flow"
+
+
+@blueprint.get("/flows/import")
+def ask_import() -> Response:
+    """One page takes the files of every tool, our own among them."""
+    return redirect("/flows/bring")
+
+
+@blueprint.post("/flows/import")
+def import_file() -> Response:
+    """All flows of a file, or none: an error names the file, the place and the reason."""
+    upload = request.files.get("file")
+    name = upload.filename or "" if upload else ""
+    text = request.form.get("text", "")
+    try:
+        if upload and name:
+            text = _decoded(upload.read())
+        files = from_text(text, name or "the text")
+        if len(files) > _MOST_FLOWS_IN_A_FILE:
+            raise FlowInvalid(f"A file can hold at most {_MOST_FLOWS_IN_A_FILE} flows.", where=name)
+    except AppError as reason:
+        return page("flows/import.html", status=422, text=text, reason=reason)
+    made = [_import(file) for file in files]
+    flash(_imported_words([definition for _, definition in made]), "success")
+    return redirect(f"/flows/{made[0][0]}" if len(made) == 1 else "/flows")
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as reason:
+        raise FlowInvalid("This file is not a text file in UTF-8.") from reason
+
+
+def _import(file: FlowFile) -> tuple[str, FlowDefinition]:
+    """Connections are found by their service and name; one that is not here has to be picked."""
+    definition = bind_connections(db.session, file)
+    definition = definition.model_copy(update={"name": _free_name(definition.name)})
+    return _create(definition, "imported"), definition
+
+
+def _imported_words(made: list[FlowDefinition]) -> str:
+    names = ", ".join(f"“{definition.name}”" for definition in made[:3])
+    more = f" and {len(made) - 3} more" if len(made) > 3 else ""
+    return f"Imported {names}{more} as a draft. Check the connections, then publish."
+
+
+# ------------------------------------------------------------------------------------- versions
+
+
+@blueprint.get("/flows/<flow_id>/versions")
+def versions(flow_id: str) -> Response:
+    db.session.rollback()
+    flow = get_flow(db.session, flow_id)
+    lines = _version_lines(flow)
+    live = next((line.version.definition for line in lines if line.is_live), None)
+    waiting = [] if live is None else diff(live, flow.draft)
+    return page("flows/versions.html", flow=flow, lines=lines, waiting=waiting)
+
+
+def _version_lines(flow: FlowRow) -> list[VersionLine]:
+    """Version 0 is what single steps were tried with; it never was live."""
+    found = [version for version in list_versions(db.session, flow.id) if version.number > 0]
+    names = {user.id: user.name for user in list_users(db.session)}
+    older = [*found[1:], None][: len(found)]
+    return [
+        VersionLine(
+            version,
+            names.get(version.created_by or "", ""),
+            diff(before.definition, version.definition) if before else ["The first version."],
+            version.id == flow.live_version_id,
+        )
+        for version, before in zip(found, older, strict=True)
+    ]
+
+
+def _version(flow_id: str, number: str) -> VersionRow:
+    for version in list_versions(db.session, flow_id):
+        if str(version.number) == number and version.number > 0:
+            return version
+    raise NotFound("There is no such version of this flow.", flow=flow_id)
+
+
+@blueprint.post("/flows/<flow_id>/versions/<number>/restore")
+def restore(flow_id: str, number: str) -> Response:
+    """An old version becomes the draft again; what is live stays live until the next publishing."""
+    version, now = _version(flow_id, number), parts().clock.now()
+    flow = get_flow(db.session, flow_id)
+    wanted = version.definition.model_copy(update={"name": flow.name})
+    parts().database.write(
+        lambda connection: save_draft(connection, flow_id, wanted, revision=flow.draft_revision, now=now)
+    )
+    flash(f"Version {number} is the draft now. Publish it to make it live.", "success")
+    return redirect(f"/flows/{flow_id}")

@@ -1,0 +1,1 @@
+"""What every page has: the person, errors as sentences, security, styles, banners and words."""

@@ -1,0 +1,86 @@
+"""One recorded call made fit to look at: as a line that opens, as a page alone, as the bytes kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import Response
+
+from app.errors import NotFound
+from app.storage.database.db import db
+from app.storage.history.detail import CallRow, get_call
+from app.web.frame.hx import page
+from app.web.runs import words as runs_words
+from app.web.runs.bodies import ALL_CHARS, Shown, content_type, show
+from app.web.runs.curl import as_curl
+from app.web.runs.words import StepName
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """`is_full`: with bodies; after many calls the rest are lines that lead to their own page."""
+
+    call: CallRow
+    host: str
+    is_full: bool
+    sent: Shown
+    answer: Shown
+    curl: str
+    is_open: bool
+
+
+def call_view(call: CallRow, *, is_full: bool, is_open: bool) -> CallView:
+    return CallView(
+        call=call,
+        host=runs_words.host(call),
+        is_full=is_full,
+        sent=show(call.request_body if is_full else None, content_type(call.request_headers)),
+        answer=show(
+            call.answer_body if is_full else None, content_type(call.answer_headers), size=call.answer_size
+        ),
+        curl=as_curl(call) if is_full else "",
+        is_open=is_open,
+    )
+
+
+def call_page(
+    made_for: str, number: int, *, back: str, title: str, names: Mapping[str, StepName] | None = None
+) -> Response:
+    """`names`: of the steps, where the call was made for a run."""
+    call = _found(made_for, number)
+    return page(
+        "runs/call.html",
+        back=back,
+        title=title,
+        address=f"{back}/calls/{number}",
+        call=call,
+        at=(names or {}).get(runs_words.step_id(call.step_key)),
+        curl=as_curl(call),
+        sent=show(call.request_body, content_type(call.request_headers), most=ALL_CHARS),
+        answer=show(
+            call.answer_body, content_type(call.answer_headers), size=call.answer_size, most=ALL_CHARS
+        ),
+    )
+
+
+def body_download(made_for: str, number: int, side: str) -> Response:
+    """Exactly the bytes that are kept; never shown by the browser itself."""
+    call = _found(made_for, number)
+    body = call.request_body if side == "request" else call.answer_body
+    if body is None:
+        raise NotFound("There is no such body in the history.")
+    return attachment(body, f"{made_for}-call-{number}-{side}.bin", "application/octet-stream")
+
+
+def attachment(body: bytes, name: str, kind: str) -> Response:
+    answer = Response(body, mimetype=kind)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _found(made_for: str, number: int) -> CallRow:
+    call = get_call(db.session, made_for, number)
+    if call is None:
+        raise NotFound("This call is not in the history.", made_for=made_for)
+    return call
