@@ -108,7 +108,7 @@ def show(flow_id: str) -> Response:
     if told is None and not rows:
         raise NotFound("The trigger of this flow has no service that would have to be told anything.")
     return page(
-        "subscriptions/show.html",
+        "builder/subscriptions/show.html",
         flow=flow,
         told=told,
         entries=[_Entry(row, _calls(row), *_WORDS[row.state]) for row in rows],
@@ -136,7 +136,7 @@ def _calls(row: SubscriptionRow) -> list[CallView]:
 def state(flow_id: str) -> Response:
     """Asked again every other second while the service is being told."""
     db.session.rollback()
-    return respond(render_template("subscriptions/_state.html", told=_told(get_flow(db.session, flow_id))))
+    return respond(render_template("builder/subscriptions/_state.html", told=_told(get_flow(db.session, flow_id))))
 
 
 def _told(flow: FlowRow) -> Told | None:

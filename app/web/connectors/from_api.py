@@ -171,7 +171,7 @@ def _name(draft: Draft, name: str, key: str) -> None:
 
 
 def _ask(asked: Ask, reason: AppError | None, status: int = 200) -> Response:
-    return page("bring/ask.html", status=status, asked=asked, reason=reason)
+    return page("connectors/from_api/ask.html", status=status, asked=asked, reason=reason)
 
 
 def _report(
@@ -188,7 +188,7 @@ def _report(
     if chosen is None:
         chosen = [one.key for one in draft.usable if not before or one.key in before or not one.deprecated]
     return page(
-        "bring/report.html",
+        "connectors/from_api/report.html",
         status=status,
         pending_id=pending_id,
         draft=draft,

@@ -126,7 +126,7 @@ def change(key: str) -> Response:
 def _connector_page(bench: Bench, form: Mapping[str, Any], fault: ConnectorInvalid | None = None) -> Response:
     found = parts().registry.find(bench.key) if bench.folder is not None else None
     return page(
-        "workshop/connector.html",
+        "connectors/workshop/connector.html",
         status=422 if fault is not None and request.method == "POST" else 200,
         bench=bench,
         form=forms.shown(dict(form)),
@@ -254,7 +254,7 @@ def _operation_page(
 ) -> Response:
     found = parts().registry.find(bench.key)
     return page(
-        "workshop/operation.html",
+        "connectors/workshop/operation.html",
         status=422 if fault is not None and request.method == "POST" else 200,
         bench=bench,
         connector=found,
@@ -296,7 +296,7 @@ def take_fields(key: str, part: str, operation: str) -> Response:
 def show_file(key: str, name: str) -> Response:
     bench = open_bench(key)
     text = read_text(bench.folder, name) if bench.folder is not None else ""
-    return page("workshop/file.html", bench=bench, name=check_name(name), text=text, fault=None)
+    return page("connectors/workshop/file.html", bench=bench, name=check_name(name), text=text, fault=None)
 
 
 @blueprint.post("/connectors/<key>/files/<path:name>")
@@ -305,7 +305,7 @@ def change_file(key: str, name: str) -> Response:
     try:
         keep(bench, {check_name(name): text})
     except ConnectorInvalid as fault:
-        return page("workshop/file.html", status=422, bench=bench, name=name, text=text, fault=fault)
+        return page("connectors/workshop/file.html", status=422, bench=bench, name=name, text=text, fault=fault)
     flash("Saved. Flows use it from their next call on.", "success")
     return redirect(f"/connectors/{key}/edit")
 

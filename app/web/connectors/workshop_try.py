@@ -75,7 +75,7 @@ def _find(key: str, part: str, operation: str) -> tuple[Connector, Action | Poll
 
 def _page(connector: Connector, found: Operation, part: str, trial: Trial | None) -> Response:
     return page(
-        "workshop/try.html",
+        "connectors/workshop/try.html",
         status=200,
         connector=connector,
         operation=found,

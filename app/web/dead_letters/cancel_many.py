@@ -44,7 +44,7 @@ def ask() -> Response:
         ((number, _words(state, reason)) for (state, reason), number in found.items()), reverse=True
     )
     return page(
-        "runs/cancel.html",
+        "dead_letters/cancel.html",
         chosen=chosen,
         number=sum(found.values()),
         lines=lines,

@@ -54,7 +54,7 @@ def of_flow(flow_id: str) -> Response:
     before = request.args.get("before", "")[:64]
     since = parts().clock.now() - timedelta(hours=24)
     return page(
-        "deliveries/index.html",
+        "flows/deliveries/index.html",
         flow=flow,
         outcome=outcome if outcome in (*OUTCOMES, "repeated") else "",
         day=day,
@@ -77,7 +77,7 @@ def show_delivery(delivery_id: str) -> Response:
     body = _body(delivery, events)
     first = [run for event_id in repeats_of(delivery) for run in runs_of_event(db.session, event_id, limit=1)]
     return page(
-        "deliveries/show.html",
+        "flows/deliveries/show.html",
         delivery=delivery,
         flow=_flow(delivery.flow_id),
         events=events,

@@ -69,7 +69,7 @@ class VersionLine:
 
 @blueprint.get("/flows")
 def index() -> Response:
-    return page("flows/list.html", lines=_lines())
+    return page("flows/index.html", lines=_lines())
 
 
 def _lines() -> list[FlowLine]:

@@ -26,7 +26,7 @@ def of_flow(flow_id: str) -> Response:
     before = clean(request.args.get("before", "")[:64])
     rows = list_polls(db.session, flow_id, limit=_PAGE + 1, before=before)
     return page(
-        "polls/index.html",
+        "flows/polls/index.html",
         flow=flow,
         polls=rows[:_PAGE],
         next_before=rows[_PAGE - 1].id if len(rows) > _PAGE else "",
@@ -40,7 +40,7 @@ def show_poll(poll_id: str) -> Response:
     poll = get_poll(db.session, clean(poll_id))
     calls = calls_for(db.session, poll_id)
     return page(
-        "polls/show.html",
+        "flows/polls/show.html",
         poll=poll,
         flow=_flow(poll.flow_id),
         calls=[

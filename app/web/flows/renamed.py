@@ -71,7 +71,7 @@ def show_renamed(flow_id: str) -> Response:
     flow = get_flow(db.session, flow_id)
     shown = _shown(flow)
     return page(
-        "renamed/index.html",
+        "flows/renamed/index.html",
         flow=flow,
         to_take=[one for one in shown if one.steps],
         taken=[one for one in shown if not one.steps],

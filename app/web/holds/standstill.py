@@ -16,7 +16,7 @@ blueprint = Blueprint("standstill", __name__)
 
 @blueprint.get("/standstill")
 def show_standstill() -> Response:
-    return page("standstill/index.html", held=get_standstill(db.session))
+    return page("holds/standstill/index.html", held=get_standstill(db.session))
 
 
 @blueprint.post("/standstill/release")

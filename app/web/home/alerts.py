@@ -89,7 +89,7 @@ def index() -> Response:
     rows = worst(alerts.open_alerts(db.session))
     ended = alerts.ended_alerts(db.session, before=before, limit=_ENDED_SHOWN + 1)
     return page(
-        "alerts/index.html",
+        "home/alerts/index.html",
         fresh=[row for row in rows if row.seen_at is None],
         seen=[row for row in rows if row.seen_at is not None],
         ended=ended[:_ENDED_SHOWN],

@@ -172,7 +172,7 @@ def _post() -> Post:
 def _shown(telling: Telling, values: dict[str, str], problems: dict[str, str]) -> Response:
     settings = parts().settings
     return page(
-        "alerts/settings.html",
+        "home/alerts/settings.html",
         status=422 if problems else 200,
         telling=telling,
         values=values,

@@ -28,7 +28,7 @@ def show_health() -> Response:
     found += _door(all_parts)
     found.sort(key=lambda one: _RANKS[one.look])
     bad = sum(one.look == "bad" for one in found)
-    return page("health/index.html", found=found, bad=bad)
+    return page("home/health/index.html", found=found, bad=bad)
 
 
 def _door(all_parts: Parts) -> Iterator[Checked]:

@@ -98,7 +98,7 @@ def _shown(values: dict[str, str], problems: dict[str, str], flow_id: str) -> Re
     flows = list_flows(db.session)
     facts = file_facts(db.session) if parts().database.is_sqlite else None
     return page(
-        "history/index.html",
+        "home/history/index.html",
         status=422 if problems else 200,
         rules=rules,
         own=[Own(flow, rules.flows[flow.id]) for flow in flows if flow.id in rules.flows],

@@ -75,7 +75,7 @@ def index() -> Response:
     now = parts().clock.now()
     days = by_day(parts().database, now)
     return page(
-        "ledger/index.html", days=days, total=total(days), flows=flow_choices(db.session), **_verdict()
+        "home/ledger/index.html", days=days, total=total(days), flows=flow_choices(db.session), **_verdict()
     )
 
 
@@ -85,14 +85,14 @@ def show_day(day: str) -> Response:
         raise NotFound("This is not a day of the ledger.", remedy="A day is written like 2026-11-21.")
     lines, names = of_day(parts().database, day), flow_names(db.session)
     lines.sort(key=lambda one: (one.adds_up, -one.received, names.get(one.flow_id, "")))
-    return page("ledger/day.html", day=day, lines=lines, total=total(lines), names=names, **_verdict())
+    return page("home/ledger/day.html", day=day, lines=lines, total=total(lines), names=names, **_verdict())
 
 
 @blueprint.get("/flows/<flow_id>/ledger")
 def show_flow(flow_id: str) -> Response:
     flow = get_flow(db.session, flow_id)
     days = of_flow(parts().database, parts().clock.now(), flow_id)
-    return page("ledger/flow.html", flow=flow, days=days, total=total(days), **_verdict())
+    return page("home/ledger/flow.html", flow=flow, days=days, total=total(days), **_verdict())
 
 
 @blueprint.post("/ledger/check")

@@ -35,7 +35,7 @@ class Result:
 
 @blueprint.get("/flows/bring")
 def ask() -> Response:
-    return page("bring_flows/ask.html", text="", reason=None)
+    return page("imports/ask.html", text="", reason=None)
 
 
 @blueprint.post("/flows/bring")
@@ -45,10 +45,10 @@ def bring() -> Response:
     try:
         results = [_result(name, body) for name, body in _given(text)]
     except AppError as reason:
-        return page("bring_flows/ask.html", status=422, text=text, reason=reason)
+        return page("imports/ask.html", status=422, text=text, reason=reason)
     if len(results) == 1 and results[0].reason is not None:
-        return page("bring_flows/ask.html", status=422, text=text, reason=results[0].reason)
-    return page("bring_flows/report.html", results=results)
+        return page("imports/ask.html", status=422, text=text, reason=results[0].reason)
+    return page("imports/report.html", results=results)
 
 
 def _given(text: str) -> list[tuple[str, str | FileStorage]]:

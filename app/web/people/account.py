@@ -82,7 +82,7 @@ def setup_link(parts: Parts) -> str | None:
 @public
 def show_setup(token: str) -> Response:
     _check_setup(token)
-    return page("account/setup.html", values={"email": "", "name": ""}, problems={})
+    return page("people/setup.html", values={"email": "", "name": ""}, problems={})
 
 
 @blueprint.post("/setup/<token>")
@@ -93,7 +93,7 @@ def set_up(token: str) -> Response:
     password = request.form.get("password", "")
     problems = _problems(values, password)
     if problems:
-        return page("account/setup.html", status=422, values=values, problems=problems)
+        return page("people/setup.html", status=422, values=values, problems=problems)
     kept, now = passwords.hash_password(password), parts().clock.now()
     user_id = parts().database.write(
         lambda c: users.create_owner(
@@ -133,7 +133,7 @@ def show_login() -> Response:
     if me() is not None:
         return redirect(safe_next(request.args.get("next", "")))
     first = users.count_users(db.session) == 0
-    return page("account/login.html", email="", problem="", next=request.args.get("next", ""), first=first)
+    return page("people/login.html", email="", problem="", next=request.args.get("next", ""), first=first)
 
 
 @blueprint.post("/login")
@@ -143,14 +143,14 @@ def login() -> Response:
     wanted, address, now = request.form.get("next", ""), request.remote_addr or "", parts().clock.monotonic()
     if _failures.blocked(email, address, now):
         problem = "Too many wrong passwords from here. Please wait 15 minutes, then try again."
-        return page("account/login.html", status=429, email=email, problem=problem, next=wanted, first=False)
+        return page("people/login.html", status=429, email=email, problem=problem, next=wanted, first=False)
     user = users.find_user(db.session, email)
     kept = users.password_hash(db.session, user.id) if user else None
     password = request.form.get("password", "")[: passwords.LONGEST + 1]
     if not passwords.is_right(password, kept) or user is None:
         _failures.add(email, address, now)
         problem = "This e-mail address and password do not belong together."
-        return page("account/login.html", status=422, email=email, problem=problem, next=wanted, first=False)
+        return page("people/login.html", status=422, email=email, problem=problem, next=wanted, first=False)
     _failures.forget(email, address)
     _sign_in(user.id)
     return redirect(safe_next(wanted))
@@ -244,7 +244,7 @@ def sign_out_everywhere() -> Response:
 
 def _account(problems: dict[str, str]) -> Response:
     people = users.list_users(db.session)
-    return page("account/account.html", status=422 if problems else 200, problems=problems, people=people)
+    return page("people/account.html", status=422 if problems else 200, problems=problems, people=people)
 
 
 @blueprint.post("/theme")

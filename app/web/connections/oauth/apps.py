@@ -174,7 +174,7 @@ def _for_admins() -> None:
 def _page(form: AppForm, wanted: str, status: int = 200) -> Response:
     users = _users(form.connector, form.auth)
     return page(
-        "sign_in/app.html",
+        "connections/oauth/app.html",
         status=status,
         form=form,
         next=wanted,

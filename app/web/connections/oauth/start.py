@@ -84,7 +84,7 @@ def _leave(connector: Connector, auth: OAuth2Auth, ticket: Ticket) -> Response:
         begin_sign_in(c, sign_in_id, user_id=me, sealed=sealed, now=now)
 
     parts().database.write(work)
-    answer = page("sign_in/leave.html", service=connector, address=address, **_PLACE)
+    answer = page("connections/oauth/leave.html", service=connector, address=address, **_PLACE)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
@@ -170,7 +170,7 @@ def _refuse(connector: Connector, ticket: Ticket | None, refusal: Refusal) -> Re
         again = _back(connector.key, ticket.auth, ticket.connection_id)
         app = app_address(connector.key, ticket.auth, wanted=again) if refusal.blames_app else ""
     answer = page(
-        "sign_in/refused.html",
+        "connections/oauth/refused.html",
         **_PLACE,
         status=refusal.status,
         service=connector,
