@@ -140,10 +140,10 @@ def _prepare(database: Database, settings: Settings, roles: frozenset[str]) -> V
         migrate(database)
         if not database.is_sqlite:
             database.write(declare)
-    with database.read() as connection:
-        is_new = not has_key(connection)
+    with database.read() as db:
+        is_new = not has_key(db)
     vault = Vault(load_key(settings.secret_key, settings.data_dir, database_is_new=is_new))
-    database.write(lambda connection: check_key(connection, vault))
+    database.write(lambda db: check_key(db, vault))
     return vault
 
 

@@ -46,12 +46,12 @@ def with_history(runs: int) -> Callable[[Product], None]:
 def with_flows(number: int) -> Callable[[Product], None]:
     """Each is published, on, and has an address of its own."""
 
-    def add(connection: Connection) -> None:
+    def add(db: Connection) -> None:
         now = history_pages.END
         for _ in range(number):
-            flow_id = flows.create_flow(connection, name="Another", definition=SMALL, owner_id=None, now=now)
-            flows.add_version(connection, flow_id, SMALL, by=None, now=now)
-            flows.set_on(connection, flow_id, True, now=now)
+            flow_id = flows.create_flow(db, name="Another", definition=SMALL, owner_id=None, now=now)
+            flows.add_version(db, flow_id, SMALL, by=None, now=now)
+            flows.set_on(db, flow_id, True, now=now)
 
     return lambda served: _in_database(served, lambda db: db.write(add))
 

@@ -64,8 +64,8 @@ def _make_connections(parts: Parts) -> None:
 def _make_connection(parts: Parts, connector: str, name: str, auth: str, secrets: Mapping[str, str]) -> None:
     connection_id = new_id("con")
     parts.database.write(
-        lambda c: connections.create_connection(
-            c,
+        lambda db: connections.create_connection(
+            db,
             connection_id=connection_id,
             connector=connector,
             name=name,
@@ -84,8 +84,8 @@ def _move_connection(
 ) -> None:
     """The demo answers on another port than last time."""
     parts.database.write(
-        lambda c: connections.update_connection(
-            c,
+        lambda db: connections.update_connection(
+            db,
             connection_id,
             name=name,
             auth=auth,
@@ -111,7 +111,7 @@ def _import_missing(parts: Parts) -> dict[str, str]:
         (one,) = from_text(text, file.name)
         loaded[file.name] = import_flow(parts, one, publish=True, on=True).id
         kept = dict(loaded)
-        parts.database.write(lambda c, kept=kept: server_values.put_value(c, _LOADED, kept))  # type: ignore[misc]
+        parts.database.write(lambda db, kept=kept: server_values.put_value(db, _LOADED, kept))  # type: ignore[misc]
     with parts.database.read() as db:
         there = {row.id for row in flows.list_flows(db)}
     return {name: flow_id for name, flow_id in loaded.items() if flow_id in there}

@@ -89,11 +89,11 @@ def postgres_url(postgres_server: str, tmp_path: Path) -> Iterator[str]:
     """A fresh, empty PostgreSQL database."""
     name = f"plumbline_{abs(hash(tmp_path)):x}"
     admin = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    with admin.connect() as db:
+        db.execute(text(f'CREATE DATABASE "{name}"'))
     yield postgres_server.format(name=name)
-    with admin.connect() as connection:
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    with admin.connect() as db:
+        db.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
     admin.dispose()
 
 

@@ -14,9 +14,9 @@ from tests import network
 
 @pytest.mark.postgres
 def test_a_marked_test_meets_both_databases(database: Database, database_kind: str) -> None:
-    with database.read() as connection:
-        assert connection.dialect.name == database_kind
-        assert connection.scalar(text("SELECT count(*) FROM runs")) == 0
+    with database.read() as db:
+        assert db.dialect.name == database_kind
+        assert db.scalar(text("SELECT count(*) FROM runs")) == 0
 
 
 def test_the_network_is_out_of_reach() -> None:

@@ -41,7 +41,7 @@ def backup(file: Path, with_key: bool) -> None:
         raise SettingInvalid(f"{beside} exists already.", remedy="Name another file, or delete that one.")
     with opened_parts(settings) as parts:
         copy = copy_database(source, file, now=parts.clock.now(), release=__version__)
-        parts.database.write(lambda c: note_backup(c, copy))
+        parts.database.write(lambda db: note_backup(db, copy))
         key = load_key(settings.secret_key, settings.data_dir, database_is_new=False)
     _print(copy, "A backup was made")
     if with_key:
@@ -91,8 +91,8 @@ def _prepare(settings: Settings, copy: Copy, at: Path, now: datetime) -> int:
     try:
         migrate(database)
         vault = Vault(_key_for(settings, copy.path))
-        database.write(lambda c: check_key(c, vault))
-        held = database.write(lambda c: hold_everything(c, now=now, backup_of=copy.made_at))
+        database.write(lambda db: check_key(db, vault))
+        held = database.write(lambda db: hold_everything(db, now=now, backup_of=copy.made_at))
     except Exception:
         database.close()
         at.unlink()
@@ -129,7 +129,7 @@ def hold_all() -> None:
         if parts.database.is_sqlite:
             refuse_second(parts.settings)
         now = parts.clock.now()
-        runs = parts.database.write(lambda c: hold_everything(c, now=now))
+        runs = parts.database.write(lambda db: hold_everything(db, now=now))
     click.echo(
         f"Everything is held, with {runs:,} open runs. Start Plumbline, look, and release it on the page."
     )

@@ -47,8 +47,8 @@ def add_user(email: str, name: str, role: str, password: str) -> None:
     with opened_parts() as parts:
         now = parts.clock.now()
         parts.database.write(
-            lambda c: stored.create_user(
-                c, email=email, name=name or email, password_hash=hashed, role=role, now=now
+            lambda db: stored.create_user(
+                db, email=email, name=name or email, password_hash=hashed, role=role, now=now
             )
         )
     click.echo(f"{email} may sign in as {role}.")
@@ -67,7 +67,7 @@ def set_password(email: str, password: str) -> None:
         if problem := passwords.objection(password, email=email):
             raise click.BadParameter(problem)
         hashed = passwords.hash_password(password)
-        parts.database.write(lambda c: stored.set_password(c, user.id, hashed))
+        parts.database.write(lambda db: stored.set_password(db, user.id, hashed))
     click.echo(f"{email} has a new password.")
 
 

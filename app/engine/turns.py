@@ -33,16 +33,16 @@ def key_of(one_by_one: Mapping, trigger_id: str, document: Any) -> str | None:
     return text if printable else "sha256:" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def lie_down(connection: Connection, run_id: str) -> bool:
+def lie_down(db: Connection, run_id: str) -> bool:
     """False = its turn has come."""
-    place = turns.place_kept(connection, run_id)
+    place = turns.place_kept(db, run_id)
     if place is None or place.first == run_id:
         return False
     sentence = (
         f"Waits for an earlier run for “{place.key}”: this flow takes them one at a time, "
         "in the order they came. It goes on by itself when that run has ended."
     )
-    turns.wait_behind(connection, run_id, place, sentence)
+    turns.wait_behind(db, run_id, place, sentence)
     return True
 
 
@@ -50,8 +50,8 @@ def go_ahead(database: Database, run_id: str) -> OpenRun:
     """A person does not want this run to wait for the ones before it: it leaves the line.  Raises
     FlowInvalid when it does not wait any more."""
 
-    def work(connection: Connection) -> OpenRun:
-        run = turns.step_out(connection, run_id)
+    def work(db: Connection) -> OpenRun:
+        run = turns.step_out(db, run_id)
         if run is None:
             raise FlowInvalid("This run no longer waits for another one.")
         return run

@@ -43,8 +43,8 @@ class VersionBook:
         return version
 
     def _read(self, version_id: str) -> Version:
-        with self._database.read() as connection:
-            row = connection.execute(
+        with self._database.read() as db:
+            row = db.execute(
                 select(FlowVersion.flow_id, FlowVersion.number, FlowVersion.definition).where(
                     FlowVersion.id == version_id
                 )

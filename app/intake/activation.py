@@ -49,15 +49,15 @@ def publish(parts: Whole, flow_id: str, *, by: str | None) -> int:
     poll's cursor and what it has seen stay too."""
     now = parts.clock.now()
 
-    def work(connection: Connection) -> int:
-        flow = flows.get_flow(connection, flow_id)
-        _refuse_problems(parts.registry, connection, flow)
-        before = flows.live_definition(connection, flow_id)
-        version = flows.add_version(connection, flow_id, flow.draft, by=by, now=now)
-        _set_trigger(parts, connection, flow, before, now)
-        _ensure_hook(parts, connection, flow_id, flow.draft, now)
-        settle(parts, connection, flow_id, now)
-        _record(connection, "published", flow_id, by, now, {"version": version.number})
+    def work(db: Connection) -> int:
+        flow = flows.get_flow(db, flow_id)
+        _refuse_problems(parts.registry, db, flow)
+        before = flows.live_definition(db, flow_id)
+        version = flows.add_version(db, flow_id, flow.draft, by=by, now=now)
+        _set_trigger(parts, db, flow, before, now)
+        _ensure_hook(parts, db, flow_id, flow.draft, now)
+        settle(parts, db, flow_id, now)
+        _record(db, "published", flow_id, by, now, {"version": version.number})
         return version.number
 
     number = parts.database.write(work)
@@ -65,8 +65,8 @@ def publish(parts: Whole, flow_id: str, *, by: str | None) -> int:
     return number
 
 
-def _refuse_problems(registry: Registry, connection: Connection, flow: FlowRow) -> None:
-    problems = review(flow.draft, registry, _connections(connection))
+def _refuse_problems(registry: Registry, db: Connection, flow: FlowRow) -> None:
+    problems = review(flow.draft, registry, _connections(db))
     blocking = [problem for problem in problems if problem.blocking]
     if blocking:
         raise PublishRefused(blocking, flow.id)
@@ -85,21 +85,21 @@ def switch_on(parts: Whole, flow_id: str, *, by: str | None) -> None:
     would have found in that time are found now."""
     now = parts.clock.now()
 
-    def work(connection: Connection) -> None:
-        flow = flows.get_flow(connection, flow_id)
-        live = flows.live_definition(connection, flow_id)
+    def work(db: Connection) -> None:
+        flow = flows.get_flow(db, flow_id)
+        live = flows.live_definition(db, flow_id)
         if live is None:
             raise FlowInvalid(
                 f"“{flow.name}” was never published.", remedy="Publish it, then switch it on.", flow=flow_id
             )
         if flow.is_on:
             return
-        flows.set_on(connection, flow_id, True, now=now)
+        flows.set_on(db, flow_id, True, now=now)
         if (kind := ticking_kind(parts.registry, live)) is not None:
             due = now if kind == "poll" else first_fire(live, now)
-            triggers.switch_trigger(connection, flow_id, True, next_due_at=due)
-        settle(parts, connection, flow_id, now)
-        _record(connection, "switched on", flow_id, by, now)
+            triggers.switch_trigger(db, flow_id, True, next_due_at=due)
+        settle(parts, db, flow_id, now)
+        _record(db, "switched on", flow_id, by, now)
 
     parts.database.write(work)
     parts.intake.forget(flow_id)
@@ -109,12 +109,12 @@ def switch_off(parts: Whole, flow_id: str, *, by: str | None) -> None:
     """No new runs; those under way end as they would have."""
     now = parts.clock.now()
 
-    def work(connection: Connection) -> None:
-        if flows.get_flow(connection, flow_id).is_on:
-            flows.set_on(connection, flow_id, False, now=now)
-            triggers.switch_trigger(connection, flow_id, False)
-            settle(parts, connection, flow_id, now)
-            _record(connection, "switched off", flow_id, by, now)
+    def work(db: Connection) -> None:
+        if flows.get_flow(db, flow_id).is_on:
+            flows.set_on(db, flow_id, False, now=now)
+            triggers.switch_trigger(db, flow_id, False)
+            settle(parts, db, flow_id, now)
+            _record(db, "switched off", flow_id, by, now)
 
     parts.database.write(work)
     parts.intake.forget(flow_id)
@@ -130,7 +130,7 @@ def hold(parts: Whole, flow_id: str, *, by: str | None, reason: str = "") -> Non
 def release(parts: Whole, flow_id: str, *, by: str | None) -> int:
     """How many runs go on."""
     _note(parts, flow_id, "released", by)
-    parts.database.write(lambda c: let_go(c, flow_id))
+    parts.database.write(lambda db: let_go(db, flow_id))
     released = release_flow(parts.database, parts.engine, flow_id)
     parts.intake.forget(flow_id)
     return released
@@ -141,9 +141,9 @@ def _note(
 ) -> None:
     now = parts.clock.now()
 
-    def work(connection: Connection) -> None:
-        flows.get_flow(connection, flow_id)
-        _record(connection, action, flow_id, by, now, detail)
+    def work(db: Connection) -> None:
+        flows.get_flow(db, flow_id)
+        _record(db, action, flow_id, by, now, detail)
 
     parts.database.write(work)
 
@@ -190,30 +190,30 @@ def first_fire(definition: FlowDefinition, now: datetime) -> datetime | None:
 
 
 def _set_trigger(
-    parts: Needs, connection: Connection, flow: FlowRow, before: FlowDefinition | None, now: datetime
+    parts: Needs, db: Connection, flow: FlowRow, before: FlowDefinition | None, now: datetime
 ) -> None:
     kind = ticking_kind(parts.registry, flow.draft)
     if kind is None:
-        triggers.switch_trigger(connection, flow.id, False)
+        triggers.switch_trigger(db, flow.id, False)
         return
     if kind == "poll" and before is not None and _is_elsewhere(parts.registry, before, flow.draft):
-        triggers.forget_seeds(connection, flow.id)
-        events.forget_polled(connection, flow.id)
+        triggers.forget_seeds(db, flow.id)
+        events.forget_polled(db, flow.id)
     triggers.put_trigger(
-        connection,
+        db,
         flow.id,
         kind=kind,
         is_on=flow.is_on,
         interval_s=interval_of(parts.registry, flow.draft),
-        next_due_at=_next_due(parts, connection, flow, before, now) if flow.is_on else None,
+        next_due_at=_next_due(parts, db, flow, before, now) if flow.is_on else None,
     )
 
 
 def _next_due(
-    parts: Needs, connection: Connection, flow: FlowRow, before: FlowDefinition | None, now: datetime
+    parts: Needs, db: Connection, flow: FlowRow, before: FlowDefinition | None, now: datetime
 ) -> datetime | None:
     """A schedule that did not change keeps the moment it waits for, even one that has just passed."""
-    row = triggers.get_trigger(connection, flow.id)
+    row = triggers.get_trigger(db, flow.id)
     planned = row.next_due_at if row is not None and row.is_on else None
     draft = flow.draft
     if isinstance(draft.trigger, ScheduleTrigger):
@@ -263,12 +263,12 @@ def create_hook(parts: Whole, flow_id: str, *, by: str | None) -> str:
     """The flow's address; made if it has none."""
     now = parts.clock.now()
 
-    def work(connection: Connection) -> str:
-        flows.get_flow(connection, flow_id)
-        token = hooks.current_token(connection, parts.vault, flow_id)
+    def work(db: Connection) -> str:
+        flows.get_flow(db, flow_id)
+        token = hooks.current_token(db, parts.vault, flow_id)
         if token is None:
-            token = hooks.create_hook(connection, parts.vault, flow_id, now=now)
-            _record(connection, "address created", flow_id, by, now)
+            token = hooks.create_hook(db, parts.vault, flow_id, now=now)
+            _record(db, "address created", flow_id, by, now)
         return token
 
     return address(parts, parts.database.write(work))
@@ -278,12 +278,12 @@ def rotate_hook(parts: Whole, flow_id: str, *, by: str | None) -> str:
     """A new address; the old one works for another 24 hours."""
     now = parts.clock.now()
 
-    def work(connection: Connection) -> str:
-        flows.get_flow(connection, flow_id)
-        hooks.retire_hooks(connection, flow_id, at=now + ROTATION_OVERLAP)
-        token = hooks.create_hook(connection, parts.vault, flow_id, now=now)
-        settle(parts, connection, flow_id, now)
-        _record(connection, "address replaced", flow_id, by, now)
+    def work(db: Connection) -> str:
+        flows.get_flow(db, flow_id)
+        hooks.retire_hooks(db, flow_id, at=now + ROTATION_OVERLAP)
+        token = hooks.create_hook(db, parts.vault, flow_id, now=now)
+        settle(parts, db, flow_id, now)
+        _record(db, "address replaced", flow_id, by, now)
         return token
 
     token = parts.database.write(work)
@@ -303,19 +303,19 @@ def address(parts: Needs, token: str) -> str:
 
 
 def _ensure_hook(
-    parts: Needs, connection: Connection, flow_id: str, definition: FlowDefinition, now: datetime
+    parts: Needs, db: Connection, flow_id: str, definition: FlowDefinition, now: datetime
 ) -> None:
     wanted = is_webhook(parts.registry, definition)
-    if wanted and hooks.current_token(connection, parts.vault, flow_id) is None:
-        hooks.create_hook(connection, parts.vault, flow_id, now=now)
+    if wanted and hooks.current_token(db, parts.vault, flow_id) is None:
+        hooks.create_hook(db, parts.vault, flow_id, now=now)
 
 
 def _record(
-    connection: Connection,
+    db: Connection,
     action: str,
     flow_id: str,
     by: str | None,
     now: datetime,
     detail: Mapping[str, object] | None = None,
 ) -> None:
-    audit.record(connection, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id, detail=detail)
+    audit.record(db, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id, detail=detail)

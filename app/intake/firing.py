@@ -39,13 +39,13 @@ def plan_fire(due: DueTrigger, now: datetime) -> Fire:
     return Fire(None if skip else fires.latest, fires.following, missed, key)
 
 
-def write_fire(connection: Connection, due: DueTrigger, fire: Fire, now: datetime) -> RunTicket | None:
+def write_fire(db: Connection, due: DueTrigger, fire: Fire, now: datetime) -> RunTicket | None:
     """The event, its run and the next moment in one transaction; None = nothing to run now, because
     it fired already, is passed over, or the flow is held."""
-    if not triggers.advance(connection, due.flow_id, due_at=due.due_at, next_due_at=fire.following):
+    if not triggers.advance(db, due.flow_id, due_at=due.due_at, next_due_at=fire.following):
         return None
     if fire.missed:
-        _record_missed(connection, due, fire, now)
+        _record_missed(db, due, fire, now)
     if fire.moment is None:
         return None
     document = schedule.payload(fire.moment, due.time_zone)
@@ -53,8 +53,8 @@ def write_fire(connection: Connection, due: DueTrigger, fire: Fire, now: datetim
     new = events.arrival(document, orjson.dumps(document), label, fire.key)
     if due.one_by_one.value:
         give_places_by(due.one_by_one, due.trigger.get("id", "trigger"), [new])
-    fresh, _ = events.take_keys(connection, due.flow_id, [new], now=now)
-    held = events.is_held(connection, due.flow_id)
+    fresh, _ = events.take_keys(db, due.flow_id, [new], now=now)
+    held = events.is_held(db, due.flow_id)
     rows = events.arrival_rows(
         fresh,
         flow_id=due.flow_id,
@@ -64,18 +64,18 @@ def write_fire(connection: Connection, due: DueTrigger, fire: Fire, now: datetim
         now=now,
         held=held,
     )
-    events.write_all(connection, rows)
+    events.write_all(db, rows)
     if held or not fresh:
         return None
     return RunTicket(new.run_id, due.flow_id, due.version_id, new.event_id, new.payload)
 
 
-def _record_missed(connection: Connection, due: DueTrigger, fire: Fire, now: datetime) -> None:
+def _record_missed(db: Connection, due: DueTrigger, fire: Fire, now: datetime) -> None:
     first = schedule.payload(due.due_at, due.time_zone)
     since = f"{first['local_date']} {first['local_time']}"
     times = "One planned start was" if fire.missed == 1 else f"{fire.missed} planned starts were"
     what = "passed over" if fire.moment is None else "made up for by one run"
     sentence = f"{times} missed since {since} because the server was not running, and {what}."
     polls.add_poll(
-        connection, flow_id=due.flow_id, state="skipped", started_at=now, finished_at=now, sentence=sentence
+        db, flow_id=due.flow_id, state="skipped", started_at=now, finished_at=now, sentence=sentence
     )

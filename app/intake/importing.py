@@ -50,15 +50,15 @@ def import_drafts(parts: Whole, drafts: Sequence[Draft], *, by: str | None = Non
         taken = {row.name for row in flows.list_flows(db)}
         bound = [bind_connections(db, draft.file) for draft in drafts]
 
-    def create(connection: Connection) -> list[Imported]:
+    def create(db: Connection) -> list[Imported]:
         made = []
         for definition, draft in zip(bound, drafts, strict=True):
             name = free_name(definition.name, taken)
             taken.add(name)
-            flow_id = flows.create_flow(connection, name=name, definition=definition, owner_id=by, now=now)
+            flow_id = flows.create_flow(db, name=name, definition=definition, owner_id=by, now=now)
             for root, sample in draft.samples.items():
-                flows.set_sample(connection, flow_id, sample, root=root)
-            audit.record(connection, now=now, user_id=by, action="imported", noun="flow", noun_id=flow_id)
+                flows.set_sample(db, flow_id, sample, root=root)
+            audit.record(db, now=now, user_id=by, action="imported", noun="flow", noun_id=flow_id)
             made.append(Imported(flow_id, name, ""))
         return made
 
@@ -81,10 +81,8 @@ def import_flow(
     with parts.database.read() as db:
         definition = bind_connections(db, file)
 
-    def create(connection: Connection) -> str:
-        return flows.create_flow(
-            connection, name=definition.name, definition=definition, owner_id=by, now=now
-        )
+    def create(db: Connection) -> str:
+        return flows.create_flow(db, name=definition.name, definition=definition, owner_id=by, now=now)
 
     flow_id = parts.database.write(create)
     if publish or on:

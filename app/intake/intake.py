@@ -74,7 +74,7 @@ class Intake:
     def poll_now(self, flow_id: str) -> Looked:
         """Look at once, besides the plan, and wait for the outcome."""
         now = self.clock.now()
-        taken = self.database.write(lambda c: triggers.take_lease(c, flow_id, now=now, until=now + LEASE))
+        taken = self.database.write(lambda db: triggers.take_lease(db, flow_id, now=now, until=now + LEASE))
         if not taken:
             raise Stale("This flow is being polled right now, or does not poll.", flow=flow_id)
         looked: Looked | None = self.engine.spawn(poll_once(self, flow_id)).result(

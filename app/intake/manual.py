@@ -24,16 +24,16 @@ def start_run(
     now = parts.clock.now()
     document = _document(payload)
 
-    def work(connection: Connection) -> tuple[events.Arrival, str, bool]:
-        flows.get_flow(connection, flow_id)  # or there is no such flow
-        live = flows.live_version(connection, flow_id)
+    def work(db: Connection) -> tuple[events.Arrival, str, bool]:
+        flows.get_flow(db, flow_id)  # or there is no such flow
+        live = flows.live_version(db, flow_id)
         if live is None:
             raise FlowInvalid(
                 "This flow was never published, so there is nothing to run.",
                 remedy="Publish it first.",
                 flow=flow_id,
             )
-        held = events.is_held(connection, flow_id)
+        held = events.is_held(db, flow_id)
         new = events.arrival(payload, document, label_of(payload))
         give_places(live.definition, [new])
         rows = events.arrival_rows(
@@ -45,7 +45,7 @@ def start_run(
             now=now,
             held=held,
         )
-        events.write_all(connection, rows)
+        events.write_all(db, rows)
         return new, live.id, held
 
     new, version_id, held = parts.database.write(work)

@@ -55,7 +55,7 @@ class Ticks:
         """Leases of polls that an earlier process left behind are void: the caller holds the lock of
         the data folder."""
         now = self._needs.clock.now()
-        self._needs.database.write(lambda c: triggers.end_leases(c, now))
+        self._needs.database.write(lambda db: triggers.end_leases(db, now))
         self._needs.database.write(subscriptions.void_leases)
         self._has_settled = False
         self._stopping.clear()
@@ -127,7 +127,9 @@ class Ticks:
 
     def _fire(self, one: DueTrigger, now: datetime) -> None:
         fire = firing.plan_fire(one, now)
-        ticket: RunTicket | None = self._needs.database.write(lambda c: firing.write_fire(c, one, fire, now))
+        ticket: RunTicket | None = self._needs.database.write(
+            lambda db: firing.write_fire(db, one, fire, now)
+        )
         if ticket is not None:
             self._needs.engine.enqueue([ticket])
 
@@ -137,8 +139,8 @@ class Ticks:
         if not due or self._stopping.is_set():
             return
 
-        def work(connection: Connection) -> list[str]:
-            return [one.flow_id for one in due if _take_poll(connection, one, now)]
+        def work(db: Connection) -> list[str]:
+            return [one.flow_id for one in due if _take_poll(db, one, now)]
 
         for flow_id in self._needs.database.write(work):
             self._needs.engine.spawn(poll_once(self._needs, flow_id))
@@ -161,7 +163,7 @@ class Ticks:
     def _take_talk(self, flow_id: str, now: datetime) -> bool:
         until = now + TALK
         return self._needs.database.write(
-            lambda c: subscriptions.take_leases(c, flow_id, now=now, until=until)
+            lambda db: subscriptions.take_leases(db, flow_id, now=now, until=until)
         )
 
     # ------------------------------------------------------------------------ room on the disk
@@ -177,7 +179,7 @@ class Ticks:
         if self._needs.database.writer.trouble is not None:
             space.give_up_reserve()
             now = self._needs.clock.now().isoformat()
-            self._needs.database.write(lambda c: put_value(c, _PROBE, now))  # is it over?
+            self._needs.database.write(lambda db: put_value(db, _PROBE, now))  # is it over?
 
     def _is_in_need(self) -> bool:
         return self._needs.space.is_low or self._needs.database.writer.trouble is not None
@@ -187,7 +189,7 @@ class Ticks:
     def prune(self) -> None:
         """What is old goes, and the room it took goes back to the disk."""
         database, now = self._needs.database, self._needs.clock.now()
-        database.write(lambda c: note_the_time(c, now))
+        database.write(lambda db: note_the_time(db, now))
         with database.read() as db:
             rules = read_rules(db, self._needs.settings.history_days)
         gone = prune(database, now=now, rules=rules, wait=self._stopping.wait)
@@ -196,12 +198,10 @@ class Ticks:
             log.info("%s", fields(event="pruned", runs=gone.runs, deliveries=gone.deliveries, pages=pages))
 
 
-def _take_poll(connection: Connection, one: DueTrigger, now: datetime) -> bool:
+def _take_poll(db: Connection, one: DueTrigger, now: datetime) -> bool:
     """False = another tick has it, or the look before is not over."""
     wait = timedelta(seconds=one.interval_s * random.uniform(*_JITTER))  # noqa: S311
     busy = one.lease_until is not None and one.lease_until > now
     lease = None if busy else now + LEASE
-    taken = triggers.advance(
-        connection, one.flow_id, due_at=one.due_at, next_due_at=now + wait, lease_until=lease
-    )
+    taken = triggers.advance(db, one.flow_id, due_at=one.due_at, next_due_at=now + wait, lease_until=lease)
     return taken and not busy

@@ -77,8 +77,8 @@ def _open(settings: Settings, role: str, stopping: threading.Event) -> Parts | N
 def _missing(settings: Settings) -> str:
     engine = create_engine(with_driver(settings.database), poolclass=NullPool, connect_args=dict(KEEPALIVES))
     try:
-        with engine.connect() as connection:
-            if schema_of(connection) is None:
+        with engine.connect() as db:
+            if schema_of(db) is None:
                 return "The database is empty: start `plumbline serve` on it, which sets it up."
     except SQLAlchemyError as reason:
         raise Unavailable("The database does not answer.") from reason

@@ -61,7 +61,7 @@ def check(
         some = list(of_day)
         found += [one for one in some if one.difference]
         database.write(partial(_keep, some=some, now=now))
-    database.write(lambda c: put_value(c, CHECKED_AT, now.isoformat()))
+    database.write(lambda db: put_value(db, CHECKED_AT, now.isoformat()))
     return found
 
 
@@ -162,8 +162,8 @@ def _them(number: int) -> str:
     return "it" if number == 1 else "them"
 
 
-def _keep(connection: Connection, some: list[Verdict], now: datetime) -> None:
+def _keep(db: Connection, some: list[Verdict], now: datetime) -> None:
     for one in some:
         values: dict[str, Any] = {} if one.runs is None else {"runs": one.runs}
         values |= {"difference": one.difference, "sentence": one.sentence, "checked_at": now}
-        ledger_days.keep_verdict(connection, one.slot, late=one.late, **values)
+        ledger_days.keep_verdict(db, one.slot, late=one.late, **values)

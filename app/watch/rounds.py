@@ -68,7 +68,7 @@ class Rounds:
         for wrong in check(self._database, now):
             flow, day = wrong.slot
             log.error("%s", fields(event="ledger_differs", flow=flow, day=day, number=wrong.difference))
-        self._database.write(lambda c: _forget(c, now))
+        self._database.write(lambda db: _forget(db, now))
 
     # ------------------------------------------------------------------------------- the alerts
 
@@ -79,7 +79,7 @@ class Rounds:
             found, looked_for = self._look(db, now)
             if not alerts.compare(db, found, looked_for=looked_for):
                 return
-        self._database.write(lambda c: alerts.bring_up_to_date(c, found, looked_for=looked_for, now=now))
+        self._database.write(lambda db: alerts.bring_up_to_date(db, found, looked_for=looked_for, now=now))
 
     def _look(self, db: Connection, now: datetime) -> tuple[list[Noticed], set[str]]:
         """A look that fails says so and hides no other."""
@@ -129,8 +129,8 @@ async def _tell(post: Post) -> None:
         log.exception("%s", fields(event="telling_failed"))
 
 
-def _forget(connection: Connection, now: datetime) -> None:
-    alerts.forget_old(connection, now)
-    alert_mails.forget_old(connection, now - _TOLD_KEPT)
-    forget_old_days(connection, now)
-    forget_mended(connection, now)
+def _forget(db: Connection, now: datetime) -> None:
+    alerts.forget_old(db, now)
+    alert_mails.forget_old(db, now - _TOLD_KEPT)
+    forget_old_days(db, now)
+    forget_mended(db, now)

@@ -79,19 +79,19 @@ async def tell(post: Post) -> int:
     return sent
 
 
-def _claim(connection: Connection, *, message: Message, until: datetime) -> bool:
-    return alert_mails.claim(connection, message.told, recipients=message.to, until=until)
+def _claim(db: Connection, *, message: Message, until: datetime) -> bool:
+    return alert_mails.claim(db, message.told, recipients=message.to, until=until)
 
 
-def _note(connection: Connection, *, message: Message, failure: CallFailed | None, now: datetime) -> None:
+def _note(db: Connection, *, message: Message, failure: CallFailed | None, now: datetime) -> None:
     if failure is None:
-        alert_mails.note_sent(connection, message.told, at=now)
-        alerts.note_mailed(connection, [one.id for one in message.alerts], now)
+        alert_mails.note_sent(db, message.told, at=now)
+        alerts.note_mailed(db, [one.id for one in message.alerts], now)
         return
     tries = max(told.tries for told in message.told)
     again = now + timedelta(minutes=_AGAIN_AFTER[min(tries, len(_AGAIN_AFTER) - 1)])
     sentence = f"{failure.sentence} {failure.remedy}".strip()
-    alert_mails.note_failed(connection, message.told, sentence=sentence, again_at=again)
+    alert_mails.note_failed(db, message.told, sentence=sentence, again_at=again)
     log.warning("%s", fields(event="alert_not_sent", way=message.way, reason=failure.kind))
 
 

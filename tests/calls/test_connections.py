@@ -45,7 +45,7 @@ def keep(database: Database, sealed: bytes | None, **facts: Any) -> str:
         "updated_at": NOW,
         **facts,
     }
-    database.write(lambda connection: connection.execute(insert(Connection), row))
+    database.write(lambda db: db.execute(insert(Connection), row))
     return str(row["id"])
 
 
@@ -66,7 +66,9 @@ def test_a_change_is_seen_after_it_was_announced(
 ) -> None:
     keep(database, seal_secrets(vault, "con_1", {"token": "abc-12345"}))
     book.get("con_1")
-    database.write(lambda c: c.execute(update(Connection).values(state="broken", state_sentence="Expired.")))
+    database.write(
+        lambda db: db.execute(update(Connection).values(state="broken", state_sentence="Expired."))
+    )
     book.forget("con_1")
     assert (book.get("con_1").state, book.get("con_1").state_sentence) == ("broken", "Expired.")
 

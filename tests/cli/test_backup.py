@@ -86,7 +86,7 @@ def _back_up_and_go_on(cli: CommandLine) -> tuple[str, RunTicket]:
     flow = world.live(http("s1", "/a"))
     ticket = world.event(flow, {"email": "ada@example.com"})
     cli("backup", str(cli.folder / "copy.db"), "--with-key")
-    world.parts.database.write(lambda c: c.execute(update(Run).values(state="succeeded")))
+    world.parts.database.write(lambda db: db.execute(update(Run).values(state="succeeded")))
     world.parts.database.close()
     return flow[0], ticket
 
@@ -128,7 +128,7 @@ def _check_held(world: World, flow_id: str, ticket: RunTicket) -> None:
 def test_a_flow_that_a_person_held_stays_held_by_that_person(cli: CommandLine, world: World) -> None:
     mine, _ = world.live(http("s1", "/a"))
     other, _ = world.live(http("s1", "/b"))
-    world.parts.database.write(lambda c: flows.set_held(c, mine, True, now=world.clock.now()))
+    world.parts.database.write(lambda db: flows.set_held(db, mine, True, now=world.clock.now()))
     cli("hold-all", "--yes")
     with world.parts.database.read() as db:
         assert stands_still(db) == {other}

@@ -107,7 +107,7 @@ def test_what_a_person_removed_or_switched_off_stays_so(parts: Parts, there: Ser
     now = parts.clock.now()
     activation.switch_off(parts, first.id, by=None)
     activation.switch_off(parts, second.id, by=None)
-    parts.database.write(lambda c: flows.delete_flow(c, second.id, now=now))
+    parts.database.write(lambda db: flows.delete_flow(db, second.id, now=now))
     there.told.clear()
     load_demo(parts, client=there.client)
     assert [row.name for row in listed(parts)] == [NAMES[0], NAMES[2], NAMES[3]]

@@ -116,7 +116,7 @@ class History:
             {"run_id": run_id, "step_key": key, "state": state, "started_at": NOON, "finished_at": NOON}
             for key in keys
         ]
-        self._database.write(lambda connection: connection.execute(insert(StepRecord), rows))
+        self._database.write(lambda db: db.execute(insert(StepRecord), rows))
 
     def call(self, made_for: str, number: int = 1, step_key: str = "s1", **values: Any) -> None:
         row = {
@@ -156,5 +156,5 @@ class History:
         return id_at(prefix, at, self._number)
 
     def _insert(self, table: Any, row: dict[str, Any]) -> str:
-        self._database.write(lambda connection: connection.execute(insert(table), row))
+        self._database.write(lambda db: db.execute(insert(table), row))
         return str(row.get("id", ""))

@@ -73,14 +73,14 @@ class Records:
     def end(self, run_id: str, state: str, at: datetime, reason: str = "") -> None:
         is_over = state not in ("queued", "running", "waiting")
         values = {"state": state, "reason": reason, "finished_at": at if is_over else None}
-        self.database.write(lambda c: c.execute(update(Run).where(Run.id == run_id).values(**values)))
+        self.database.write(lambda db: db.execute(update(Run).where(Run.id == run_id).values(**values)))
 
     def settle(self, run_id: str, at: datetime) -> None:
-        self.database.write(lambda c: settle(c, [run_id], now=at))
+        self.database.write(lambda db: settle(db, [run_id], now=at))
 
     def delete(self, table: Any, made: str) -> None:
         """By hand, as nothing in the product does."""
-        self.database.write(lambda c: c.execute(delete(table).where(table.id == made)))
+        self.database.write(lambda db: db.execute(delete(table).where(table.id == made)))
 
     def _run(self, at: datetime, event: str, state: str, source: str) -> dict[str, Any]:
         run = self._id("run", at)
@@ -102,8 +102,8 @@ class Records:
         return id_at(prefix, at, self.number)
 
     def _insert(self, rows: list[tuple[Any, dict[str, Any]]]) -> None:
-        def work(connection: Connection) -> None:
+        def work(db: Connection) -> None:
             for table, row in rows:
-                connection.execute(insert(table), row)
+                db.execute(insert(table), row)
 
         self.database.write(work)

@@ -49,8 +49,8 @@ class LimitedFile:
 
     def watch(self, database: Database) -> None:
         @event.listens_for(database._write_engine, "begin")
-        def limit(connection: Connection) -> None:
-            connection.exec_driver_sql(f"PRAGMA max_page_count={self._most}")
+        def limit(db: Connection) -> None:
+            db.exec_driver_sql(f"PRAGMA max_page_count={self._most}")
 
     def fill(self) -> None:
         self._most = 1  # less than there are: no page may be added

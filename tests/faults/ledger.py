@@ -23,8 +23,8 @@ OPEN = "('queued','running','waiting')"
 
 
 def rows(product: Product, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(product.data_dir / "plumbline.db", timeout=30) as connection:
-        return connection.execute(query).fetchall()
+    with sqlite3.connect(product.data_dir / "plumbline.db", timeout=30) as db:
+        return db.execute(query).fetchall()
 
 
 def wait_until_settled(product: Product, within_s: float) -> float:

@@ -74,7 +74,7 @@ class House:
         definition = FlowDefinition.model_validate(given)
         now = self.parts.clock.now()
         flow_id = self.parts.database.write(
-            lambda c: flows.create_flow(c, name="Orders", definition=definition, owner_id=None, now=now)
+            lambda db: flows.create_flow(db, name="Orders", definition=definition, owner_id=None, now=now)
         )
         activation.publish(self.parts, flow_id, by=None)
         activation.switch_on(self.parts, flow_id, by=None)

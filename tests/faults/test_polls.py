@@ -133,7 +133,7 @@ class Polling(RuleBasedStateMachine):
     def _restart(self) -> None:
         self.server.close()
         self.server = Server(self.place, self.clock, self.service)
-        self.server.database.write(lambda c: triggers.end_leases(c, self.clock.now()))
+        self.server.database.write(lambda db: triggers.end_leases(db, self.clock.now()))
 
     @rule()
     def it_is_published_anew(self) -> None:

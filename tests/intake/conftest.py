@@ -119,8 +119,8 @@ class Server:
         """A flow that was never published."""
         definition = self.definition(trigger, **more)
         return self.database.write(
-            lambda c: flows.create_flow(
-                c, name="Welcome", definition=definition, owner_id=None, now=self.clock.now()
+            lambda db: flows.create_flow(
+                db, name="Welcome", definition=definition, owner_id=None, now=self.clock.now()
             )
         )
 
@@ -129,7 +129,7 @@ class Server:
             revision = flows.get_flow(db, flow_id).draft_revision
         definition = self.definition(trigger, **more)
         self.database.write(
-            lambda c: flows.save_draft(c, flow_id, definition, revision=revision, now=self.clock.now())
+            lambda db: flows.save_draft(db, flow_id, definition, revision=revision, now=self.clock.now())
         )
         return activation.publish(self, flow_id, by=None)
 

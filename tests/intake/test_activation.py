@@ -120,7 +120,9 @@ def test_publishing_the_same_schedule_keeps_the_moment_and_another_one_changes_i
 def test_what_a_poll_has_read_survives_publishing_pausing_and_a_new_filter(server: Server) -> None:
     flow_id = server.live(poll())
     now = server.clock.now()
-    server.database.write(lambda c: triggers.poll_succeeded(c, flow_id, cursor="c7", seeded_at=now, now=now))
+    server.database.write(
+        lambda db: triggers.poll_succeeded(db, flow_id, cursor="c7", seeded_at=now, now=now)
+    )
     server.edit(flow_id, poll("https://api.example/items?status=paid", every_s=60))
     activation.switch_off(server, flow_id, by=None)
     server.edit(flow_id, poll(every_s=60))
@@ -132,7 +134,9 @@ def test_what_a_poll_has_read_survives_publishing_pausing_and_a_new_filter(serve
 def test_another_source_is_read_as_if_for_the_first_time(server: Server) -> None:
     flow_id = server.live(poll())
     now = server.clock.now()
-    server.database.write(lambda c: triggers.poll_succeeded(c, flow_id, cursor="c7", seeded_at=now, now=now))
+    server.database.write(
+        lambda db: triggers.poll_succeeded(db, flow_id, cursor="c7", seeded_at=now, now=now)
+    )
     server.edit(flow_id, poll("https://other.example/items"))
     assert (row(server, flow_id).cursor, row(server, flow_id).seeded_at) == (None, None)
 
@@ -151,8 +155,8 @@ def test_a_shorter_interval_counts_at_once(server: Server) -> None:
     now = server.clock.now()
     tomorrow = now + timedelta(days=1)
     server.database.write(
-        lambda c: triggers.put_trigger(
-            c, flow_id, kind="poll", is_on=True, interval_s=86400, next_due_at=tomorrow
+        lambda db: triggers.put_trigger(
+            db, flow_id, kind="poll", is_on=True, interval_s=86400, next_due_at=tomorrow
         )
     )
     server.edit(flow_id, poll(every_s=60))

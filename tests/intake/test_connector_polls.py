@@ -99,7 +99,7 @@ def test_a_next_page_on_another_host_is_not_followed(server: Server) -> None:
 def test_a_broken_connection_is_not_used_and_says_so(server: Server) -> None:
     flow_id = shop(server)
     server.database.write(
-        lambda c: c.exec_driver_sql("UPDATE connections SET state = 'broken', state_sentence = 'Expired.'")
+        lambda db: db.exec_driver_sql("UPDATE connections SET state = 'broken', state_sentence = 'Expired.'")
     )
     server.connections.forget("con_shopify")
     failed = look(server, flow_id)

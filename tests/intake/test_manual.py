@@ -21,7 +21,7 @@ def test_a_run_by_hand_has_the_data_that_was_given_even_when_the_flow_is_off(ser
 
 def test_a_held_flow_keeps_a_run_by_hand_waiting(server: Server) -> None:
     flow_id = server.live({"kind": "manual"})
-    server.database.write(lambda c: flows.set_held(c, flow_id, True, now=server.clock.now()))
+    server.database.write(lambda db: flows.set_held(db, flow_id, True, now=server.clock.now()))
     start_run(server, flow_id, {})
     assert (server.runs(), server.engine.tickets) == ([("waiting", "held_flow")], [])
 

@@ -160,7 +160,7 @@ def test_a_service_that_names_its_wait_is_left_alone_so_long(server: Server) -> 
 def test_records_that_cannot_be_told_apart_by_the_path_fail_with_a_sentence(server: Server) -> None:
     flow_id = server.live(poll())
     server.service.answers("GET", "/orders", orders([1]))
-    server.database.write(lambda c: _set_trigger(c, flow_id, {"items": "$["}))
+    server.database.write(lambda db: _set_trigger(db, flow_id, {"items": "$["}))
     assert look(server, flow_id).state == "failed"
     assert ids(server) == []
 
@@ -217,7 +217,7 @@ def test_a_held_flow_reads_on_and_lets_its_runs_wait(server: Server) -> None:
     flow_id = server.live(poll())
     server.service.answers("GET", "/orders", [], orders([1]))
     look(server, flow_id)
-    server.database.write(lambda c: flows.set_held(c, flow_id, True, now=server.clock.now()))
+    server.database.write(lambda db: flows.set_held(db, flow_id, True, now=server.clock.now()))
     look(server, flow_id)
     assert server.runs() == [("waiting", "held_flow")]
     assert server.engine.tickets == []
@@ -227,7 +227,7 @@ def test_only_one_look_at_a_time(server: Server) -> None:
     flow_id = server.live(poll())
     now = server.clock.now()
     server.database.write(
-        lambda c: triggers.take_lease(c, flow_id, now=now, until=now + timedelta(minutes=1))
+        lambda db: triggers.take_lease(db, flow_id, now=now, until=now + timedelta(minutes=1))
     )
     with pytest.raises(Stale):
         look(server, flow_id)
@@ -403,7 +403,9 @@ def test_after_downtime_it_looks_once_at_once(server: Server) -> None:
 def test_a_look_still_under_way_is_not_joined_by_another(server: Server) -> None:
     flow_id = server.live(poll())
     now = server.clock.now()
-    server.database.write(lambda c: triggers.take_lease(c, flow_id, now=now, until=now + timedelta(hours=1)))
+    server.database.write(
+        lambda db: triggers.take_lease(db, flow_id, now=now, until=now + timedelta(hours=1))
+    )
     server.intake.ticks.start_due()
     assert server.service.requests == []
     due = row(server, flow_id).next_due_at

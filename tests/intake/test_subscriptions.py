@@ -75,7 +75,7 @@ def reading(name: str = "new_reader", connection: str = "con_letters", list_id: 
 
 
 def live(server: Server, name: str = "new_reader", **more: Any) -> str:
-    if not server.database.write(lambda c: store.of_connection(c, "con_letters")):
+    if not server.database.write(lambda db: store.of_connection(db, "con_letters")):
         account(server)
     flow_id = server.live(reading(name, **more))
     tell(server)
@@ -184,7 +184,7 @@ def test_another_address_is_told_before_the_old_one_ends(server: Server, letters
 def test_a_deleted_flow_has_nothing_left_at_the_service(server: Server, letters: Letters) -> None:
     flow_id = live(server)
     activation.switch_off(server, flow_id, by=None)
-    server.database.write(lambda c: delete_flow(c, flow_id, now=server.clock.now()))
+    server.database.write(lambda db: delete_flow(db, flow_id, now=server.clock.now()))
     tell(server)
     assert letters.hooks == {}
 
@@ -199,7 +199,7 @@ def test_another_public_address_is_told_after_a_start(server: Server, letters: L
 def test_nothing_is_told_while_everything_is_held(server: Server, letters: Letters) -> None:
     account(server)
     flow_id = server.live(reading())
-    server.database.write(lambda c: hold_everything(c, now=server.clock.now()))
+    server.database.write(lambda db: hold_everything(db, now=server.clock.now()))
     assert server.intake.ticks.tell_services() == []
     assert row(server, flow_id).state == "asked"
 
@@ -401,7 +401,7 @@ def test_a_crash_while_it_was_asked_is_taken_up_after_the_start(server: Server, 
     flow_id = server.live(reading())
     asked = row(server, flow_id)
     later = server.clock.now() + timedelta(minutes=5)
-    server.database.write(lambda c: store.change(c, asked.id, state="making", lease_until=later))
+    server.database.write(lambda db: store.change(db, asked.id, state="making", lease_until=later))
     letters.add(url=activation.hook_address(server, flow_id))  # it had arrived
     assert server.intake.ticks.tell_services() == []
     server.database.write(store.void_leases)
@@ -540,7 +540,7 @@ def test_a_broken_connection_is_said_and_mending_it_goes_on_at_once(server: Serv
 
     def mark(state: str) -> None:
         server.database.write(
-            lambda c: mark_checked(c, "con_letters", state=state, sentence="Signed out.", now=now)
+            lambda db: mark_checked(db, "con_letters", state=state, sentence="Signed out.", now=now)
         )
         server.connections.forget("con_letters")
 

@@ -103,7 +103,7 @@ def test_time_that_a_flow_was_off_is_not_made_up(server: Server) -> None:
 
 def test_a_held_schedule_keeps_its_runs_waiting(server: Server) -> None:
     flow_id = server.live(DAILY)
-    server.database.write(lambda c: flows.set_held(c, flow_id, True, now=server.clock.now()))
+    server.database.write(lambda db: flows.set_held(db, flow_id, True, now=server.clock.now()))
     tick(server, 1800)
     assert server.runs() == [("waiting", "held_flow")]
     assert server.engine.tickets == []

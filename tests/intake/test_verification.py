@@ -42,8 +42,8 @@ def connect(server: Server, connector: str, public: dict[str, str] | None = None
     sealed = server.vault.seal(orjson.dumps(secrets), f"{connection_id}:secrets")
     auth = server.registry.get(connector).auth[0].key
     server.database.write(
-        lambda c: create_connection(
-            c,
+        lambda db: create_connection(
+            db,
             connection_id=connection_id,
             connector=connector,
             name="Shop",

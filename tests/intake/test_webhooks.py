@@ -174,7 +174,7 @@ def test_a_flow_that_is_off_refuses_and_keeps_what_came(server: Server) -> None:
 
 def test_a_held_flow_accepts_and_lets_its_runs_wait(server: Server) -> None:
     flow_id = server.live({"kind": "webhook"})
-    server.database.write(lambda c: flows.set_held(c, flow_id, True, now=server.clock.now()))
+    server.database.write(lambda db: flows.set_held(db, flow_id, True, now=server.clock.now()))
     assert server.send(server.token(flow_id), ORDER).status == 202
     assert server.runs() == [("waiting", "held_flow")]
     assert server.engine.tickets == []
@@ -183,9 +183,9 @@ def test_a_held_flow_accepts_and_lets_its_runs_wait(server: Server) -> None:
 def test_a_run_is_never_left_waiting_for_a_flow_that_was_just_released(server: Server) -> None:
     flow_id = server.live({"kind": "webhook"})
     token = server.token(flow_id)
-    server.database.write(lambda c: flows.set_held(c, flow_id, True, now=server.clock.now()))
+    server.database.write(lambda db: flows.set_held(db, flow_id, True, now=server.clock.now()))
     server.send(token, ORDER)
-    server.database.write(lambda c: flows.set_held(c, flow_id, False, now=server.clock.now()))
+    server.database.write(lambda db: flows.set_held(db, flow_id, False, now=server.clock.now()))
     server.send(token, ORDER)
     assert server.runs() == [("waiting", "held_flow"), ("queued", "")]
 
@@ -247,7 +247,7 @@ def test_a_change_by_another_process_is_seen_within_seconds(server: Server) -> N
     flow_id = server.live({"kind": "webhook"})
     token = server.token(flow_id)
     server.send(token)
-    server.database.write(lambda c: flows.set_on(c, flow_id, False, now=server.clock.now()))
+    server.database.write(lambda db: flows.set_on(db, flow_id, False, now=server.clock.now()))
     server.clock.advance(2.1)
     assert refused(server, token).status == 409
 

@@ -65,7 +65,7 @@ class Past:
         return run
 
     def change(self, run: str, **values: Any) -> None:
-        self._database.write(lambda c: c.execute(update(Run).where(Run.id == run).values(**values)))
+        self._database.write(lambda db: db.execute(update(Run).where(Run.id == run).values(**values)))
 
 
 @pytest.fixture

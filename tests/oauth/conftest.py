@@ -61,7 +61,7 @@ def ben(world: World, ana: Browser, kept_password: str) -> Browser:
 def person(world: World, password: str, email: str, name: str, role: str) -> Browser:
     facts = {"email": email, "name": name, "password_hash": password, "role": role}
     now = world.clock.now()
-    world.parts.database.write(lambda c: users.create_user(c, **facts, now=now))
+    world.parts.database.write(lambda db: users.create_user(db, **facts, now=now))
     browser = Browser(create_app(world.parts))
     assert browser.sign_in(email, "correct horse battery").status_code == 303
     return browser

@@ -43,7 +43,7 @@ def test_each_leads_to_the_sign_in_page_of_its_service(world: World, ana: Browse
     for key, auth_key in SIGN_INS:
         connector, auth = _described(world, key, auth_key)
         row = AppRow(key, auth_key, "client-of-ours", None, auth.token_url, world.clock.now())
-        world.parts.database.write(lambda c, row=row: put_app(c, row))  # type: ignore[misc]
+        world.parts.database.write(lambda db, row=row: put_app(db, row))  # type: ignore[misc]
         asked = {one.key: one for one in (*connector.connection_fields, *auth.fields)}
         fields = {f"field.{one.key}": _filled(key, one) for one in asked.values()}
         address, query = way(begin(ana, {"auth": auth_key, **fields}, key=key))

@@ -119,7 +119,7 @@ def test_a_refresh_token_that_was_used_before_ends_the_sign_in_and_says_so(
     restored = _sealed_grant(world, row.id)
     world.clock.advance(3700)
     assert world.state(world.run(step(row.id))).state == "succeeded"
-    world.parts.database.write(lambda c: grants.put_grant(c, row.id, restored))
+    world.parts.database.write(lambda db: grants.put_grant(db, row.id, restored))
     world.parts.connections.forget(row.id)
     ticket = world.run(step(row.id))
     assert (world.state(ticket).state, world.state(ticket).reason) == ("waiting", "held_connection")
@@ -163,16 +163,16 @@ def test_disconnecting_is_told_to_the_service_and_its_token_ends_there(
     assert "/token/revocation" in calls
     assert refresh not in calls
     assert provider.asked == [["authorization_code", "token"]]
-    world.parts.database.write(lambda c: _put_back(c, row.id, before))
+    world.parts.database.write(lambda db: _put_back(db, row.id, before))
     world.parts.connections.forget(row.id)
     world.clock.advance(3700)
     world.run(step(row.id))
     assert provider.asked[-1] == ["refresh_token", "invalid_grant"]
 
 
-def _put_back(c: Connection, connection_id: str, grant: grants.NewGrant) -> None:
-    grants.put_grant(c, connection_id, grant)
-    connections.mend_connection(c, connection_id)
+def _put_back(db: Connection, connection_id: str, grant: grants.NewGrant) -> None:
+    grants.put_grant(db, connection_id, grant)
+    connections.mend_connection(db, connection_id)
 
 
 def test_client_credentials_get_their_token_by_themselves(world: World, provider: Provider) -> None:

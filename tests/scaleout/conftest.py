@@ -49,8 +49,8 @@ def shared_url(own_postgres: Postgres, tmp_path: Path) -> str:
         own_postgres.url("postgres").replace("postgresql:", "postgresql+psycopg:"),
         isolation_level="AUTOCOMMIT",
     )
-    with admin.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    with admin.connect() as db:
+        db.execute(text(f'CREATE DATABASE "{name}"'))
     admin.dispose()
     return own_postgres.url(name)
 

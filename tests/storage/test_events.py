@@ -67,7 +67,7 @@ def test_a_key_is_taken_once_and_a_repetition_is_counted(database: Database, clo
 
 def test_the_same_key_twice_in_one_delivery_is_one_event(database: Database, clock: FakeClock) -> None:
     found = arrivals("a", "a", "b", None, None)
-    fresh, repeated = database.write(lambda c: events.take_keys(c, "flow_1", found, now=clock.now()))
+    fresh, repeated = database.write(lambda db: events.take_keys(db, "flow_1", found, now=clock.now()))
     assert [new.payload for new in fresh] == [b'{"n": 0}', b'{"n": 2}', b'{"n": 3}', b'{"n": 4}']
     assert repeated == [found[0].event_id]
 
@@ -75,7 +75,7 @@ def test_the_same_key_twice_in_one_delivery_is_one_event(database: Database, clo
 def test_flows_do_not_share_keys(database: Database, clock: FakeClock) -> None:
     for flow_id in ("flow_1", "flow_2"):
         fresh, _ = database.write(
-            lambda c, flow_id=flow_id: events.take_keys(c, flow_id, arrivals("a"), now=clock.now())
+            lambda db, flow_id=flow_id: events.take_keys(db, flow_id, arrivals("a"), now=clock.now())
         )
         assert len(fresh) == 1
 
@@ -84,7 +84,9 @@ def test_of_many_at_once_exactly_one_takes_the_key(database: Database, clock: Fa
     taken: list[int] = []
 
     def take() -> None:
-        fresh, _ = database.write(lambda c: events.take_keys(c, "flow_1", arrivals("same"), now=clock.now()))
+        fresh, _ = database.write(
+            lambda db: events.take_keys(db, "flow_1", arrivals("same"), now=clock.now())
+        )
         taken.append(len(fresh))
 
     threads = [threading.Thread(target=take) for _ in range(20)]
@@ -96,25 +98,25 @@ def test_of_many_at_once_exactly_one_takes_the_key(database: Database, clock: Fa
 
 
 def test_a_seed_is_remembered_without_an_event(database: Database, clock: FakeClock) -> None:
-    assert database.write(lambda c: events.seed_keys(c, "flow_1", ["a", "b", "a"], now=clock.now())) == 2
-    fresh = database.write(lambda c: events.take_new(c, "flow_1", arrivals("a", "c"), now=clock.now()))
+    assert database.write(lambda db: events.seed_keys(db, "flow_1", ["a", "b", "a"], now=clock.now())) == 2
+    fresh = database.write(lambda db: events.take_new(db, "flow_1", arrivals("a", "c"), now=clock.now()))
     assert [new.dedupe_key for new in fresh] == ["c"]
 
 
 def test_a_record_that_is_still_there_stays_remembered(database: Database, clock: FakeClock) -> None:
-    database.write(lambda c: events.seed_keys(c, "flow_1", ["stays", "leaves"], now=clock.now()))
+    database.write(lambda db: events.seed_keys(db, "flow_1", ["stays", "leaves"], now=clock.now()))
     for _ in range(40):
         clock.advance(timedelta(days=1).total_seconds())
-        database.write(lambda c: events.tidy_keys(c, "flow_1", ["stays"], now=clock.now()))
+        database.write(lambda db: events.tidy_keys(db, "flow_1", ["stays"], now=clock.now()))
     with database.read() as db:
         assert list(db.scalars(select(DedupeKey.key))) == ["stays"]
 
 
 def test_thousands_of_keys_fit_into_one_look(database: Database, clock: FakeClock) -> None:
     keys = [f"key {number}" for number in range(3000)]
-    assert database.write(lambda c: events.seed_keys(c, "flow_1", keys, now=clock.now())) == 3000
+    assert database.write(lambda db: events.seed_keys(db, "flow_1", keys, now=clock.now())) == 3000
     clock.advance(2 * 86400)
-    database.write(lambda c: events.tidy_keys(c, "flow_1", keys, now=clock.now()))
+    database.write(lambda db: events.tidy_keys(db, "flow_1", keys, now=clock.now()))
     with database.read() as db:
         moments = select(func.count()).where(DedupeKey.seen_at == clock.now())
         assert db.scalar(moments) == 3000

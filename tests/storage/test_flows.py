@@ -30,7 +30,9 @@ def definition(name: str = "Welcome", **trigger: Any) -> FlowDefinition:
 
 def new_flow(database: Database, clock: FakeClock, name: str = "Welcome") -> str:
     return database.write(
-        lambda c: flows.create_flow(c, name=name, definition=definition(), owner_id="usr_1", now=clock.now())
+        lambda db: flows.create_flow(
+            db, name=name, definition=definition(), owner_id="usr_1", now=clock.now()
+        )
     )
 
 
@@ -47,7 +49,7 @@ def test_a_new_flow_is_a_draft_that_is_off(database: Database, clock: FakeClock)
 def test_of_two_people_who_edit_the_second_is_told(database: Database, clock: FakeClock) -> None:
     flow_id = new_flow(database, clock)
     save = lambda name, revision: database.write(  # noqa: E731
-        lambda c: flows.save_draft(c, flow_id, definition(name), revision=revision, now=clock.now())
+        lambda db: flows.save_draft(db, flow_id, definition(name), revision=revision, now=clock.now())
     )
     assert save("Mine", 1) == 2
     with pytest.raises(Stale, match="Somebody else"):
@@ -58,7 +60,7 @@ def test_of_two_people_who_edit_the_second_is_told(database: Database, clock: Fa
 
 def test_renaming_is_an_edit(database: Database, clock: FakeClock) -> None:
     flow_id = new_flow(database, clock)
-    database.write(lambda c: flows.rename(c, flow_id, "Farewell", now=clock.now()))
+    database.write(lambda db: flows.rename(db, flow_id, "Farewell", now=clock.now()))
     with database.read() as db:
         flow = flows.get_flow(db, flow_id)
     assert (flow.name, flow.draft.name, flow.draft_revision) == ("Farewell", "Farewell", 2)
@@ -68,7 +70,9 @@ def test_versions_are_numbered_and_never_change(database: Database, clock: FakeC
     flow_id = new_flow(database, clock)
     for name in ("One", "Two"):
         database.write(
-            lambda c, name=name: flows.add_version(c, flow_id, definition(name), by="usr_1", now=clock.now())
+            lambda db, name=name: flows.add_version(
+                db, flow_id, definition(name), by="usr_1", now=clock.now()
+            )
         )
     with database.read() as db:
         versions = flows.list_versions(db, flow_id)
@@ -91,32 +95,32 @@ def test_a_sample_is_what_the_last_test_sent(database: Database, clock: FakeCloc
     flow_id = new_flow(database, clock)
     with database.read() as db:
         assert flows.get_sample(db, flow_id) is None
-    database.write(lambda c: flows.set_sample(c, flow_id, {"email": "a@b.c"}))
+    database.write(lambda db: flows.set_sample(db, flow_id, {"email": "a@b.c"}))
     with database.read() as db:
         assert flows.get_sample(db, flow_id) == {"email": "a@b.c"}
 
 
 def test_a_flow_that_is_on_is_not_deleted(database: Database, clock: FakeClock) -> None:
     flow_id = new_flow(database, clock)
-    database.write(lambda c: flows.set_on(c, flow_id, True, now=clock.now()))
+    database.write(lambda db: flows.set_on(db, flow_id, True, now=clock.now()))
     with pytest.raises(FlowInvalid, match="switched on"):
-        database.write(lambda c: flows.delete_flow(c, flow_id, now=clock.now()))
+        database.write(lambda db: flows.delete_flow(db, flow_id, now=clock.now()))
 
 
 def test_a_flow_with_open_runs_is_not_deleted(database: Database, clock: FakeClock) -> None:
     flow_id = new_flow(database, clock)
     row = {"id": "run_1", "flow_id": flow_id, "version_id": "ver_1", "event_id": "evt_1", "state": "waiting"}
     more = {"label": "", "source": "webhook", "created_at": clock.now()}
-    database.write(lambda c: c.execute(insert(Run), row | more))
+    database.write(lambda db: db.execute(insert(Run), row | more))
     with pytest.raises(FlowInvalid, match="1 run of “Welcome” have not ended"):
-        database.write(lambda c: flows.delete_flow(c, flow_id, now=clock.now()))
+        database.write(lambda db: flows.delete_flow(db, flow_id, now=clock.now()))
 
 
 def test_a_deleted_flow_is_gone_but_its_history_still_names_it(database: Database, clock: FakeClock) -> None:
     flow_id = new_flow(database, clock)
-    database.write(lambda c: flows.add_version(c, flow_id, definition(), by=None, now=clock.now()))
-    database.write(lambda c: hooks.create_hook(c, Vault(b"k" * 32), flow_id, now=clock.now()))
-    database.write(lambda c: flows.delete_flow(c, flow_id, now=clock.now()))
+    database.write(lambda db: flows.add_version(db, flow_id, definition(), by=None, now=clock.now()))
+    database.write(lambda db: hooks.create_hook(db, Vault(b"k" * 32), flow_id, now=clock.now()))
+    database.write(lambda db: flows.delete_flow(db, flow_id, now=clock.now()))
     with database.read() as db:
         assert flows.list_flows(db) == []
         assert flows.flow_names(db, [flow_id]) == {flow_id: "Welcome"}
@@ -125,7 +129,7 @@ def test_a_deleted_flow_is_gone_but_its_history_still_names_it(database: Databas
         with pytest.raises(NotFound):
             flows.get_flow(db, flow_id)
     with pytest.raises(NotFound):
-        database.write(lambda c: flows.save_draft(c, flow_id, definition(), revision=1, now=clock.now()))
+        database.write(lambda db: flows.save_draft(db, flow_id, definition(), revision=1, now=clock.now()))
 
 
 def test_a_flow_nobody_made_is_not_found(database: Database) -> None:

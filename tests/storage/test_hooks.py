@@ -20,7 +20,7 @@ VAULT = Vault(b"k" * 32)
 
 
 def make(database: Database, clock: FakeClock, flow_id: str) -> str:
-    return database.write(lambda c: hooks.create_hook(c, VAULT, flow_id, now=clock.now()))
+    return database.write(lambda db: hooks.create_hook(db, VAULT, flow_id, now=clock.now()))
 
 
 def test_a_token_is_long_and_never_twice_the_same(database: Database, clock: FakeClock) -> None:
@@ -52,7 +52,7 @@ def test_the_live_trigger_counts_not_that_of_the_draft(database: Database, clock
     flow_id = new_flow(database, clock)
     token = make(database, clock, flow_id)
     live = database.write(
-        lambda c: flows.add_version(c, flow_id, definition(methods=["PUT"]), by=None, now=clock.now())
+        lambda db: flows.add_version(db, flow_id, definition(methods=["PUT"]), by=None, now=clock.now())
     )
     with database.read() as db:
         facts = hooks.find_hook(db, hooks.digest(token))
@@ -65,7 +65,7 @@ def test_after_a_rotation_the_newest_address_is_shown(database: Database, clock:
     flow_id = new_flow(database, clock)
     old = make(database, clock, flow_id)
     end = clock.now() + timedelta(hours=24)
-    database.write(lambda c: hooks.retire_hooks(c, flow_id, at=end))
+    database.write(lambda db: hooks.retire_hooks(db, flow_id, at=end))
     new = make(database, clock, flow_id)
     with database.read() as db:
         assert hooks.current_token(db, VAULT, flow_id) == new

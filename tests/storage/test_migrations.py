@@ -22,9 +22,9 @@ from app.storage.tables.models import Base
 
 @pytest.mark.postgres
 def test_migrations_make_what_the_models_describe(database: Database) -> None:
-    with database.read() as connection:
+    with database.read() as db:
         options = {"target_metadata": Base.metadata, "include_object": _is_ours}
-        context = MigrationContext.configure(connection, opts=options)
+        context = MigrationContext.configure(db, opts=options)
         assert compare_metadata(context, Base.metadata) == []
 
 
@@ -48,9 +48,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
 
 
 def test_a_database_of_a_newer_release_is_refused_with_what_to_do(database: Database) -> None:
-    database.write(
-        lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    )
+    database.write(lambda db: db.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     with pytest.raises(SettingInvalid, match="newer release of Plumbline") as refused:
         migrate(database)
     assert "backup" in refused.value.remedy

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.postgres
 
 def add(database: Database, clock: FakeClock, **more: Any) -> str:
     facts = {"flow_id": "flow_1", "state": "succeeded", "started_at": clock.now(), "finished_at": clock.now()}
-    return database.write(lambda c: polls.add_poll(c, **{**facts, **more}))
+    return database.write(lambda db: polls.add_poll(db, **{**facts, **more}))
 
 
 def test_polls_are_listed_newest_first_and_page_by_page(database: Database, clock: FakeClock) -> None:
@@ -33,7 +33,7 @@ def test_a_poll_keeps_its_calls_in_order(database: Database, clock: FakeClock) -
     poll_id = add(database, clock, state="failed", sentence="No answer.")
     call = {"connection_id": None, "idempotency_key": None, "method": "GET", "started_at": clock.now()}
     calls = [{**call, "url": f"https://a.example/{page}", "status": 200} for page in (1, 2)]
-    database.write(lambda c: polls.add_calls(c, poll_id, calls))
+    database.write(lambda db: polls.add_calls(db, poll_id, calls))
     with database.read() as db:
         kept = db.execute(select(Call.number, Call.url, Call.step_key).where(Call.made_for == poll_id)).all()
     assert kept == [(1, "https://a.example/1", "trigger"), (2, "https://a.example/2", "trigger")]

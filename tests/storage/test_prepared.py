@@ -55,13 +55,13 @@ def database(tmp_path: Path) -> Any:
 
 
 def written(database: Database, rows: list[Row], changes: list[Row], *, at_once: int) -> list[Any]:
-    def work(connection: Connection) -> list[Any]:
-        THINGS.drop(connection, checkfirst=True)
-        THINGS.create(connection)
+    def work(db: Connection) -> list[Any]:
+        THINGS.drop(db, checkfirst=True)
+        THINGS.create(db)
         for statement, given_rows in ((ADD, rows), (CHANGE, changes)):
             for start in range(0, len(given_rows), at_once):
-                statement.execute(connection, given_rows[start : start + at_once])
-        return list(connection.execute(select(THINGS).order_by(THINGS.c.id)))
+                statement.execute(db, given_rows[start : start + at_once])
+        return list(db.execute(select(THINGS).order_by(THINGS.c.id)))
 
     return database.write(work)
 

@@ -72,7 +72,7 @@ class History:
             Call: {"started_at": at},
         }
         for table, row in rows:
-            self.database.write(lambda c, t=table, r=row: c.execute(insert(t), r | more[t]))
+            self.database.write(lambda db, t=table, r=row: db.execute(insert(t), r | more[t]))
         return run
 
     def _end(self, state: str, ended: datetime) -> datetime | None:
@@ -142,7 +142,7 @@ def test_the_event_of_a_replay_stays_with_the_replay(
         "state": "queued",
     }
     more = {"label": "", "source": "webhook", "created_at": clock.now(), "replay_of": old}
-    database.write(lambda c: c.execute(insert(Run), row | more))
+    database.write(lambda db: db.execute(insert(Run), row | more))
     history.prune()
     assert history.counts() == {"runs": 1, "steps": 0, "calls": 0, "events": 1, "deliveries": 1}
 
@@ -163,7 +163,7 @@ def test_old_keys_go_but_not_those_of_a_flow_that_polls(
 ) -> None:
     polls = live_flow(database, clock)
     for flow_id in ("flow_hook", polls):
-        database.write(lambda c, f=flow_id: events.seed_keys(c, f, ["k"], now=clock.now()))
+        database.write(lambda db, f=flow_id: events.seed_keys(db, f, ["k"], now=clock.now()))
     clock.advance(31 * 86400)
     assert history.prune().keys == 1
     with database.read() as db:
@@ -210,9 +210,9 @@ def test_whoever_counts_runs_sees_them_before_they_go(history: History) -> None:
     tables: dict[str, Any] = {"runs": Run, "events": Event, "deliveries": Delivery}
     seen: list[tuple[str, list[str], int]] = []
 
-    def look(connection: Connection, what: str, ids: Sequence[str]) -> None:
+    def look(db: Connection, what: str, ids: Sequence[str]) -> None:
         table = tables[what]
-        there = connection.scalar(select(func.count()).select_from(table).where(table.id.in_(ids))) or 0
+        there = db.scalar(select(func.count()).select_from(table).where(table.id.in_(ids))) or 0
         seen.append((what, list(ids), there))
 
     history.prune(before_pruning=look)
@@ -260,14 +260,14 @@ def test_what_would_go_is_counted_without_deleting_anything(history: History, cl
 
 
 def test_rules_are_kept_and_one_of_a_flow_can_be_taken_back(database: Database) -> None:
-    database.write(lambda c: save_rule(c, Rule(7, 120, 500)))
-    database.write(lambda c: save_rule(c, Rule(2, 90), flow_id="flow_a"))
+    database.write(lambda db: save_rule(db, Rule(7, 120, 500)))
+    database.write(lambda db: save_rule(db, Rule(2, 90), flow_id="flow_a"))
     with database.read() as db:
         rules = read_rules(db, 30)
     assert rules.of("flow_a") == Rule(2, 90)
     assert rules.of("flow_b") == Rule(7, 120, 500)
-    database.write(lambda c: save_rule(c, None, flow_id="flow_a"))
-    database.write(lambda c: save_rule(c, None))
+    database.write(lambda db: save_rule(db, None, flow_id="flow_a"))
+    database.write(lambda db: save_rule(db, None))
     with database.read() as db:
         assert read_rules(db, 40) == Rules(Rule(40, 90))
 
@@ -278,7 +278,7 @@ def test_rules_are_kept_and_one_of_a_flow_can_be_taken_back(database: Database) 
 )
 def test_a_rule_that_would_delete_too_much_is_refused(database: Database, rule: Rule, field: str) -> None:
     with pytest.raises(FlowInvalid) as reason:
-        database.write(lambda c: save_rule(c, rule))
+        database.write(lambda db: save_rule(db, rule))
     assert reason.value.where == field
 
 

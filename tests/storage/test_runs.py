@@ -38,8 +38,8 @@ def flow(history: History) -> str:
 class Fresh:
     """A reader that always sees the last commit."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, db: Connection) -> None:
+        self._connection = db
 
     def execute(self, query: Any) -> Any:
         self._connection.rollback()
@@ -48,8 +48,8 @@ class Fresh:
 
 @pytest.fixture
 def db(database: Database) -> Iterator[Any]:
-    with database.read() as connection:
-        yield Fresh(connection)
+    with database.read() as db:
+        yield Fresh(db)
 
 
 def ids(found: runs.RunsPage) -> list[str]:
@@ -242,7 +242,7 @@ def test_what_needs_a_person_is_failures_nobody_dealt_with_and_runs_that_are_hel
     settled = history.run(flow, "dead", NOON + timedelta(seconds=4))
     history.run(flow, "waiting", NOON + timedelta(seconds=5), reason="delay")
     unknown = history.run(flow, "waiting", NOON + timedelta(seconds=6), reason="unknown")
-    database.write(lambda c: settle(c, [settled], now=NOON))
+    database.write(lambda db: settle(db, [settled], now=NOON))
     found = runs_page(db, needs_person=True)
     assert ids(found) == [unknown, failed]
     assert all(row.needs_person for row in found.rows)
@@ -253,10 +253,10 @@ def test_settling_counts_only_what_was_not_settled_and_can_be_taken_back(
     history: History, flow: str, database: Database, db: Any
 ) -> None:
     failed, fine = history.run(flow, "dead"), history.run(flow, "succeeded")
-    assert database.write(lambda c: settle(c, [failed, fine], now=NOON)) == 1
-    assert database.write(lambda c: settle(c, [failed], now=NOON)) == 0
+    assert database.write(lambda db: settle(db, [failed, fine], now=NOON)) == 1
+    assert database.write(lambda db: settle(db, [failed], now=NOON)) == 0
     assert not get_row(db, failed).needs_person
-    database.write(lambda c: unsettle(c, failed))
+    database.write(lambda db: unsettle(db, failed))
     assert get_row(db, failed).needs_person
 
 

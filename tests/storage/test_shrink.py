@@ -19,11 +19,11 @@ from tests.fakes.clock import FakeClock
 def _fill(database: Database, clock: FakeClock, number: int = 600) -> None:
     row = {"flow_id": "f", "source": "webhook", "label": "", "received_at": clock.now()}
     rows = [{"id": f"evt_{index}", "payload": os.urandom(20_000), **row} for index in range(number)]
-    database.write(lambda c: c.execute(insert(Event), rows))
+    database.write(lambda db: db.execute(insert(Event), rows))
 
 
 def _empty(database: Database) -> None:
-    database.write(lambda c: c.execute(delete(Event)))
+    database.write(lambda db: db.execute(delete(Event)))
 
 
 def _size(folder: Path) -> int:
@@ -47,7 +47,7 @@ def test_the_room_of_what_is_gone_goes_back_to_the_disk_while_others_write(
 
     def wait(seconds: float) -> bool:
         batches.append(seconds)
-        database.write(lambda c: c.execute(insert(Event), _one(clock, len(batches))))
+        database.write(lambda db: db.execute(insert(Event), _one(clock, len(batches))))
         return False
 
     assert give_back(database, wait) > 1500

@@ -29,12 +29,12 @@ STATE = id_of("state-of-a-sign-in")
 
 
 def begin(database: Database) -> None:
-    database.write(lambda c: begin_sign_in(c, STATE, user_id="usr_1", sealed=b"sealed", now=NOW))
+    database.write(lambda db: begin_sign_in(db, STATE, user_id="usr_1", sealed=b"sealed", now=NOW))
 
 
 def take(database: Database, user_id: str = "usr_1", minutes: int = 1) -> Taken:
     now = NOW + timedelta(minutes=minutes)
-    return database.write(lambda c: take_sign_in(c, STATE, user_id=user_id, now=now))
+    return database.write(lambda db: take_sign_in(db, STATE, user_id=user_id, now=now))
 
 
 def test_a_sign_in_is_taken_once(database: Database) -> None:
@@ -68,7 +68,7 @@ def test_one_that_is_too_old_says_so_and_is_forgotten_after_a_day(database: Data
     assert take(database, minutes=int(LASTS.total_seconds() // 60) + 1).reason == "late"
     later = NOW + timedelta(days=1, minutes=1)
     other = id_of("another")
-    database.write(lambda c: begin_sign_in(c, other, user_id="usr_1", sealed=b"x", now=later))
+    database.write(lambda db: begin_sign_in(db, other, user_id="usr_1", sealed=b"x", now=later))
     assert take(database).reason == "unknown"
 
 
@@ -76,10 +76,10 @@ def test_an_app_is_replaced_and_deleted(database: Database) -> None:
     first = AppRow("club", "oauth", "one", b"sealed", "https://id.example/token", NOW)
     second = AppRow("club", "oauth", "two", None, "https://id.example/token", NOW)
     for row in (first, second):
-        database.write(lambda c, row=row: put_app(c, row))  # type: ignore[misc]
+        database.write(lambda db, row=row: put_app(db, row))  # type: ignore[misc]
     with database.read() as db:
         assert get_app(db, "club", "oauth") == second
         assert get_app(db, "club", "other") is None
-    database.write(lambda c: delete_app(c, "club", "oauth"))
+    database.write(lambda db: delete_app(db, "club", "oauth"))
     with database.read() as db:
         assert get_app(db, "club", "oauth") is None

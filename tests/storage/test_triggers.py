@@ -54,7 +54,7 @@ def test_what_is_due_comes_longest_overdue_first(database: Database, clock: Fake
 
 def test_a_flow_that_is_off_is_never_due(database: Database, clock: FakeClock) -> None:
     flow_id = live_flow(database, clock)
-    database.write(lambda c: flows.set_on(c, flow_id, False, now=clock.now()))
+    database.write(lambda db: flows.set_on(db, flow_id, False, now=clock.now()))
     assert due(database, clock) == []
 
 
@@ -71,10 +71,12 @@ def test_a_moment_is_taken_once(database: Database, clock: FakeClock) -> None:
 def test_publishing_keeps_the_cursor(database: Database, clock: FakeClock) -> None:
     flow_id = live_flow(database, clock)
     database.write(
-        lambda c: triggers.poll_succeeded(c, flow_id, cursor="c7", seeded_at=clock.now(), now=clock.now())
+        lambda db: triggers.poll_succeeded(db, flow_id, cursor="c7", seeded_at=clock.now(), now=clock.now())
     )
     database.write(
-        lambda c: triggers.put_trigger(c, flow_id, kind="poll", is_on=False, interval_s=60, next_due_at=None)
+        lambda db: triggers.put_trigger(
+            db, flow_id, kind="poll", is_on=False, interval_s=60, next_due_at=None
+        )
     )
     kept = row(database, flow_id)
     assert (kept.cursor, kept.seeded_at, kept.interval_s, kept.is_on) == ("c7", clock.now(), 60, False)
@@ -84,12 +86,14 @@ def test_a_failure_counts_and_puts_off_the_next_look(database: Database, clock: 
     flow_id = live_flow(database, clock, due_in_s=10)
     later = clock.now() + timedelta(hours=1)
     database.write(
-        lambda c: triggers.poll_failed(c, flow_id, sentence="No answer.", next_due_at=later, now=clock.now())
+        lambda db: triggers.poll_failed(
+            db, flow_id, sentence="No answer.", next_due_at=later, now=clock.now()
+        )
     )
     kept = row(database, flow_id)
     assert (kept.fail_count, kept.last_error, kept.next_due_at) == (1, "No answer.", later)
     database.write(
-        lambda c: triggers.poll_succeeded(c, flow_id, cursor=None, seeded_at=clock.now(), now=clock.now())
+        lambda db: triggers.poll_succeeded(db, flow_id, cursor=None, seeded_at=clock.now(), now=clock.now())
     )
     assert (row(database, flow_id).fail_count, row(database, flow_id).last_error) == (0, "")
 
@@ -107,7 +111,7 @@ def test_a_lease_is_given_to_one_at_a_time(database: Database, clock: FakeClock)
 def test_a_look_that_a_stop_broke_off_is_due_again_at_once(database: Database, clock: FakeClock) -> None:
     flow_id, other = live_flow(database, clock, due_in_s=300), live_flow(database, clock, due_in_s=300)
     until = clock.now() + timedelta(minutes=15)
-    database.write(lambda c: triggers.take_lease(c, flow_id, now=clock.now(), until=until))
-    database.write(lambda c: triggers.end_leases(c, clock.now()))
+    database.write(lambda db: triggers.take_lease(db, flow_id, now=clock.now(), until=until))
+    database.write(lambda db: triggers.end_leases(db, clock.now()))
     assert (row(database, flow_id).lease_until, row(database, flow_id).next_due_at) == (None, clock.now())
     assert row(database, other).next_due_at == clock.now() + timedelta(seconds=300)

@@ -48,8 +48,8 @@ class House:
         self.registry = Registry([("test", folder / "connectors")])
         self.space = Space(folder, 0, self.clock)
         self.history = History(database)
-        self.owner = database.write(lambda c: _user(c, "owner@example.com", "editor"))
-        database.write(lambda c: _user(c, "admin@example.com", "admin"))
+        self.owner = database.write(lambda db: _user(db, "owner@example.com", "editor"))
+        database.write(lambda db: _user(db, "admin@example.com", "admin"))
 
     @property
     def post(self) -> Post:
@@ -102,7 +102,7 @@ class House:
     def settings(self, **values: Any) -> None:
         if "webhook" in values:
             values["webhook"] = self.vault.seal(values["webhook"].encode(), SEALED_FOR).hex()
-        self.database.write(lambda c: save_telling(c, Telling(**values)))
+        self.database.write(lambda db: save_telling(db, Telling(**values)))
 
     # ------------------------------------------------------------------------------- what happens
 
@@ -110,7 +110,7 @@ class House:
         records = Records(self.database, self.history.flow(name, []), start=1000 * len(self.history.versions))
         if values:
             changed = update(Flow).where(Flow.id == records.flow_id).values(**values)
-            self.database.write(lambda c: c.execute(changed))
+            self.database.write(lambda db: db.execute(changed))
         return records
 
     def stopped(self, records: Records, cause: str = "not accepted", at: datetime | None = None) -> str:
@@ -118,11 +118,11 @@ class House:
         [run] = records.delivery(at)
         values = {"cause": f"{records.flow_id}|s1|invalid_payload|{cause}", "sentence": f"It was {cause}."}
         records.end(run, "failed", at)
-        self.database.write(lambda c: c.execute(update(Run).where(Run.id == run).values(**values)))
+        self.database.write(lambda db: db.execute(update(Run).where(Run.id == run).values(**values)))
         return run
 
     def insert(self, table: Any, **values: Any) -> None:
-        self.database.write(lambda c: c.execute(insert(table), values))
+        self.database.write(lambda db: db.execute(insert(table), values))
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:

@@ -30,7 +30,7 @@ def sentences(house: House) -> list[str]:
 
 def change(house: House, table: Any, flow_id: str, **values: Any) -> None:
     key = table.id if table is Flow else table.flow_id
-    house.database.write(lambda c: c.execute(update(table).where(key == flow_id).values(**values)))
+    house.database.write(lambda db: db.execute(update(table).where(key == flow_id).values(**values)))
 
 
 # ------------------------------------------------------------------------------------ one alert
@@ -56,7 +56,7 @@ def test_the_first_run_that_stops_is_an_alert_and_more_for_the_same_reason_are_n
 def test_an_alert_ends_when_its_cause_is_gone_and_a_new_one_comes_when_it_is_back(house: House) -> None:
     run = house.stopped(house.flow())
     [first] = house.look()
-    house.database.write(lambda c: settle(c, [run], now=house.clock.now()))
+    house.database.write(lambda db: settle(db, [run], now=house.clock.now()))
     assert house.look(seconds=30) == []
     with house.database.read() as db:
         [ended] = alerts.ended_alerts(db)
@@ -76,7 +76,7 @@ def test_two_that_lead_at_once_make_one_alert(house: House) -> None:
     found = [alerts.Noticed("disk", "server", "disk", "disk", "Full.", "See", "/health")]
     for _ in range(2):
         house.database.write(
-            lambda c: alerts.bring_up_to_date(c, found, looked_for={"disk"}, now=house.clock.now())
+            lambda db: alerts.bring_up_to_date(db, found, looked_for={"disk"}, now=house.clock.now())
         )
     assert len(house.open()) == 1
 
@@ -85,7 +85,7 @@ def test_what_was_seen_stays_seen_while_it_lasts(house: House) -> None:
     records = house.flow()
     house.stopped(records)
     [one] = house.look()
-    house.database.write(lambda c: alerts.mark_seen(c, one.id, by=house.owner, now=house.clock.now()))
+    house.database.write(lambda db: alerts.mark_seen(db, one.id, by=house.owner, now=house.clock.now()))
     house.stopped(records)
     [same] = house.look(seconds=30)
     assert (same.id, same.count) == (one.id, 2)
@@ -114,16 +114,16 @@ def test_a_look_that_fails_hides_no_other_and_ends_nothing(
 
 def test_a_connection_that_is_refused_asks_for_its_owner(house: House) -> None:
     made = house.database.write(
-        lambda c: create_connection(
-            c, connector="hubspot", name="CRM", auth="key", public={}, sealed=None, owner_id=None, now=NOON
+        lambda db: create_connection(
+            db, connector="hubspot", name="CRM", auth="key", public={}, sealed=None, owner_id=None, now=NOON
         )
     )
     assert house.look() == []
-    house.database.write(lambda c: break_connection(c, made, "HubSpot refuses the key (401)."))
+    house.database.write(lambda db: break_connection(db, made, "HubSpot refuses the key (401)."))
     [one] = house.look()
     assert one.sentence.startswith("The connection “CRM” needs you: HubSpot refuses the key (401).")
     assert one.remedy_url == f"/connections/{made}"
-    house.database.write(lambda c: mend_connection(c, made))
+    house.database.write(lambda db: mend_connection(db, made))
     assert house.look() == []
 
 
@@ -229,10 +229,10 @@ def test_a_database_without_a_worker_is_noticed_after_a_minute(house: House) -> 
         assert house.open() == []
         return
     assert [one.kind for one in house.open()] == ["worker"]
-    worker = house.database.write(lambda c: register(c, "web,worker"))
+    worker = house.database.write(lambda db: register(db, "web,worker"))
     rounds.look()
     assert house.open() == []
-    house.database.write(lambda c: unregister(c, worker))
+    house.database.write(lambda db: unregister(db, worker))
     rounds.look()
     assert house.open() == []
 
@@ -240,16 +240,16 @@ def test_a_database_without_a_worker_is_noticed_after_a_minute(house: House) -> 
 def test_a_process_that_refuses_to_work_or_went_silent_has_no_role(house: House) -> None:
     if house.database.is_sqlite:
         return
-    made = house.database.write(lambda c: register(c, "scheduler"))
+    made = house.database.write(lambda db: register(db, "scheduler"))
 
     def is_there() -> bool:
         with house.database.read() as db:
             return has_role(db, "scheduler")
 
     assert is_there()
-    assert not house.database.write(lambda c: has_role(c, "worker"))
-    house.database.write(lambda c: beat(c, made, sentence="It is of another release."))
+    assert not house.database.write(lambda db: has_role(db, "worker"))
+    house.database.write(lambda db: beat(db, made, sentence="It is of another release."))
     assert not is_there()
-    house.database.write(lambda c: beat(c, made))
-    house.database.write(lambda c: c.execute(update(Process).values(seen_at=NOON)))
+    house.database.write(lambda db: beat(db, made))
+    house.database.write(lambda db: db.execute(update(Process).values(seen_at=NOON)))
     assert not is_there()

@@ -58,7 +58,7 @@ def test_a_healthy_house_has_nothing_wrong(subject: Subject) -> None:
 
 def test_a_run_that_nobody_wakes_is_noticed_after_ten_minutes(subject: Subject, clock: FakeClock) -> None:
     row = _run(clock, state="waiting", reason="retry", wake_at=clock.now())
-    subject.database.write(lambda c: c.execute(insert(Run), row))
+    subject.database.write(lambda db: db.execute(insert(Run), row))
     clock.advance(599)
     assert _named(subject, "Waiting runs").look == "good"
     clock.advance(2)
@@ -70,7 +70,7 @@ def test_a_poll_that_is_late_is_noticed(subject: Subject, clock: FakeClock) -> N
     flow = live_flow(subject.database, clock)
     due = clock.now() - timedelta(minutes=11)
     subject.database.write(
-        lambda c: c.execute(
+        lambda db: db.execute(
             update(Trigger).where(Trigger.flow_id == flow).values(is_on=True, next_due_at=due)
         )
     )
@@ -79,7 +79,7 @@ def test_a_poll_that_is_late_is_noticed(subject: Subject, clock: FakeClock) -> N
 
 def test_a_clock_that_went_back_is_noticed(subject: Subject, clock: FakeClock) -> None:
     later = clock.now() + timedelta(hours=3)
-    subject.database.write(lambda c: note_the_time(c, later))
+    subject.database.write(lambda db: note_the_time(db, later))
     found = _named(subject, "Clock")
     assert found.look == "bad"
     assert "was 3 hours further on before" in found.sentence
@@ -92,11 +92,11 @@ def test_a_disk_below_its_mark_is_noticed(subject: Subject, clock: FakeClock) ->
 
 def test_a_backup_that_is_old_is_worth_a_note(subject: Subject, clock: FakeClock, tmp_path: Path) -> None:
     assert "Backup" not in {one.name for one in check_up(subject)}  # there is nothing to lose yet
-    subject.database.write(lambda c: c.execute(insert(Run), _run(clock, state="succeeded")))
+    subject.database.write(lambda db: db.execute(insert(Run), _run(clock, state="succeeded")))
     assert _named(subject, "Backup").look == "note"
     assert subject.file is not None
     copy = copy_database(subject.file, tmp_path / "copy.db", now=clock.now(), release="1")
-    subject.database.write(lambda c: note_backup(c, copy))
+    subject.database.write(lambda db: note_backup(db, copy))
     assert _named(subject, "Backup").look == "good"
     clock.advance(8 * 86400)
     assert _named(subject, "Backup").look == "note"
@@ -108,6 +108,6 @@ def test_a_demo_that_calls_cannot_reach_is_worth_a_note(subject: Subject, clock:
 
 
 def test_a_table_that_is_gone_is_a_finding_and_no_traceback(subject: Subject) -> None:
-    subject.database.write(lambda c: c.exec_driver_sql("ALTER TABLE runs RENAME TO runs_away"))
+    subject.database.write(lambda db: db.exec_driver_sql("ALTER TABLE runs RENAME TO runs_away"))
     found = [one for one in check_up(subject) if "could not be looked at" in one.sentence]
     assert {one.name for one in found} >= {"Waiting runs"}

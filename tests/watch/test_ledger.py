@@ -340,7 +340,7 @@ class World:
 @given(st.lists(STEPS, max_size=12))
 def test_the_ledger_adds_up_whatever_happens(shared: Database, steps: list[tuple[Any, ...]]) -> None:
     for table in (Run, Event, Delivery, LedgerDay, ServerValue):
-        shared.write(lambda c, t=table: c.execute(delete(t)))
+        shared.write(lambda db, t=table: db.execute(delete(t)))
     records = Records(shared, History(shared).flow("Any", []))
     world = World(records)
     for name, *given_ in steps:

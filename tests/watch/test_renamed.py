@@ -33,7 +33,7 @@ def definition(path: str = "$.email") -> object:
 def publish(house: House, flow_id: str, path: str = "$.email") -> None:
     now = house.clock.now()
     version = house.database.write(
-        lambda c: flows.add_version(c, flow_id, definition(path), by=None, now=now)  # type: ignore[arg-type]
+        lambda db: flows.add_version(db, flow_id, definition(path), by=None, now=now)  # type: ignore[arg-type]
     )
     house.history.versions[flow_id] = version.id
 
@@ -42,11 +42,11 @@ def leads(house: House) -> str:
     """A flow that got a record without the field."""
     now = house.clock.now()
     flow_id = house.database.write(
-        lambda c: flows.create_flow(c, name="Leads", definition=definition(), owner_id=None, now=now)  # type: ignore[arg-type]
+        lambda db: flows.create_flow(db, name="Leads", definition=definition(), owner_id=None, now=now)  # type: ignore[arg-type]
     )
     publish(house, flow_id)
     run = house.history.run(flow_id, payload=NEW_RECORD)
-    house.database.write(lambda c: note_renamed(c, flow_id, [(PLACE, NEW)], run_id=run, now=now))
+    house.database.write(lambda db: note_renamed(db, flow_id, [(PLACE, NEW)], run_id=run, now=now))
     return flow_id
 
 
@@ -95,16 +95,16 @@ def test_it_ends_when_the_field_is_back_for_good(house: House) -> None:
 def test_what_somebody_called_something_else_is_told_no_more(house: House) -> None:
     flow_id = leads(house)
     assert len(house.look()) == 1
-    house.database.write(lambda c: leave_alone(c, flow_id, PLACE, now=house.clock.now()))
+    house.database.write(lambda db: leave_alone(db, flow_id, PLACE, now=house.clock.now()))
     house.database.write(
-        lambda c: note_renamed(c, flow_id, [(PLACE, NEW)], run_id="run_9", now=house.clock.now())
+        lambda db: note_renamed(db, flow_id, [(PLACE, NEW)], run_id="run_9", now=house.clock.now())
     )
     assert house.look(seconds=30) == []
 
 
 def test_a_deleted_flow_needs_no_field(house: House) -> None:
     flow_id = leads(house)
-    house.database.write(lambda c: flows.delete_flow(c, flow_id, now=house.clock.now()))
+    house.database.write(lambda db: flows.delete_flow(db, flow_id, now=house.clock.now()))
     assert house.look() == []
 
 

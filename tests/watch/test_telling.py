@@ -99,7 +99,7 @@ def test_two_processes_that_tell_at_once_send_one_message(house: House) -> None:
         assert alert_mails.all_told(db) == {}
     until = NOON + timedelta(minutes=10)
     claims = [
-        house.database.write(lambda c: alert_mails.claim(c, told, recipients="", until=until))
+        house.database.write(lambda db: alert_mails.claim(db, told, recipients="", until=until))
         for _ in range(2)
     ]
     assert claims == [True, False]
@@ -112,7 +112,7 @@ def test_a_message_whose_process_died_goes_out_ten_minutes_later(house: House) -
     house.look()
     told = [alert_mails.Told("mail:flow", house.open()[0].noun_id)]
     house.database.write(
-        lambda c: alert_mails.claim(c, told, recipients="", until=NOON + timedelta(minutes=10))
+        lambda db: alert_mails.claim(db, told, recipients="", until=NOON + timedelta(minutes=10))
     )
     house.tell(seconds=601)
     assert len(house.mails) == 1
@@ -123,8 +123,8 @@ def test_what_ended_or_was_seen_before_it_was_told_is_not_told(house: House) -> 
     house.stopped(house.flow("Other"))
     for one in house.look():
         if "Other" in one.sentence:
-            house.database.write(lambda c, one=one: alerts.mark_seen(c, one.id, by=house.owner, now=NOON))
-    house.database.write(lambda c: settle(c, [run], now=NOON))
+            house.database.write(lambda db, one=one: alerts.mark_seen(db, one.id, by=house.owner, now=NOON))
+    house.database.write(lambda db: settle(db, [run], now=NOON))
     house.look(seconds=30)
     house.tell()
     assert house.mails == []

@@ -34,7 +34,7 @@ def told(house: House, **values: Any) -> str:
 
 
 def change(house: House, **values: Any) -> None:
-    house.database.write(lambda c: c.execute(update(Subscription).values(**values)))
+    house.database.write(lambda db: db.execute(update(Subscription).values(**values)))
 
 
 def test_a_refusal_names_flow_service_and_reason_and_ends_with_it(house: House) -> None:

@@ -49,8 +49,8 @@ def empty(settings: Settings, service: FakeService) -> Iterator[Parts]:
 def parts(empty: Parts, kept_password: str) -> Parts:
     now = empty.clock.now()
     empty.database.write(
-        lambda c: users.create_user(
-            c, email=EMAIL, name="Ana Silva", password_hash=kept_password, role="admin", now=now
+        lambda db: users.create_user(
+            db, email=EMAIL, name="Ana Silva", password_hash=kept_password, role="admin", now=now
         )
     )
     return empty
@@ -79,8 +79,8 @@ def editor(app: Flask, parts: Parts, kept_password: str) -> Browser:
     """Ed, who may change flows and connections, not people and settings."""
     now = parts.clock.now()
     parts.database.write(
-        lambda c: users.create_user(
-            c, email="ed@example.com", name="Ed", password_hash=kept_password, role="editor", now=now
+        lambda db: users.create_user(
+            db, email="ed@example.com", name="Ed", password_hash=kept_password, role="editor", now=now
         )
     )
     browser = Browser(app)

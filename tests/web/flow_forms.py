@@ -37,10 +37,10 @@ def make_flow(
     definition = FlowDefinition.model_validate(data)
     now = parts.clock.now()
     flow_id = parts.database.write(
-        lambda c: create_flow(c, name=name, definition=definition, owner_id=None, now=now)
+        lambda db: create_flow(db, name=name, definition=definition, owner_id=None, now=now)
     )
     if sample is not None:
-        parts.database.write(lambda c: set_sample(c, flow_id, sample))
+        parts.database.write(lambda db: set_sample(db, flow_id, sample))
     return flow_id
 
 
@@ -81,8 +81,8 @@ def connect(parts: Parts, connector: str, auth: str, secrets: dict[str, str], **
     connection_id, now = new_id("con"), parts.clock.now()
     sealed = seal_secrets(parts.vault, connection_id, secrets)
     return parts.database.write(
-        lambda c: create_connection(
-            c,
+        lambda db: create_connection(
+            db,
             connection_id=connection_id,
             connector=connector,
             name=f"{connector} account",

@@ -21,7 +21,7 @@ def notice(parts: Parts, *found: Noticed) -> list[str]:
     """Exactly these are open from now on."""
     kinds = {"dead_letters", "ledger", "connection", "quiet"}
     now = parts.clock.now()
-    parts.database.write(lambda c: alerts.bring_up_to_date(c, found, looked_for=kinds, now=now))
+    parts.database.write(lambda db: alerts.bring_up_to_date(db, found, looked_for=kinds, now=now))
     with parts.database.read() as db:
         return [one.id for one in alerts.open_alerts(db)]
 

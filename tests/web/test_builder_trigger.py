@@ -20,7 +20,7 @@ def test_a_webhook_shows_its_address_and_waits_for_an_event(browser: Browser, pa
     assert "/hooks/" in page
     assert "Waiting for a test event" in page
     assert browser.part(f"/flows/{flow_id}/sample").status_code == 204
-    parts.database.write(lambda c: set_sample(c, flow_id, ORDER))
+    parts.database.write(lambda db: set_sample(db, flow_id, ORDER))
     came = browser.part(f"/flows/{flow_id}/sample?step=trigger")
     assert "There is a sample" in part(came, "#sample-state")
     assert "A test event came in" in came.headers["HX-Trigger"]

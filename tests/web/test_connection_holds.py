@@ -16,7 +16,7 @@ from tests.web.browser import Browser, words
 def connection(parts: Parts) -> str:
     row = {"id": "con_1", "connector": "http", "name": "Our CRM", "auth": "bearer", "public": {}}
     row |= {"created_at": NOON, "updated_at": NOON}
-    parts.database.write(lambda c: c.execute(insert(Connection), row))
+    parts.database.write(lambda db: db.execute(insert(Connection), row))
     return "con_1"
 
 
@@ -70,7 +70,7 @@ def test_resuming_lets_the_runs_go_on(browser: Browser, parts: Parts, connection
 
 def test_a_broken_connection_has_to_be_mended_too(browser: Browser, parts: Parts, connection: str) -> None:
     browser.post("/connections/con_1/hold")
-    parts.database.write(lambda c: c.execute(update(Connection).values(state="broken")))
+    parts.database.write(lambda db: db.execute(update(Connection).values(state="broken")))
     answer = browser.post("/connections/con_1/resume")
     assert "It has to be mended before anything goes out." in browser.get(answer.location).text
 
@@ -79,7 +79,7 @@ def test_who_may_only_look_can_neither_hold_nor_resume(
     browser: Browser, parts: Parts, connection: str
 ) -> None:
     token = browser.token()
-    parts.database.write(lambda c: c.execute(update(User).values(role="viewer")))
+    parts.database.write(lambda db: db.execute(update(User).values(role="viewer")))
     assert "Hold this connection" not in browser.get("/connections/con_1").text
     answer = browser.client.post("/connections/con_1/hold", data={"csrf_token": token})
     assert answer.status_code == 403

@@ -23,7 +23,7 @@ PAGE, FORM = "/connections/con_1", "/connections/con_1/limits"
 def connect(parts: Parts, connector: str = "activecampaign", **more: Any) -> None:
     row = {"id": "con_1", "connector": connector, "name": "Our CRM", "auth": "key", "public": {}}
     row |= {"created_at": NOON, "updated_at": NOON, **more}
-    parts.database.write(lambda c: c.execute(insert(Connection), row))
+    parts.database.write(lambda db: db.execute(insert(Connection), row))
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_who_may_only_look_finds_no_button(browser: Browser, parts: Parts, crm: 
     leave_alone(parts)
     from app.storage.tables.models import User
 
-    parts.database.write(lambda c: c.execute(User.__table__.update().values(role="viewer")))  # type: ignore[attr-defined]
+    parts.database.write(lambda db: db.execute(User.__table__.update().values(role="viewer")))  # type: ignore[attr-defined]
     assert "Try now" not in browser.get(PAGE).text
     assert browser.post(f"{PAGE}/try-now").status_code == 403
     assert browser.post(FORM, {"limit.calls": "50"}).status_code == 403
@@ -240,7 +240,7 @@ def test_the_page_of_a_flow_says_when_its_spike_is_done(browser: Browser, parts:
     assert said in words(html)
     assert f'hx-get="/flows/{flow}/waiting"' in html
     assert said in words(browser.get(f"/flows/{flow}/waiting").text)
-    parts.database.write(lambda c: c.execute(update(Run).values(state="succeeded", reason="")))
+    parts.database.write(lambda db: db.execute(update(Run).values(state="succeeded", reason="")))
     assert "runs wait" not in browser.get(f"/flows/{flow}/waiting").text
     assert "runs wait" not in words(browser.get(f"/flows/{flow}").text)
     assert browser.get("/flows/flow_nothing/waiting").status_code == 404

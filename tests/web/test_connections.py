@@ -47,7 +47,7 @@ def _flow_using(parts: Parts, connection_id: str, name: str = "Orders to the sho
     )
     now = parts.clock.now()
     return parts.database.write(
-        lambda c: create_flow(c, name=name, definition=definition, owner_id=None, now=now)
+        lambda db: create_flow(db, name=name, definition=definition, owner_id=None, now=now)
     )
 
 
@@ -241,7 +241,7 @@ def test_a_connection_that_only_a_deleted_flow_named_can_go(browser: Browser, pa
     browser.post("/connections/new", HTTP)
     row, now = _only(parts), parts.clock.now()
     flow_id = _flow_using(parts, row.id)
-    parts.database.write(lambda c: delete_flow(c, flow_id, now=now))
+    parts.database.write(lambda db: delete_flow(db, flow_id, now=now))
     assert browser.post(f"/connections/{row.id}/delete").location == "/connections"
     assert "is deleted" in browser.get("/connections").text
     assert browser.get(f"/connections/{row.id}").status_code == 404
@@ -252,8 +252,8 @@ def test_a_connection_whose_connector_is_gone_says_so_and_can_be_deleted(
 ) -> None:
     now = parts.clock.now()
     connection_id = parts.database.write(
-        lambda c: store.create_connection(
-            c, connector="goner", name="Old", auth="t", public={}, sealed=None, owner_id=None, now=now
+        lambda db: store.create_connection(
+            db, connector="goner", name="Old", auth="t", public={}, sealed=None, owner_id=None, now=now
         )
     )
     page = browser.get(f"/connections/{connection_id}").text
@@ -266,7 +266,7 @@ def test_secrets_sealed_with_another_key_are_asked_for_again(browser: Browser, p
     browser.post("/connections/new", HTTP)
     row = _only(parts)
     parts.database.write(
-        lambda c: c.execute(text("UPDATE connections SET secrets = :s"), {"s": b"\x01" + b"x" * 60})
+        lambda db: db.execute(text("UPDATE connections SET secrets = :s"), {"s": b"\x01" + b"x" * 60})
     )
     page = browser.get(f"/connections/{row.id}").text
     assert "saved" not in page
@@ -337,7 +337,7 @@ def test_mending_a_connection_lets_its_waiting_runs_go_on(
     connection_id, now = address.rpartition("/")[2], started.clock.now()
     flow_id = _flow_using(started, connection_id)
     run = _waiting_run(flow_id, "ver_gone", connection_id, now)
-    started.database.write(lambda c: c.execute(insert(Run), run))
+    started.database.write(lambda db: db.execute(insert(Run), run))
     browser.post(f"{address}/check")
     page = browser.get(address).text
     assert "1 run that waited goes on now." in page

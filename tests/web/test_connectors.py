@@ -150,8 +150,8 @@ def test_the_age_of_a_connector_is_a_warning_in_time(parts: Parts) -> None:
 def test_its_connections_are_linked_from_its_page(browser: Browser, parts: Parts) -> None:
     now = parts.clock.now()
     connection_id = parts.database.write(
-        lambda c: store.create_connection(
-            c, connector="hubspot", name="EU", auth="t", public={}, sealed=None, owner_id=None, now=now
+        lambda db: store.create_connection(
+            db, connector="hubspot", name="EU", auth="t", public={}, sealed=None, owner_id=None, now=now
         )
     )
     assert f'href="/connections/{connection_id}"' in browser.get("/connectors/hubspot").text

@@ -82,7 +82,7 @@ def test_a_step_without_the_right_key_leads_to_its_connection(
 
     row = {"id": "con_1", "connector": "http", "name": "Our CRM", "auth": "bearer", "public": {}}
     row |= {"created_at": NOON, "updated_at": NOON}
-    parts.database.write(lambda c: c.execute(insert(Connection), row))
+    parts.database.write(lambda db: db.execute(insert(Connection), row))
     step = HTTP | {"request": {"url": "https://crm.example", "connection_id": "con_1"}}
     flow = history.flow("New order", [step])
     stopped(history, flow, kind="permission_missing")
@@ -163,7 +163,7 @@ def test_who_may_only_look_finds_no_buttons(
 ) -> None:
     stopped(history, flow)
     token = browser.token()
-    parts.database.write(lambda c: c.execute(update(User).values(role="viewer")))
+    parts.database.write(lambda db: db.execute(update(User).values(role="viewer")))
     for path in ("/dead-letters", f"/dead-letters/group?cause={quote(cause(flow))}"):
         shown = browser.get(path).text
         assert "no such list" in shown

@@ -22,7 +22,7 @@ def live_flow(parts: Parts) -> tuple[str, str]:
     )
     now = parts.clock.now()
     flow_id = parts.database.write(
-        lambda c: flows.create_flow(c, name="Welcome", definition=definition, owner_id=None, now=now)
+        lambda db: flows.create_flow(db, name="Welcome", definition=definition, owner_id=None, now=now)
     )
     activation.publish(parts, flow_id, by=None)
     activation.switch_on(parts, flow_id, by=None)

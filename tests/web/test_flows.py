@@ -201,8 +201,8 @@ def test_a_version_that_never_was_cannot_be_brought_back(browser: Browser, parts
 def test_a_viewer_sees_flows_and_changes_none(app: Flask, parts: Parts, kept_password: str) -> None:
     now = parts.clock.now()
     parts.database.write(
-        lambda c: users.create_user(
-            c, email="eva@example.com", name="Eva", password_hash=kept_password, role="viewer", now=now
+        lambda db: users.create_user(
+            db, email="eva@example.com", name="Eva", password_hash=kept_password, role="viewer", now=now
         )
     )
     flow_id = make_flow(parts, READY)

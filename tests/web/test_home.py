@@ -47,7 +47,7 @@ def _run(parts: Parts, flow_id: str, **values: Any) -> str:
     }
     run |= {"state": "succeeded", "label": "Ana · order 1", "source": "webhook", "created_at": now}
     run |= {"position": "s1", "finished_at": now}
-    parts.database.write(lambda c: c.execute(insert(Run), run | values))
+    parts.database.write(lambda db: db.execute(insert(Run), run | values))
     return str(run["id"])
 
 
@@ -126,7 +126,7 @@ def test_a_poll_that_fails_is_there_before_somebody_misses_its_events(browser: B
         "fail_count": 4,
         "last_error": "The feed is gone.",
     }
-    parts.database.write(lambda c: c.execute(insert(Trigger), row))
+    parts.database.write(lambda db: db.execute(insert(Trigger), row))
     page = browser.get("/").text
     assert "“Feed” cannot look for new events" in page
     assert "Its last 4 looks failed: The feed is gone." in page

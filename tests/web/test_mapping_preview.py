@@ -97,7 +97,7 @@ def test_inside_a_loop_the_first_item_is_the_sample(browser: Browser, parts: Par
 
 def test_what_an_earlier_step_answered_can_be_mapped(browser: Browser, parts: Parts) -> None:
     flow_id = make_flow(parts, REQUEST, {"id": "s2", "kind": "set"})
-    parts.database.write(lambda c: set_sample(c, flow_id, {"contact": {"id": 42}}, root="s1"))
+    parts.database.write(lambda db: set_sample(db, flow_id, {"contact": {"id": 42}}, root="s1"))
     assert _shown(browser, flow_id, "{{s1:$.contact.id}}", step="s2") == ("value", "→ 42")
 
 

@@ -39,7 +39,7 @@ FLOW = {
 def leads(parts: Parts, history: History) -> str:
     definition, now = load(FLOW), parts.clock.now()
     flow_id = parts.database.write(
-        lambda c: flows.create_flow(c, name="Leads", definition=definition, owner_id=None, now=now)
+        lambda db: flows.create_flow(db, name="Leads", definition=definition, owner_id=None, now=now)
     )
     publish(parts, flow_id, by=None)
     with parts.database.read() as db:
@@ -53,7 +53,7 @@ def noticed(parts: Parts, history: History, flow_id: str, place: str = "trigger:
     run = history.run(flow_id, "dead", cause=cause, payload=NOW, **facts)
     found = [(place, "$['email_address']")]
     now = parts.clock.now()
-    parts.database.write(lambda c: note_renamed(c, flow_id, found, run_id=run, now=now))
+    parts.database.write(lambda db: note_renamed(db, flow_id, found, run_id=run, now=now))
     return run
 
 

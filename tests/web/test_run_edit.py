@@ -103,7 +103,7 @@ def test_long_numbers_and_odd_text_survive(browser: Browser, parts: Parts, run: 
 
 
 def test_a_run_under_way_is_not_edited(browser: Browser, parts: Parts, run: str) -> None:
-    parts.database.write(lambda c: c.execute(update(Run).values(state="waiting", reason="delay")))
+    parts.database.write(lambda db: db.execute(update(Run).values(state="waiting", reason="delay")))
     assert browser.get(f"/runs/{run}/edit").status_code == 422
     assert browser.post(f"/runs/{run}/edit", {"data": "{}"}).status_code == 422
     assert browser.get("/runs/run_none/edit").status_code == 404
@@ -111,7 +111,7 @@ def test_a_run_under_way_is_not_edited(browser: Browser, parts: Parts, run: str)
 
 def test_who_may_only_look_cannot_resend(browser: Browser, parts: Parts, run: str) -> None:
     token = browser.token()
-    parts.database.write(lambda c: c.execute(update(User).values(role="viewer")))
+    parts.database.write(lambda db: db.execute(update(User).values(role="viewer")))
     answer = browser.client.post(f"/runs/{run}/edit", data={"csrf_token": token, "data": "{}"})
     assert answer.status_code == 403
 

@@ -165,8 +165,8 @@ def test_runs_of_a_deleted_flow_are_still_there(
     browser: Browser, history: History, flow: str, parts: Parts
 ) -> None:
     run = history.run(flow, label="Kept order")
-    parts.database.write(lambda c: c.exec_driver_sql("DELETE FROM flow_versions"))
-    parts.database.write(lambda c: c.exec_driver_sql("DELETE FROM flows"))
+    parts.database.write(lambda db: db.exec_driver_sql("DELETE FROM flow_versions"))
+    parts.database.write(lambda db: db.exec_driver_sql("DELETE FROM flows"))
     assert "Kept order" in browser.get("/runs").text
     assert "Kept order" in browser.get(f"/runs/{run}").text
 
@@ -175,7 +175,7 @@ def test_viewers_see_everything_and_change_nothing(
     browser: Browser, history: History, flow: str, parts: Parts
 ) -> None:
     run = history.run(flow, "dead", error_kind="unavailable", position="s1")
-    parts.database.write(lambda c: c.execute(update(User).values(role="viewer")))
+    parts.database.write(lambda db: db.execute(update(User).values(role="viewer")))
     html = browser.get(f"/runs/{run}").text
     assert 'method="post" action="/runs' not in html
     assert 'action="/runs/bulk"' not in browser.get("/runs").text

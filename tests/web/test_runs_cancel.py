@@ -124,7 +124,7 @@ def test_hundreds_are_cancelled_a_portion_at_a_time(browser: Browser, parts: Par
 
 def test_who_may_only_look_cannot_cancel(browser: Browser, parts: Parts, flow: str) -> None:
     token = browser.token()
-    parts.database.write(lambda c: c.execute(update(User).values(role="viewer")))
+    parts.database.write(lambda db: db.execute(update(User).values(role="viewer")))
     assert "/runs/cancel" not in browser.get(f"/runs?flow={flow}").text
     assert "<button" not in browser.get(f"/runs/cancel?flow={flow}").text.split("<main")[1].split("</main")[0]
     answer = browser.client.post("/runs/cancel", data={"csrf_token": token, "flow": flow})

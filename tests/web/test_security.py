@@ -157,8 +157,8 @@ def test_a_damaged_session_is_no_session(browser: Browser, damage: dict[str, obj
 def _as(parts: Parts, app: Flask, role: str, kept_password: str) -> Browser:
     now = parts.clock.now()
     parts.database.write(
-        lambda c: users.create_user(
-            c, email=f"{role}@example.com", name=role, password_hash=kept_password, role=role, now=now
+        lambda db: users.create_user(
+            db, email=f"{role}@example.com", name=role, password_hash=kept_password, role=role, now=now
         )
     )
     browser = Browser(app)

@@ -21,8 +21,8 @@ def held(parts: Parts) -> list[str]:
     history, now = History(parts.database), parts.clock.now()
     flows = [history.flow("Orders", [HTTP]), history.flow("Leads", [HTTP])]
     history.run(flows[0], "queued", now)
-    parts.database.write(lambda c: set_held(c, flows[1], True, now=now))
-    parts.database.write(lambda c: hold_everything(c, now=now, backup_of=now))
+    parts.database.write(lambda db: set_held(db, flows[1], True, now=now))
+    parts.database.write(lambda db: hold_everything(db, now=now, backup_of=now))
     return flows
 
 
@@ -60,7 +60,7 @@ def test_one_button_releases_all_but_what_a_person_held(
 def test_a_flow_can_be_released_alone(browser: Browser, held: list[str], parts: Parts) -> None:
     browser.post(f"/standstill/flows/{held[0]}")
     assert not _is_held(parts, held[0])
-    parts.database.write(lambda c: set_held(c, held[0], True, now=parts.clock.now()))
+    parts.database.write(lambda db: set_held(db, held[0], True, now=parts.clock.now()))
     assert "Nothing is held" in browser.get("/standstill").text  # by hand is another matter
 
 

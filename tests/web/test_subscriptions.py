@@ -58,7 +58,7 @@ def make(parts: Parts, *, is_on: bool = True) -> str:
     definition = FlowDefinition.model_validate({"name": "Readers", "trigger": reading, "steps": steps})
     now = parts.clock.now()
     flow_id = parts.database.write(
-        lambda c: create_flow(c, name="Readers", definition=definition, owner_id=None, now=now)
+        lambda db: create_flow(db, name="Readers", definition=definition, owner_id=None, now=now)
     )
     activation.publish(parts, flow_id, by=None)
     if is_on:
@@ -120,7 +120,7 @@ def look(parts: Parts) -> None:
         view = View(db, now, parts.registry, parts.space, flow_names(db))
         found = list(untold_services(view))
     kinds = {"subscription"}
-    parts.database.write(lambda c: alerts.bring_up_to_date(c, found, looked_for=kinds, now=now))
+    parts.database.write(lambda db: alerts.bring_up_to_date(db, found, looked_for=kinds, now=now))
 
 
 def test_a_refusal_is_an_alert_that_can_be_tried_again(
@@ -188,7 +188,7 @@ def test_a_flow_without_such_a_trigger_has_no_such_page(browser: Browser, parts:
 
     plain = FlowDefinition(name="Plain", trigger=WebhookTrigger())
     flow_id = parts.database.write(
-        lambda c: create_flow(c, name="Plain", definition=plain, owner_id=None, now=now)
+        lambda db: create_flow(db, name="Plain", definition=plain, owner_id=None, now=now)
     )
     assert browser.get(f"/flows/{flow_id}/subscription").status_code == 404
 

@@ -252,7 +252,7 @@ def test_a_connector_that_is_used_stays(made: Browser, parts: Parts) -> None:
     )
     now = parts.clock.now()
     parts.database.write(
-        lambda c: create_flow(c, name="Members", definition=definition, owner_id=None, now=now)
+        lambda db: create_flow(db, name="Members", definition=definition, owner_id=None, now=now)
     )
     for address in ("/connectors/loyalty/remove", "/connectors/loyalty/actions/add_member/remove"):
         answer = made.post(address)
@@ -279,8 +279,8 @@ def test_an_action_that_only_the_live_version_uses_stays(made: Browser, parts: P
     live, draft = (FlowDefinition.model_validate({**flow, "steps": steps}) for steps in ([step], []))
     now = parts.clock.now()
     flow_id = parts.database.write(
-        lambda c: create_flow(c, name="Members", definition=draft, owner_id=None, now=now)
+        lambda db: create_flow(db, name="Members", definition=draft, owner_id=None, now=now)
     )
-    parts.database.write(lambda c: add_version(c, flow_id, live, by=None, now=now))
+    parts.database.write(lambda db: add_version(db, flow_id, live, by=None, now=now))
     assert "Members" in made.post("/connectors/loyalty/actions/add_member/remove").text
     assert parts.registry.find_action("loyalty", "add_member") is not None

@@ -40,12 +40,12 @@ _DEFER = (
 )
 
 
-def add_jobs(connection: Connection, run_ids: Sequence[str], *, after_stop: bool = False) -> None:
+def add_jobs(db: Connection, run_ids: Sequence[str], *, after_stop: bool = False) -> None:
     """In the transaction of the connection: with the runs, or not at all."""
     for start in range(0, len(run_ids), _MOST_RUNS):
         given = {"runs": list(run_ids[start : start + _MOST_RUNS]), "after_stop": after_stop}
         arguments = {"queue": QUEUE, "task": _TASK, "given": orjson.dumps(given).decode()}
-        connection.exec_driver_sql(_DEFER, arguments)
+        db.exec_driver_sql(_DEFER, arguments)
 
 
 class _Gated(JobManager):

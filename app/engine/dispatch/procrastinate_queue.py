@@ -127,27 +127,27 @@ class SharedDispatcher:
 
     # ---------------------------------------------------------------------------- in transactions
 
-    def before_commit(self, connection: Connection) -> None:
+    def before_commit(self, db: Connection) -> None:
         """In the writer's thread, at the end of each transaction."""
-        notes = notes_of(connection)
+        notes = notes_of(db)
         if notes is None:
             return
         if notes.left and self._working_as:
-            claims.release(connection, notes.left)
+            claims.release(db, notes.left)
         if notes.queued:
-            add_jobs(connection, notes.queued)
+            add_jobs(db, notes.queued)
         if notes.after_stop:
-            add_jobs(connection, notes.after_stop, after_stop=True)
+            add_jobs(db, notes.after_stop, after_stop=True)
         if notes.works and self._performs:
-            self._stand_fast(connection)
+            self._stand_fast(db)
         with self._lock:
             if len(self._noted) > _MOST_NOTED:
                 self._noted.clear()
             self._noted.update(notes.queued)
 
-    def _stand_fast(self, connection: Connection) -> None:
+    def _stand_fast(self, db: Connection) -> None:
         try:
-            stand_fast(connection, self._working_as)
+            stand_fast(db, self._working_as)
         except Fenced:
             self._taken_for_dead()
             raise
@@ -170,9 +170,9 @@ class SharedDispatcher:
     async def _take(self, run_ids: list[str], after_stop: bool) -> None:
         process_id = self._working_as
 
-        def claim(connection: Connection) -> list[claims.Claimed]:
-            note_work(connection)
-            return claims.take(connection, process_id, run_ids)
+        def claim(db: Connection) -> list[claims.Claimed]:
+            note_work(db)
+            return claims.take(db, process_id, run_ids)
 
         claimed = await self._database.writer.awrite(claim)
         self._lanes.enqueue([_ticket(one, after_stop) for one in claimed])

@@ -57,15 +57,15 @@ def take_call(
     )
     accepted = Accepted(200, inbound.delivery_id, state="callback")
 
-    def work(connection: Connection) -> OpenRun | None:
+    def work(db: Connection) -> OpenRun | None:
         is_first, run = False, None
         if called.asked.is_open:
             now, key = inbound.received_at, called.step_key
-            is_first, run = callbacks.keep(connection, called.run_id, key, document.value, now=now)
+            is_first, run = callbacks.keep(db, called.run_id, key, document.value, now=now)
         if not is_first:
             row.update(outcome="duplicate", reason=f"The run {called.run_id} has its answer already.")
             accepted.state, accepted.duplicate = "duplicate", True
-        events.write_all(connection, [(events.DELIVERY, row)])
+        events.write_all(db, [(events.DELIVERY, row)])
         return run
 
     def answer(run: OpenRun | None) -> Accepted:

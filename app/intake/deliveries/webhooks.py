@@ -174,14 +174,12 @@ class Door:
     def _keep_secret(self, address: Address, handshake: Accepted, row: dict[str, object]) -> Keeping:
         """Only while the service is being told: nobody else may say later what counts from then on."""
 
-        def work(connection: Connection) -> bool:
-            kept = subscriptions.keep_secret(
-                connection, self._needs.vault, address.facts.flow_id, handshake.secret
-            )
+        def work(db: Connection) -> bool:
+            kept = subscriptions.keep_secret(db, self._needs.vault, address.facts.flow_id, handshake.secret)
             if not kept:
                 row.update(outcome="refused", reason=_NOT_ASKED)
             row["body"] = None
-            events.write_all(connection, [(events.DELIVERY, row)])
+            events.write_all(db, [(events.DELIVERY, row)])
             return kept
 
         def answer(kept: bool) -> Accepted:
@@ -246,9 +244,9 @@ class Door:
         """Where the transaction has to look first: is it a repetition, is the flow still held."""
         flow_id = address.facts.flow_id
 
-        def work(connection: Connection) -> tuple[list[Arrival], list[str], bool]:
-            held = address.facts.is_held and events.is_held(connection, flow_id)
-            fresh, repeated = events.take_keys(connection, flow_id, found, now=inbound.received_at)
+        def work(db: Connection) -> tuple[list[Arrival], list[str], bool]:
+            held = address.facts.is_held and events.is_held(db, flow_id)
+            fresh, repeated = events.take_keys(db, flow_id, found, now=inbound.received_at)
             if repeated:
                 row["repeated"] = len(repeated)
             if repeated and not fresh:
@@ -257,7 +255,7 @@ class Door:
             elif repeated:
                 row["reason"] = f"{len(repeated)} of its {len(found)} records had come before."
             arrivals = self._rows(address, inbound, fresh, held=held)
-            events.write_all(connection, [(events.DELIVERY, row), *arrivals])
+            events.write_all(db, [(events.DELIVERY, row), *arrivals])
             return fresh, repeated, held
 
         def answer(kept: tuple[list[Arrival], list[str], bool]) -> Accepted:
@@ -306,9 +304,9 @@ class Door:
             reason="It came before the flow was published and is kept as its sample; it started nothing.",
         )
 
-        def work(connection: Connection) -> None:
-            flows.set_sample(connection, address.facts.flow_id, sample)
-            events.write_all(connection, [(events.DELIVERY, row)])
+        def work(db: Connection) -> None:
+            flows.set_sample(db, address.facts.flow_id, sample)
+            events.write_all(db, [(events.DELIVERY, row)])
 
         return Keeping(work, lambda _: Accepted(202, inbound.delivery_id, state="sample"))
 

@@ -147,18 +147,18 @@ async def _keep(needs: Needs, look: Look, before: _Before) -> Looked:
     ]
     poll_id, now = new_id("poll"), needs.clock.now()
 
-    def work(connection: Connection) -> tuple[Looked, list[RunTicket]]:
-        if (why := _outdated(connection, before)) is not None:
-            return _set_aside(connection, look, before, poll_id, why, now), []
-        looked, tickets = _write(connection, arrivals, before, poll_id, now)
+    def work(db: Connection) -> tuple[Looked, list[RunTicket]]:
+        if (why := _outdated(db, before)) is not None:
+            return _set_aside(db, look, before, poll_id, why, now), []
+        looked, tickets = _write(db, arrivals, before, poll_id, now)
         triggers.poll_succeeded(
-            connection,
+            db,
             before.trigger.flow_id,
             cursor=look.cursor,
             seeded_at=before.trigger.seeded_at or (now if look.complete else None),
             now=now,
         )
-        _record(connection, looked, look, before, now)
+        _record(db, looked, look, before, now)
         return looked, tickets
 
     looked, tickets = await needs.database.writer.awrite(work, patient=True)
@@ -167,18 +167,18 @@ async def _keep(needs: Needs, look: Look, before: _Before) -> Looked:
 
 
 def _write(
-    connection: Connection, arrivals: list[events.Arrival], before: _Before, poll_id: str, now: datetime
+    db: Connection, arrivals: list[events.Arrival], before: _Before, poll_id: str, now: datetime
 ) -> tuple[Looked, list[RunTicket]]:
     flow_id, found = before.trigger.flow_id, len(arrivals)
     keys = [new.dedupe_key or "" for new in arrivals]
     if before.trigger.seeded_at is None:
-        seeded = events.seed_keys(connection, flow_id, keys, now=now)
+        seeded = events.seed_keys(db, flow_id, keys, now=now)
         sentence = f"First look: {seeded} records were there already; they are remembered and start nothing."
         return Looked(poll_id, "succeeded", found, 0, seeded, sentence), []
-    fresh = events.take_new(connection, flow_id, arrivals, now=now)
-    events.tidy_keys(connection, flow_id, keys, now=now)
+    fresh = events.take_new(db, flow_id, arrivals, now=now)
+    events.tidy_keys(db, flow_id, keys, now=now)
     give_places(before.version.definition, fresh)
-    held = events.is_held(connection, flow_id)
+    held = events.is_held(db, flow_id)
     rows = events.arrival_rows(
         fresh,
         flow_id=flow_id,
@@ -188,7 +188,7 @@ def _write(
         now=now,
         held=held,
     )
-    events.write_all(connection, rows)
+    events.write_all(db, rows)
     return Looked(poll_id, "succeeded", found, len(fresh)), [] if held else _tickets(fresh, before)
 
 
@@ -206,10 +206,10 @@ def _tickets(fresh: list[events.Arrival], before: _Before) -> list[RunTicket]:
     ]
 
 
-def _outdated(connection: Connection, before: _Before) -> str | None:
+def _outdated(db: Connection, before: _Before) -> str | None:
     """Why what was read must not count: the flow changed while the service was asked."""
-    flow = flows.get_flow(connection, before.trigger.flow_id)
-    trigger = triggers.get_trigger(connection, before.trigger.flow_id)
+    flow = flows.get_flow(db, before.trigger.flow_id)
+    trigger = triggers.get_trigger(db, before.trigger.flow_id)
     if not flow.is_on or trigger is None:
         return "The flow was switched off meanwhile; the next look finds the same records."
     if flow.live_version_id != before.version.id or trigger.seeded_at != before.trigger.seeded_at:
@@ -217,18 +217,16 @@ def _outdated(connection: Connection, before: _Before) -> str | None:
     return None
 
 
-def _set_aside(
-    connection: Connection, look: Look, before: _Before, poll_id: str, why: str, now: datetime
-) -> Looked:
+def _set_aside(db: Connection, look: Look, before: _Before, poll_id: str, why: str, now: datetime) -> Looked:
     looked = Looked(poll_id, "skipped", len(look.records), sentence=why)
-    triggers.end_lease(connection, before.trigger.flow_id)
-    _record(connection, looked, look, before, now)
+    triggers.end_lease(db, before.trigger.flow_id)
+    _record(db, looked, look, before, now)
     return looked
 
 
-def _record(connection: Connection, looked: Looked, look: Look, before: _Before, now: datetime) -> None:
+def _record(db: Connection, looked: Looked, look: Look, before: _Before, now: datetime) -> None:
     polls.add_poll(
-        connection,
+        db,
         poll_id=looked.poll_id,
         flow_id=before.trigger.flow_id,
         state=looked.state,
@@ -239,7 +237,7 @@ def _record(connection: Connection, looked: Looked, look: Look, before: _Before,
         seeded=looked.seeded,
         sentence=looked.sentence,
     )
-    polls.add_calls(connection, looked.poll_id, look.calls)
+    polls.add_calls(db, looked.poll_id, look.calls)
 
 
 # ------------------------------------------------------------------------------------- failing
@@ -255,10 +253,10 @@ async def _fail(needs: Needs, look: Look, before: _Before, reason: AppError) -> 
     sentence = f"{reason.sentence} {reason.remedy}".strip()
     looked = Looked(new_id("poll"), "failed", len(look.records), sentence=sentence)
 
-    def work(connection: Connection) -> None:
+    def work(db: Connection) -> None:
         later = now + timedelta(seconds=wait_s)
-        triggers.poll_failed(connection, flow_id, sentence=sentence, next_due_at=later, now=now)
-        _record(connection, looked, look, before, now)
+        triggers.poll_failed(db, flow_id, sentence=sentence, next_due_at=later, now=now)
+        _record(db, looked, look, before, now)
 
     log.warning("%s", fields(event="poll_failed", flow=flow_id, poll=looked.poll_id, kind=reason.kind))
     try:

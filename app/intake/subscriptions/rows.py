@@ -68,22 +68,22 @@ def asked_for(trigger: dict[str, Any]) -> dict[str, Any]:
 # --------------------------------------------------------------------------- in the transaction
 
 
-def settle(parts: Needs, connection: Connection, flow_id: str, now: datetime) -> None:
+def settle(parts: Needs, db: Connection, flow_id: str, now: datetime) -> None:
     """What is wanted and what there is, made to agree; to be called with every change of the flow."""
-    wanted = _wanted(parts, connection, flow_id)
+    wanted = _wanted(parts, db, flow_id)
     met = False
-    for row in store.of_flow(connection, flow_id):
+    for row in store.of_flow(db, flow_id):
         if row.state in (*store.ENDED, "leaving"):
             continue
         if wanted is not None and not met and wanted.is_met_by(row):
             met = True
-            _go_on(connection, row, now)
+            _go_on(db, row, now)
         else:
-            _end(connection, row, now)
+            _end(db, row, now)
     if wanted is not None and not met:
         secret = secrets.token_hex(_SECRET_BYTES) if wanted.service.subscribe.makes_secret else ""
         store.add_subscription(
-            connection,
+            db,
             flow_id,
             connection_id=wanted.trigger.connection_id,
             trigger=stored(wanted.trigger),
@@ -109,23 +109,23 @@ def _wanted(parts: Needs, db: Executor, flow_id: str) -> Wanted | None:
     return Wanted(live.trigger, service, hook.id, f"{parts.settings.base_url}/hooks/{hook.token}")
 
 
-def _go_on(connection: Connection, row: SubscriptionRow, now: datetime) -> None:
+def _go_on(db: Connection, row: SubscriptionRow, now: datetime) -> None:
     """The flow was published or switched anew: what was refused is tried at once."""
     if row.state in ("refused", "unsure", "making"):
-        store.change(connection, row.id, next_at=now, tries=0)
+        store.change(db, row.id, next_at=now, tries=0)
 
 
-def _end(connection: Connection, row: SubscriptionRow, now: datetime) -> None:
+def _end(db: Connection, row: SubscriptionRow, now: datetime) -> None:
     """One that no service heard of simply goes."""
     was_told = row.vendor_id or row.state in ("making", "live", "unsure")
     is_idle = row.lease_until is None
     if row.state == "asked" and not was_told and is_idle:
-        store.remove(connection, [row.id])
+        store.remove(db, [row.id])
     elif row.state == "by_hand" or (not was_told and is_idle):
-        store.change(connection, row.id, state="gone", ended_at=now, next_at=None)
+        store.change(db, row.id, state="gone", ended_at=now, next_at=None)
     else:
         values = {"state": "leaving", "next_at": now, "tries": 0, "sentence": "", "remedy": ""}
-        store.change(connection, row.id, **values, error_kind="")
+        store.change(db, row.id, **values, error_kind="")
 
 
 def settle_all(parts: Needs, now: datetime) -> int:
@@ -138,8 +138,8 @@ def settle_all(parts: Needs, now: datetime) -> int:
     return len(known)
 
 
-def _settle_one(parts: Needs, flow_id: str, now: datetime, connection: Connection) -> None:
-    settle(parts, connection, flow_id, now)
+def _settle_one(parts: Needs, flow_id: str, now: datetime, db: Connection) -> None:
+    settle(parts, db, flow_id, now)
 
 
 # ------------------------------------------------------------------------------ from the pages
@@ -149,10 +149,10 @@ def try_again(parts: Needs, flow_id: str) -> None:
     """At once, by whoever ticks."""
     now = parts.clock.now()
 
-    def work(connection: Connection) -> None:
-        row = _current(connection, flow_id)
+    def work(db: Connection) -> None:
+        row = _current(db, flow_id)
         state = "asked" if row.state in ("unsure", "by_hand") else row.state
-        store.change(connection, row.id, state=state, next_at=now, tries=0)
+        store.change(db, row.id, state=state, next_at=now, tries=0)
 
     parts.database.write(work)
 
@@ -160,12 +160,12 @@ def try_again(parts: Needs, flow_id: str) -> None:
 def look_after_by_hand(parts: Needs, flow_id: str) -> None:
     """A person set it up at the service and ends it there too."""
 
-    def work(connection: Connection) -> None:
-        row = _current(connection, flow_id)
+    def work(db: Connection) -> None:
+        row = _current(db, flow_id)
         if row.state not in ("refused", "unsure", "asked"):
             raise FlowInvalid("The service sends already; nothing has to be set up by hand.")
         values = {"state": "by_hand", "next_at": None, "sentence": "", "remedy": "", "error_kind": ""}
-        store.change(connection, row.id, **values)
+        store.change(db, row.id, **values)
 
     parts.database.write(work)
 
@@ -174,10 +174,10 @@ def connection_mended(parts: Needs, connection_id: str) -> None:
     """What was refused on account of the connection is tried again."""
     now = parts.clock.now()
 
-    def work(connection: Connection) -> None:
-        for row in store.of_connection(connection, connection_id):
+    def work(db: Connection) -> None:
+        for row in store.of_connection(db, connection_id):
             if row.error_kind:
-                store.change(connection, row.id, next_at=now, tries=0)
+                store.change(db, row.id, next_at=now, tries=0)
 
     parts.database.write(work)
 

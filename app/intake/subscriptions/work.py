@@ -73,7 +73,7 @@ async def look_after(needs: Needs, flow_id: str) -> None:
     except Exception:
         log.exception("%s", fields(event="subscriptions_broke", flow=flow_id))
     finally:
-        await needs.database.writer.awrite(lambda c: store.end_leases(c, flow_id), patient=True)
+        await needs.database.writer.awrite(lambda db: store.end_leases(db, flow_id), patient=True)
 
 
 def _due(needs: Needs, flow_id: str) -> list[tuple[SubscriptionRow, frozenset[str]]]:
@@ -106,12 +106,12 @@ async def _look_after_one(job: Job) -> None:
 async def _write(job: Job, values: Values) -> None:
     """Where somebody changed the row meanwhile, what the service said is kept, and their wish counts."""
 
-    def work(connection: Connection) -> None:
-        store.add_calls(connection, job.row.id, job.calls)
-        if not store.change_from(connection, job.row, **values):
+    def work(db: Connection) -> None:
+        store.add_calls(db, job.row.id, job.calls)
+        if not store.change_from(db, job.row, **values):
             facts = {name: values[name] for name in _FACTS if name in values}
             if facts:
-                store.change(connection, job.row.id, **facts)
+                store.change(db, job.row.id, **facts)
 
     await job.needs.database.writer.awrite(work, patient=True)
 
@@ -185,8 +185,8 @@ async def _note(job: Job, *, state: str) -> bool:
     """On disk before the call goes out.  False = the flow changed its mind meanwhile."""
     row = job.row
 
-    def work(connection: Connection) -> bool:
-        return store.change_from(connection, row, state=state)
+    def work(db: Connection) -> bool:
+        return store.change_from(db, row, state=state)
 
     taken: bool = await job.needs.database.writer.awrite(work, patient=True)
     if taken:
@@ -304,9 +304,9 @@ async def _make_next(job: Job) -> Values:
     """Where none can be prolonged: a new one first, then this one ends."""
     row, told = job.row, calls.told_of(job.needs, job.row)
 
-    def work(connection: Connection) -> None:
+    def work(db: Connection) -> None:
         store.add_subscription(
-            connection,
+            db,
             row.flow_id,
             connection_id=row.connection_id,
             trigger=row.trigger,
@@ -356,11 +356,11 @@ async def _leave(job: Job) -> Values:
     return _gone(job, "")
 
 
-def _wake_waiting(job: Job, connection: Connection) -> None:
+def _wake_waiting(job: Job, db: Connection) -> None:
     """Those that were refused because this one held the only place."""
-    for one in store.of_connection(connection, job.row.connection_id):
+    for one in store.of_connection(db, job.row.connection_id):
         if one.state == "refused":
-            store.change(connection, one.id, next_at=job.now, tries=0)
+            store.change(db, one.id, next_at=job.now, tries=0)
 
 
 async def _remove(talk: Talk, vendor_id: str) -> None:

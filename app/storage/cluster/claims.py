@@ -42,17 +42,17 @@ class Claimed:
     payload: bytes | None
 
 
-def take(connection: Connection, process_id: str, run_ids: Sequence[str]) -> list[Claimed]:
+def take(db: Connection, process_id: str, run_ids: Sequence[str]) -> list[Claimed]:
     """Those of the runs that are queued and nobody's, oldest first; they are this process's now."""
-    rows = connection.exec_driver_sql(_TAKE, {"ids": list(run_ids), "process": process_id})
+    rows = db.exec_driver_sql(_TAKE, {"ids": list(run_ids), "process": process_id})
     return [
         Claimed(row[0], row[1], row[2], row[3], row[4], None if row[5] is None else unpack(row[5]))
         for row in rows
     ]
 
 
-def release(connection: Connection, run_ids: Sequence[str]) -> None:
-    connection.exec_driver_sql(_RELEASE, {"ids": list(run_ids)})
+def release(db: Connection, run_ids: Sequence[str]) -> None:
+    db.exec_driver_sql(_RELEASE, {"ids": list(run_ids)})
 
 
 def claimed_by(db: Executor, process_id: str) -> list[tuple[str, str, str, str]]:
@@ -69,19 +69,17 @@ def owner_of(db: Executor, run_id: str) -> str | None:
     return db.execute(select(Claim.process_id).where(Claim.run_id == run_id)).scalar_one_or_none()
 
 
-def give_up(connection: Connection, process_id: str, *, crashed: bool) -> list[str]:
+def give_up(db: Connection, process_id: str, *, crashed: bool) -> list[str]:
     """The process is gone: its runs are queued again, and it is fenced.  `crashed`: each run that was
     under way has lived through one more stop.  The ids of the runs."""
-    connection.execute(delete(Process).where(Process.id == process_id))
+    db.execute(delete(Process).where(Process.id == process_id))
     held = select(Claim.run_id).where(Claim.process_id == process_id)
     counted = {"crashes": Run.crashes + 1} if crashed else {}
-    connection.execute(
-        update(Run).where(Run.id.in_(held), Run.state == "running").values(state="queued", **counted)
-    )
+    db.execute(update(Run).where(Run.id.in_(held), Run.state == "running").values(state="queued", **counted))
     query = select(Run.id).where(Run.id.in_(held), Run.state == "queued").order_by(Run.id)
-    run_ids = list(connection.scalars(query))
-    connection.execute(delete(Claim).where(Claim.process_id == process_id))
-    note_queued(connection, run_ids, after_stop=crashed)
+    run_ids = list(db.scalars(query))
+    db.execute(delete(Claim).where(Claim.process_id == process_id))
+    note_queued(db, run_ids, after_stop=crashed)
     return run_ids
 
 
@@ -104,22 +102,20 @@ def orphaned(db: Executor) -> list[str]:
     return list(db.execute(gone).scalars())
 
 
-def keep_open(connection: Connection, process_id: str, run_ids: Sequence[str]) -> list[str]:
+def keep_open(db: Connection, process_id: str, run_ids: Sequence[str]) -> list[str]:
     """Of runs that a process holds without performing them: those it has to go on with.  Claims of
     those that have ended or wait are dropped."""
     mine = select(Claim.run_id).where(Claim.process_id == process_id, Claim.run_id.in_(run_ids))
-    open_ids = list(
-        connection.scalars(select(Run.id).where(Run.id.in_(mine), Run.state.in_(("queued", "running"))))
-    )
+    open_ids = list(db.scalars(select(Run.id).where(Run.id.in_(mine), Run.state.in_(("queued", "running")))))
     done = delete(Claim).where(Claim.process_id == process_id, Claim.run_id.in_(run_ids))
-    connection.execute(done.where(Claim.run_id.not_in(open_ids)))
+    db.execute(done.where(Claim.run_id.not_in(open_ids)))
     return open_ids
 
 
-def requeue(connection: Connection, run_ids: Sequence[str]) -> list[str]:
+def requeue(db: Connection, run_ids: Sequence[str]) -> list[str]:
     """Runs that nobody has, queued; the ids of those that are still open."""
     query = select(Run.id).where(Run.id.in_(run_ids), Run.state.in_(("queued", "running"))).with_for_update()
-    open_ids = list(connection.scalars(query))
+    open_ids = list(db.scalars(query))
     free = Run.id.not_in(select(Claim.run_id))
-    connection.execute(update(Run).where(Run.id.in_(open_ids), free).values(state="queued"))
+    db.execute(update(Run).where(Run.id.in_(open_ids), free).values(state="queued"))
     return open_ids

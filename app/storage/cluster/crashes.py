@@ -17,7 +17,7 @@ def got_further(run_id: str) -> Row:
     return {"of_run": run_id, "to_crashes": 0}
 
 
-def put_back(connection: Connection) -> None:
+def put_back(db: Connection) -> None:
     """The server stops in good order: what it broke off waits in line again, and counts as no crash.
     Only for a process that has the database to itself."""
-    connection.execute(update(Run).where(Run.state == "running").values(state="queued"))
+    db.execute(update(Run).where(Run.state == "running").values(state="queued"))

@@ -11,7 +11,7 @@ CHANNEL = "plumbline"
 _TELL = text("SELECT pg_notify(:channel, :words)")
 
 
-def tell(connection: Connection, *words: str) -> None:
+def tell(db: Connection, *words: str) -> None:
     """`tell(connection, "cancel", run_id)`.  Where one process has the database, nobody listens."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_TELL, {"channel": CHANNEL, "words": " ".join(words)})
+    if db.dialect.name == "postgresql":
+        db.execute(_TELL, {"channel": CHANNEL, "words": " ".join(words)})

@@ -60,8 +60,8 @@ class Presence:
 
     def _leave(self) -> None:
         if self.process_id:
-            with contextlib.suppress(SQLAlchemyError), self._engine.begin() as connection:
-                processes.unregister(connection, self.process_id)
+            with contextlib.suppress(SQLAlchemyError), self._engine.begin() as db:
+                processes.unregister(db, self.process_id)
 
     def begin_anew(self) -> None:
         """What was done under the old id has been broken off: a new id may be taken."""
@@ -82,11 +82,11 @@ class Presence:
         address = libpq_address(self._url)
         with (
             psycopg.connect(address, autocommit=True, **KEEPALIVES) as ears,  # type: ignore[arg-type]
-            self._engine.connect() as connection,
+            self._engine.connect() as db,
         ):
             ears.execute(f"LISTEN {CHANNEL}")
             while not self._stopping.is_set():
-                self._beat(connection)
+                self._beat(db)
                 until = time.monotonic() + processes.HEARTBEAT_S
                 while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
                     for heard in ears.notifies(timeout=min(left, 0.25)):
@@ -94,17 +94,17 @@ class Presence:
                     if self._wants_new_id:
                         break
 
-    def _beat(self, connection: Connection) -> None:
-        with connection.begin():
-            is_empty = schema_of(connection) is None
-            self._say(processes.misfit(connection))
+    def _beat(self, db: Connection) -> None:
+        with db.begin():
+            is_empty = schema_of(db) is None
+            self._say(processes.misfit(db))
         if is_empty:
             return
-        with connection.begin():
+        with db.begin():
             if self._wants_new_id:
-                self.process_id = processes.register(connection, self.role)
+                self.process_id = processes.register(db, self.role)
                 self._wants_new_id = False
-            alive = processes.beat(connection, self.process_id, sentence=self.misfit)
+            alive = processes.beat(db, self.process_id, sentence=self.misfit)
         self._registered.set()
         if not alive:
             log.error("%s", fields(event="taken_for_dead", process=self.process_id))

@@ -45,7 +45,7 @@ class Fenced(Exception):
     """This process was taken for dead, and others do its work: it may write nothing more under its id."""
 
 
-def register(connection: Connection, role: str) -> str:
+def register(db: Connection, role: str) -> str:
     """The id this process has from now on; a new one each time."""
     process_id = new_id("proc")
     values: dict[str, Any] = {
@@ -56,24 +56,24 @@ def register(connection: Connection, role: str) -> str:
         "release": __version__,
         "sentence": "",
     }
-    connection.execute(insert(Process).values(**values, started_at=_DATABASE_NOW, seen_at=_DATABASE_NOW))
+    db.execute(insert(Process).values(**values, started_at=_DATABASE_NOW, seen_at=_DATABASE_NOW))
     return process_id
 
 
-def unregister(connection: Connection, process_id: str) -> None:
-    connection.execute(delete(Process).where(Process.id == process_id))
+def unregister(db: Connection, process_id: str) -> None:
+    db.execute(delete(Process).where(Process.id == process_id))
 
 
-def beat(connection: Connection, process_id: str, *, sentence: str = "") -> bool:
+def beat(db: Connection, process_id: str, *, sentence: str = "") -> bool:
     """False = this process was taken for dead."""
     alive = update(Process).where(Process.id == process_id)
-    return connection.execute(alive.values(seen_at=_DATABASE_NOW, sentence=sentence)).rowcount == 1
+    return db.execute(alive.values(seen_at=_DATABASE_NOW, sentence=sentence)).rowcount == 1
 
 
-def stand_fast(connection: Connection, process_id: str) -> None:
+def stand_fast(db: Connection, process_id: str) -> None:
     """Until this transaction ends nobody can take this process for dead.  Raises Fenced when somebody
     has.  The heartbeat does not wait for this lock, but whoever takes over does."""
-    if connection.exec_driver_sql(_STAND_FAST, {"id": process_id}).one_or_none() is None:
+    if db.exec_driver_sql(_STAND_FAST, {"id": process_id}).one_or_none() is None:
         raise Fenced(process_id)
 
 
@@ -101,11 +101,11 @@ def silent(db: Executor) -> list[ProcessRow]:
 # ------------------------------------------------------------------------------------ fitting
 
 
-def declare(connection: Connection) -> None:
+def declare(db: Connection) -> None:
     """The server says what workers beside it have to understand."""
     declared = {"protocol": PROTOCOL, "release": __version__}
-    if get_value(connection, "declared") != declared:
-        put_value(connection, "declared", declared)
+    if get_value(db, "declared") != declared:
+        put_value(db, "declared", declared)
 
 
 def misfit(db: Connection) -> str:

@@ -74,7 +74,7 @@ def sealed_secrets(db: Executor, connection_id: str) -> bytes | None:
 
 
 def create_connection(
-    connection: Connection,
+    db: Connection,
     *,
     connection_id: str = "",
     connector: str,
@@ -104,12 +104,12 @@ def create_connection(
         "created_at": now,
         "updated_at": now,
     }
-    connection.execute(insert(Table), row)
+    db.execute(insert(Table), row)
     return connection_id
 
 
 def update_connection(
-    connection: Connection,
+    db: Connection,
     connection_id: str,
     *,
     name: str,
@@ -121,29 +121,27 @@ def update_connection(
 ) -> None:
     """What was looked up with the old account is forgotten; flows keep using the same id."""
     values = {"name": name, "auth": auth, "public": dict(public), "secrets": sealed, "updated_at": now}
-    _set(connection, connection_id, **values, definition_hash=definition_hash)
-    connection.execute(delete(LookupCache).where(LookupCache.connection_id == connection_id))
+    _set(db, connection_id, **values, definition_hash=definition_hash)
+    db.execute(delete(LookupCache).where(LookupCache.connection_id == connection_id))
 
 
-def mark_checked(
-    connection: Connection, connection_id: str, *, state: str, sentence: str, now: datetime
-) -> None:
+def mark_checked(db: Connection, connection_id: str, *, state: str, sentence: str, now: datetime) -> None:
     """`state`: ok | broken; `sentence`: why, for people."""
-    _set(connection, connection_id, state=state, state_sentence=sentence, checked_at=now)
+    _set(db, connection_id, state=state, state_sentence=sentence, checked_at=now)
 
 
-def rename_connection(connection: Connection, connection_id: str, name: str, *, now: datetime) -> None:
-    _set(connection, connection_id, name=name, updated_at=now)
+def rename_connection(db: Connection, connection_id: str, name: str, *, now: datetime) -> None:
+    _set(db, connection_id, name=name, updated_at=now)
 
 
-def note_account(connection: Connection, connection_id: str, account: str) -> None:
+def note_account(db: Connection, connection_id: str, account: str) -> None:
     """`account`: as the service calls it; '' where it does not say."""
-    _set(connection, connection_id, account=account or None)
+    _set(db, connection_id, account=account or None)
 
 
-def set_hold(connection: Connection, connection_id: str, reason: str | None) -> None:
+def set_hold(db: Connection, connection_id: str, reason: str | None) -> None:
     """`reason`: '' or why it is held; None = it is held no longer."""
-    _set(connection, connection_id, hold_reason=reason)
+    _set(db, connection_id, hold_reason=reason)
 
 
 def is_free(db: Executor, connection_id: str) -> bool:
@@ -153,29 +151,29 @@ def is_free(db: Executor, connection_id: str) -> bool:
     return row is not None and row.state != "broken" and row.hold_reason is None
 
 
-def mend_connection(connection: Connection, connection_id: str) -> None:
+def mend_connection(db: Connection, connection_id: str) -> None:
     """It is no longer broken; what somebody holds on purpose stays held."""
     of_it = update(Table).where(Table.id == connection_id, Table.state == "broken")
-    connection.execute(of_it.values(state="ok", state_sentence=""))
+    db.execute(of_it.values(state="ok", state_sentence=""))
 
 
-def break_connection(connection: Connection, connection_id: str, sentence: str) -> None:
+def break_connection(db: Connection, connection_id: str, sentence: str) -> None:
     """Nothing is sent with it until somebody mends it; `sentence`: why, for people."""
-    _set(connection, connection_id, state="broken", state_sentence=sentence)
+    _set(db, connection_id, state="broken", state_sentence=sentence)
 
 
-def delete_connection(connection: Connection, connection_id: str) -> None:
+def delete_connection(db: Connection, connection_id: str) -> None:
     """Refused while a flow or an open run needs it."""
-    users = uses(connection).get(connection_id, [])
+    users = uses(db).get(connection_id, [])
     if users:
         names = ", ".join(f"“{name}”" for name in sorted({use.flow_name for use in users})[:5])
         raise FlowInvalid(
             f"This connection is still used by {names}.",
             remedy="Choose another connection in those flows and publish them first.",
         )
-    get_connection(connection, connection_id)
-    connection.execute(delete(Table).where(Table.id == connection_id))
-    connection.execute(delete(LookupCache).where(LookupCache.connection_id == connection_id))
+    get_connection(db, connection_id)
+    db.execute(delete(Table).where(Table.id == connection_id))
+    db.execute(delete(LookupCache).where(LookupCache.connection_id == connection_id))
 
 
 def uses(db: Executor) -> dict[str, list[Use]]:
@@ -201,7 +199,7 @@ def _definitions(db: Executor) -> Iterator[tuple[str, Use]]:
             yield text, Use(name, flow_id, is_on, is_open)
 
 
-def _set(connection: Connection, connection_id: str, **values: Any) -> None:
-    changed = connection.execute(update(Table).where(Table.id == connection_id).values(**values))
+def _set(db: Connection, connection_id: str, **values: Any) -> None:
+    changed = db.execute(update(Table).where(Table.id == connection_id).values(**values))
     if changed.rowcount == 0:
         raise NotFound("This connection is not there any more.", connection=connection_id)

@@ -52,20 +52,20 @@ def get_grant(db: Executor, connection_id: str) -> GrantRow | None:
     return None if row is None else GrantRow(**{**row._mapping, "scopes": tuple(row.scopes or ())})
 
 
-def put_grant(connection: Connection, connection_id: str, new: NewGrant) -> None:
+def put_grant(db: Connection, connection_id: str, new: NewGrant) -> None:
     """After a sign-in: whatever was there, and whoever was renewing it, comes too late now."""
-    number = connection.scalar(select(Grant.number).where(Grant.connection_id == connection_id))
+    number = db.scalar(select(Grant.number).where(Grant.connection_id == connection_id))
     values: dict[str, Any] = {**_values(new), "renewer": None, "renewing_until": None}
     if number is None:
-        connection.execute(insert(Grant), {"connection_id": connection_id, "number": 1, **values})
+        db.execute(insert(Grant), {"connection_id": connection_id, "number": 1, **values})
     else:
-        _change(connection, connection_id, number=number + 1, **values)
+        _change(db, connection_id, number=number + 1, **values)
 
 
-def forget_token(connection: Connection, connection_id: str) -> None:
+def forget_token(db: Connection, connection_id: str) -> None:
     """Other credentials were entered: the next call fetches a token with those."""
     _change(
-        connection,
+        db,
         connection_id,
         sealed=None,
         expires_at=None,
@@ -75,42 +75,40 @@ def forget_token(connection: Connection, connection_id: str) -> None:
     )
 
 
-def delete_grant(connection: Connection, connection_id: str) -> None:
-    connection.execute(delete(Grant).where(Grant.connection_id == connection_id))
-    connection.execute(delete(Call).where(Call.made_for == connection_id))
+def delete_grant(db: Connection, connection_id: str) -> None:
+    db.execute(delete(Grant).where(Grant.connection_id == connection_id))
+    db.execute(delete(Call).where(Call.made_for == connection_id))
 
 
 # ------------------------------------------------------------------------------------- renewing
 
 
 def begin_renewal(
-    connection: Connection, connection_id: str, *, renewer: str, seen: int, now: datetime
+    db: Connection, connection_id: str, *, renewer: str, seen: int, now: datetime
 ) -> GrantRow | None:
     """The row as it is now, for the one who may renew it; None for all others: somebody is at it, or
     there is a newer token than the one they have seen."""
-    at = _clock(connection, now)
+    at = _clock(db, now)
     if seen == 0:
-        connection.execute(_FIRST, {"connection_id": connection_id})
+        db.execute(_FIRST, {"connection_id": connection_id})
     free = or_(Grant.renewer.is_(None), Grant.renewing_until < at, Grant.renewing_until.is_(None))
-    taken = connection.execute(
+    taken = db.execute(
         update(Grant)
         .where(Grant.connection_id == connection_id, Grant.number == seen, free)
-        .values(renewer=renewer, renewing_until=_later(connection, at))
+        .values(renewer=renewer, renewing_until=_later(db, at))
     )
-    return get_grant(connection, connection_id) if taken.rowcount == 1 else None
+    return get_grant(db, connection_id) if taken.rowcount == 1 else None
 
 
-def end_renewal(
-    connection: Connection, connection_id: str, *, renewer: str, seen: int, new: NewGrant | None
-) -> bool:
+def end_renewal(db: Connection, connection_id: str, *, renewer: str, seen: int, new: NewGrant | None) -> bool:
     """Keeps the new token, if there is one.  False = a newer one is there already: it stays."""
     mine = (Grant.connection_id == connection_id, Grant.number == seen)
     values: dict[str, Any] = {"renewer": None, "renewing_until": None}
     if new is None:
-        connection.execute(update(Grant).where(*mine, Grant.renewer == renewer).values(**values))
+        db.execute(update(Grant).where(*mine, Grant.renewer == renewer).values(**values))
         return True
     values |= {**_values(new), "number": seen + 1}
-    return connection.execute(update(Grant).where(*mine).values(**values)).rowcount == 1
+    return db.execute(update(Grant).where(*mine).values(**values)).rowcount == 1
 
 
 def is_being_renewed(db: Connection, grant: GrantRow, now: datetime) -> bool:
@@ -122,13 +120,13 @@ def is_being_renewed(db: Connection, grant: GrantRow, now: datetime) -> bool:
     return grant.renewing_until >= at
 
 
-def _clock(connection: Connection, now: datetime) -> Any:
+def _clock(db: Connection, now: datetime) -> Any:
     """Several machines share a PostgreSQL, and their clocks differ."""
-    return _DATABASE_NOW if connection.dialect.name == "postgresql" else now
+    return _DATABASE_NOW if db.dialect.name == "postgresql" else now
 
 
-def _later(connection: Connection, at: Any) -> Any:
-    if connection.dialect.name == "postgresql":
+def _later(db: Connection, at: Any) -> Any:
+    if db.dialect.name == "postgresql":
         lease_ms = int(LEASE.total_seconds() * 1000)
         return literal_column(
             f"(extract(epoch FROM clock_timestamp()) * 1000)::bigint + {lease_ms}", Moment()
@@ -145,18 +143,16 @@ def _values(new: NewGrant) -> dict[str, Any]:
     }
 
 
-def _change(connection: Connection, connection_id: str, **values: Any) -> None:
-    connection.execute(update(Grant).where(Grant.connection_id == connection_id).values(**values))
+def _change(db: Connection, connection_id: str, **values: Any) -> None:
+    db.execute(update(Grant).where(Grant.connection_id == connection_id).values(**values))
 
 
 # ------------------------------------------------------------------------------ calls for tokens
 
 
-def add_token_call(connection: Connection, connection_id: str, row: dict[str, Any], *, what: str) -> None:
+def add_token_call(db: Connection, connection_id: str, row: dict[str, Any], *, what: str) -> None:
     """`what`: sign_in | renewal | revocation.  The newest of each connection are kept."""
-    last = connection.scalar(select(func.max(Call.number)).where(Call.made_for == connection_id)) or 0
+    last = db.scalar(select(func.max(Call.number)).where(Call.made_for == connection_id)) or 0
     place = {"made_for": connection_id, "number": last + 1, "step_key": what, "attempt": 1}
-    connection.execute(insert(Call), {**row, **place, "connection_id": connection_id})
-    connection.execute(
-        delete(Call).where(Call.made_for == connection_id, Call.number <= last + 1 - _CALLS_KEPT)
-    )
+    db.execute(insert(Call), {**row, **place, "connection_id": connection_id})
+    db.execute(delete(Call).where(Call.made_for == connection_id, Call.number <= last + 1 - _CALLS_KEPT))

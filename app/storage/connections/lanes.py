@@ -32,34 +32,34 @@ class LaneRow:
 _COLUMNS = tuple(getattr(Lane, name) for name in LaneRow.__dataclass_fields__)
 
 
-def keep_lane(connection: Connection, row: LaneRow) -> None:
+def keep_lane(db: Connection, row: LaneRow) -> None:
     """Other processes are told."""
     values = {name: getattr(row, name) for name in LaneRow.__dataclass_fields__}
     known = {"place", "since"} if row.tried_at is not None else {"place"}
-    changed = connection.execute(
+    changed = db.execute(
         update(Lane)
         .where(Lane.place == row.place)
         .values(**{name: value for name, value in values.items() if name not in known})
     )
     if changed.rowcount == 0:
-        connection.execute(insert(Lane), values)
-    tell(connection, "lane", row.place)
+        db.execute(insert(Lane), values)
+    tell(db, "lane", row.place)
 
 
-def drop_lane(connection: Connection, place: str) -> None:
-    connection.execute(delete(Lane).where(Lane.place == place))
-    tell(connection, "lane", place)
+def drop_lane(db: Connection, place: str) -> None:
+    db.execute(delete(Lane).where(Lane.place == place))
+    tell(db, "lane", place)
 
 
-def begin_try(connection: Connection, place: str, now: datetime, until: datetime) -> bool | None:
+def begin_try(db: Connection, place: str, now: datetime, until: datetime) -> bool | None:
     """Of several processes one tries the host; until it knows, or until then, the others wait.  None:
     it is not left alone any more."""
     left_alone = Lane.place == place, Lane.tried_at.is_not(None)
     mine = update(Lane).where(*left_alone, Lane.tried_at <= now).values(tried_at=until)
-    if connection.execute(mine).rowcount:
-        tell(connection, "lane", place)
+    if db.execute(mine).rowcount:
+        tell(db, "lane", place)
         return True
-    return False if connection.execute(select(Lane.place).where(*left_alone)).first() else None
+    return False if db.execute(select(Lane.place).where(*left_alone)).first() else None
 
 
 def get_lane(db: Executor, place: str) -> LaneRow | None:
@@ -83,18 +83,18 @@ def open_breakers(db: Executor, connection_id: str | None = None) -> list[LaneRo
     return [LaneRow(*row) for row in db.execute(query.order_by(Lane.place)).all()]
 
 
-def free_lanes(connection: Connection, connection_id: str, now: datetime) -> None:
+def free_lanes(db: Connection, connection_id: str, now: datetime) -> None:
     """A person does not want to wait: its pauses end, and what is left alone may be tried now."""
     mine = Lane.connection_id == connection_id
-    connection.execute(delete(Lane).where(mine, Lane.tried_at.is_(None)))
-    connection.execute(update(Lane).where(mine, Lane.tried_at > now).values(tried_at=now, paused_until=None))
+    db.execute(delete(Lane).where(mine, Lane.tried_at.is_(None)))
+    db.execute(update(Lane).where(mine, Lane.tried_at > now).values(tried_at=now, paused_until=None))
 
 
-def keep_budget(connection: Connection, connection_id: str, windows: Any, now: datetime) -> None:
+def keep_budget(db: Connection, connection_id: str, windows: Any, now: datetime) -> None:
     values = {"windows": windows, "saved_at": now}
-    changed = connection.execute(update(Budget).where(Budget.connection_id == connection_id).values(**values))
+    changed = db.execute(update(Budget).where(Budget.connection_id == connection_id).values(**values))
     if changed.rowcount == 0:
-        connection.execute(insert(Budget), {"connection_id": connection_id, **values})
+        db.execute(insert(Budget), {"connection_id": connection_id, **values})
 
 
 def budgets(db: Executor) -> Sequence[tuple[str, Any, datetime]]:
@@ -112,8 +112,8 @@ def lanes_of(db: Executor, connection_id: str) -> list[LaneRow]:
     return [LaneRow(*row) for row in db.execute(query)]
 
 
-def set_pace(connection: Connection, connection_id: str, pace: Any) -> None:
-    connection.execute(update(ConnectionTable).where(ConnectionTable.id == connection_id).values(pace=pace))
+def set_pace(db: Connection, connection_id: str, pace: Any) -> None:
+    db.execute(update(ConnectionTable).where(ConnectionTable.id == connection_id).values(pace=pace))
 
 
 def get_pace(db: Executor, connection_id: str) -> Any:

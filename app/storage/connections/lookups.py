@@ -22,11 +22,9 @@ def get_found(db: Executor, connection_id: str, name: str, *, since: datetime) -
     return found if isinstance(found, list) else None
 
 
-def keep_found(
-    connection: Connection, connection_id: str, name: str, items: list[Any], *, now: datetime
-) -> None:
-    connection.execute(
+def keep_found(db: Connection, connection_id: str, name: str, items: list[Any], *, now: datetime) -> None:
+    db.execute(
         delete(LookupCache).where(LookupCache.connection_id == connection_id, LookupCache.name == name)
     )
     values = {"connection_id": connection_id, "name": name, "fetched_at": now, "items": items}
-    connection.execute(insert(LookupCache), values)
+    db.execute(insert(LookupCache), values)

@@ -51,15 +51,15 @@ class SharedBudgets:
 
     def change(self, connection_id: str, work: Change[T]) -> T:
         """`work` gets what is kept and the moment, and gives what is to be kept and its own result."""
-        with self._engine.begin() as connection:
-            kept = connection.execute(_LOOK, {"id": connection_id}).scalar()
+        with self._engine.begin() as db:
+            kept = db.execute(_LOOK, {"id": connection_id}).scalar()
             if kept is None:
-                connection.execute(_NEW, {"id": connection_id})
-                kept = connection.execute(_LOOK, {"id": connection_id}).scalar_one()
-            now = self._now(connection)
+                db.execute(_NEW, {"id": connection_id})
+                kept = db.execute(_LOOK, {"id": connection_id}).scalar_one()
+            now = self._now(db)
             changed, result = work(orjson.loads(kept), now)
             row = {"id": connection_id, "kept": orjson.dumps(changed).decode()}
-            connection.execute(_KEEP, {**row, "at": to_ms(datetime.fromtimestamp(now, UTC))})
+            db.execute(_KEEP, {**row, "at": to_ms(datetime.fromtimestamp(now, UTC))})
         return result
 
     def close(self) -> None:

@@ -49,14 +49,14 @@ def get_app(db: Executor, connector: str, auth: str) -> AppRow | None:
     return None if found is None else AppRow(*found)
 
 
-def put_app(connection: Connection, app: AppRow) -> None:
-    connection.execute(delete(OAuthApp).where(OAuthApp.connector == app.connector, OAuthApp.auth == app.auth))
+def put_app(db: Connection, app: AppRow) -> None:
+    db.execute(delete(OAuthApp).where(OAuthApp.connector == app.connector, OAuthApp.auth == app.auth))
     values = {name: getattr(app, name) for name in AppRow.__dataclass_fields__}
-    connection.execute(insert(OAuthApp), values)
+    db.execute(insert(OAuthApp), values)
 
 
-def delete_app(connection: Connection, connector: str, auth: str) -> None:
-    connection.execute(delete(OAuthApp).where(OAuthApp.connector == connector, OAuthApp.auth == auth))
+def delete_app(db: Connection, connector: str, auth: str) -> None:
+    db.execute(delete(OAuthApp).where(OAuthApp.connector == connector, OAuthApp.auth == auth))
 
 
 # ------------------------------------------------------------------------------------- sign-ins
@@ -67,26 +67,24 @@ def id_of(state: str) -> str:
     return hashlib.sha256(state.encode("utf-8", "replace")).hexdigest()
 
 
-def begin_sign_in(
-    connection: Connection, sign_in_id: str, *, user_id: str, sealed: bytes, now: datetime
-) -> None:
+def begin_sign_in(db: Connection, sign_in_id: str, *, user_id: str, sealed: bytes, now: datetime) -> None:
     """What was begun long ago, or too often, is forgotten on the way."""
-    connection.execute(delete(SignIn).where(SignIn.begun_at < now - _KEPT))
+    db.execute(delete(SignIn).where(SignIn.begun_at < now - _KEPT))
     newest = select(SignIn.id).where(SignIn.user_id == user_id).order_by(SignIn.begun_at.desc())
-    keep = connection.scalars(newest.limit(_MOST_PER_USER - 1)).all()
-    connection.execute(delete(SignIn).where(SignIn.user_id == user_id, SignIn.id.not_in(keep)))
+    keep = db.scalars(newest.limit(_MOST_PER_USER - 1)).all()
+    db.execute(delete(SignIn).where(SignIn.user_id == user_id, SignIn.id.not_in(keep)))
     row = {"id": sign_in_id, "user_id": user_id, "begun_at": now, "sealed": sealed}
-    connection.execute(insert(SignIn), row)
+    db.execute(insert(SignIn), row)
 
 
-def take_sign_in(connection: Connection, sign_in_id: str, *, user_id: str, now: datetime) -> Taken:
+def take_sign_in(db: Connection, sign_in_id: str, *, user_id: str, now: datetime) -> Taken:
     """It is used up, whoever asks next; what is left of it says so for a while."""
-    row = connection.execute(
+    row = db.execute(
         select(SignIn.sealed, SignIn.begun_at).where(SignIn.id == sign_in_id, SignIn.user_id == user_id)
     ).first()
     if row is None:
         return Taken(reason="unknown")
-    used = connection.execute(
+    used = db.execute(
         update(SignIn)
         .where(SignIn.id == sign_in_id, SignIn.user_id == user_id, SignIn.sealed != b"")
         .values(sealed=b"")

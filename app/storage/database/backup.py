@@ -121,9 +121,9 @@ def put_in_place(copy: Path, target: Path, aside: Path) -> None:
     _flush_folder(target.parent)
 
 
-def note_backup(connection: Connection, copy: Copy) -> None:
+def note_backup(db: Connection, copy: Copy) -> None:
     put_value(
-        connection,
+        db,
         _LAST,
         {"made_at": copy.made_at.isoformat(), "path": str(copy.path.absolute()), "size": copy.size},
     )

@@ -64,9 +64,9 @@ class Database:
         self.writer.close()
         if self.is_sqlite and fold:
             # With no room for it the log stays beside the file, and the next start reads both.
-            with contextlib.suppress(OperationalError), self._write_engine.connect() as connection:
-                connection.exec_driver_sql("ROLLBACK")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            with contextlib.suppress(OperationalError), self._write_engine.connect() as db:
+                db.exec_driver_sql("ROLLBACK")
+                db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._write_engine.dispose()
         self.engine.dispose()
         if self._lock is not None:
@@ -74,16 +74,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
-            yield connection
+        with self.engine.connect() as db:
+            yield db
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """As `read`; all its statements see the database as it was at the first of them."""
-        with self.engine.connect() as connection:
+        with self.engine.connect() as db:
             if not self.is_sqlite:  # which does so anyway
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            yield connection
+                db = db.execution_options(isolation_level="REPEATABLE READ")
+            yield db
 
     def write(self, work: Callable[[Connection], T]) -> T:
         return self.writer.write(work)
@@ -122,8 +122,8 @@ def _sqlite(url: str, *, writes: bool) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    def begin(db: Connection) -> None:
+        db.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
@@ -157,11 +157,11 @@ class _Sessions(SQLAlchemy):
         return engine
 
 
-db = _Sessions()
+pages_db = _Sessions()
 
 
 def init_sessions(app: Flask, database: Database) -> None:
     """Pages read through `db.session`; they write through `database.write`."""
     app.extensions["plumbline_database"] = database
     app.config["SQLALCHEMY_DATABASE_URI"] = database.url
-    db.init_app(app)
+    pages_db.init_app(app)

@@ -31,14 +31,14 @@ class Document:
         source = f"json_to_recordset(%(rows)s::json) AS given({columns})"
         self._text = _of_many(_PLACE.sub(lambda place: _value(place[1], kinds), compiled.string), source)
 
-    def execute(self, connection: Connection, one_by_one: str, rows: Sequence[dict[str, Any]]) -> None:
+    def execute(self, db: Connection, one_by_one: str, rows: Sequence[dict[str, Any]]) -> None:
         """`one_by_one`: the statement for a single row."""
         small = [row for row in rows if not self._is_large(row)]
         for start in range(0, len(small), _MOST_ROWS):
             document = self._document(small[start : start + _MOST_ROWS])
-            connection.exec_driver_sql(self._text, {"rows": document})
+            db.exec_driver_sql(self._text, {"rows": document})
         if len(small) < len(rows):
-            connection.exec_driver_sql(one_by_one, [row for row in rows if self._is_large(row)])
+            db.exec_driver_sql(one_by_one, [row for row in rows if self._is_large(row)])
 
     def _is_large(self, row: dict[str, Any]) -> bool:
         return any(len(_raw(row[name]) or b"") > _LARGE for name in self._bytes)

@@ -27,14 +27,14 @@ def migrate(database: Database) -> bool:
     """True if the database was empty before.  A file that is brought to another schema is copied before."""
     if database.is_sqlite:
         keep_before_upgrade(database)
-    return database.write(lambda connection: _migrate(connection, is_sqlite=database.is_sqlite))
+    return database.write(lambda db: _migrate(db, is_sqlite=database.is_sqlite))
 
 
 def keep_before_upgrade(database: Database) -> Path | None:
     """Where the copy is; None when the file needs none.  One a day: a server that does not get past its
     upgrade and starts again and again must not fill the disk.  Raises SettingInvalid without room."""
-    with database.read() as connection:
-        schema = schema_of(connection)
+    with database.read() as db:
+        schema = schema_of(db)
     if schema is None or schema == schema_head() or schema not in _KNOWN:
         return None
     now, source = datetime.now(UTC), Path(make_url(database.url).database or "")
@@ -51,57 +51,57 @@ def schema_head() -> str:
     return _KNOWN[-1]
 
 
-def schema_of(connection: Connection) -> str | None:
+def schema_of(db: Connection) -> str | None:
     """The schema the database has; None while it is empty."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(db).has_table("alembic_version"):
         return None
-    schema: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    schema: str | None = db.scalar(text("SELECT version_num FROM alembic_version"))
     return schema
 
 
-def _migrate(connection: Connection, *, is_sqlite: bool) -> bool:
+def _migrate(db: Connection, *, is_sqlite: bool) -> bool:
     if not is_sqlite:
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    was_empty = not inspect(connection).has_table("flows")
-    _refuse_newer(connection)
-    if schema_of(connection) != schema_head():
-        _upgrade(connection)
+        db.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    was_empty = not inspect(db).has_table("flows")
+    _refuse_newer(db)
+    if schema_of(db) != schema_head():
+        _upgrade(db)
     if not is_sqlite:
-        _migrate_jobs(connection)
+        _migrate_jobs(db)
     return was_empty
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(db: Connection) -> None:
     from alembic import command  # a tenth of a second that a start without an upgrade does not need
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    config.attributes["connection"] = connection
+    config.attributes["connection"] = db
     command.upgrade(config, "head")
 
 
-def _migrate_jobs(connection: Connection) -> None:
+def _migrate_jobs(db: Connection) -> None:
     """The job queue's own tables: made by its package, and brought on by the files it ships."""
     from procrastinate.schema import SchemaManager  # with PostgreSQL alone: it would slow down every start
 
     files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
-    known = get_value(connection, _JOBS)
+    known = get_value(db, _JOBS)
     if known is None:
-        _run_script(connection, SchemaManager.get_schema())
+        _run_script(db, SchemaManager.get_schema())
     for file in files if known is not None else ():
         if file.name > known:
-            _run_script(connection, file.read_text())
+            _run_script(db, file.read_text())
     if files and known != files[-1].name:
-        put_value(connection, _JOBS, files[-1].name)
+        put_value(db, _JOBS, files[-1].name)
 
 
-def _run_script(connection: Connection, script: str) -> None:
-    connection.exec_driver_sql(script, execution_options={"no_parameters": True})
+def _run_script(db: Connection, script: str) -> None:
+    db.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 
-def _refuse_newer(connection: Connection) -> None:
-    current = schema_of(connection)
+def _refuse_newer(db: Connection) -> None:
+    current = schema_of(db)
     if current is not None and current not in _KNOWN:
         raise SettingInvalid(
             f"This database was written by a newer release of Plumbline (schema {current}).",

@@ -33,20 +33,20 @@ class Statement:
         self.rank = rank
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
 
-    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+    def execute(self, db: Connection, rows: Sequence[Row]) -> None:
         """Rows with other names than their neighbours are sent apart."""
         start = 0
         for index in range(1, len(rows) + 1):
             if index == len(rows) or rows[index].keys() != rows[start].keys():
-                self._execute_alike(connection, rows[start:index])
+                self._execute_alike(db, rows[start:index])
                 start = index
 
-    def _execute_alike(self, connection: Connection, rows: Sequence[Row]) -> None:
-        key = (connection.dialect.name, tuple(rows[0]))
+    def _execute_alike(self, db: Connection, rows: Sequence[Row]) -> None:
+        key = (db.dialect.name, tuple(rows[0]))
         compiled = self._compiled.get(key)
         if compiled is None:
-            compiled = self._compiled[key] = _Compiled(self.sql, connection.dialect, list(rows[0]))
-        compiled.execute(connection, rows)
+            compiled = self._compiled[key] = _Compiled(self.sql, db.dialect, list(rows[0]))
+        compiled.execute(db, rows)
 
 
 class _Compiled:
@@ -74,27 +74,27 @@ class _Compiled:
         kind = compiled.binds[name].type
         return kind.dialect_impl(dialect).bind_processor(dialect)
 
-    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+    def execute(self, db: Connection, rows: Sequence[Row]) -> None:
         if self._defaults:
             rows = [{**self._defaults, **row} for row in rows]
         if self._as_document is not None and self._all_differ(rows):
-            self._as_document.execute(connection, self._text, [self._named(row) for row in rows])
+            self._as_document.execute(db, self._text, [self._named(row) for row in rows])
         elif self._positions is None:
-            connection.exec_driver_sql(self._text, [self._named(row) for row in rows])
+            db.exec_driver_sql(self._text, [self._named(row) for row in rows])
         elif self._together and len(rows) >= _AT_ONCE[-1] and self._all_differ(rows):
-            self._execute_together(connection, [self._tuple(row) for row in rows])
+            self._execute_together(db, [self._tuple(row) for row in rows])
         else:
-            connection.exec_driver_sql(self._text, [self._tuple(row) for row in rows])
+            db.exec_driver_sql(self._text, [self._tuple(row) for row in rows])
 
-    def _execute_together(self, connection: Connection, values: list[tuple[Any, ...]]) -> None:
+    def _execute_together(self, db: Connection, values: list[tuple[Any, ...]]) -> None:
         start = 0
         for size in _AT_ONCE:
             while len(values) - start >= size:
                 flat = tuple([value for one in values[start : start + size] for value in one])
-                connection.exec_driver_sql(self._together[size], flat)
+                db.exec_driver_sql(self._together[size], flat)
                 start += size
         if start < len(values):
-            connection.exec_driver_sql(self._text, values[start:])
+            db.exec_driver_sql(self._text, values[start:])
 
     def _all_differ(self, rows: Sequence[Row]) -> bool:
         """Of two values for one row, a joint update would take either; one after the other, the last."""

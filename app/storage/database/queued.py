@@ -28,31 +28,31 @@ class Notes:
     works: bool = False
 
 
-def begin_notes(connection: Connection) -> None:
-    connection.info[_KEY] = Notes()
+def begin_notes(db: Connection) -> None:
+    db.info[_KEY] = Notes()
 
 
-def notes_of(connection: Connection) -> Notes | None:
-    notes: Notes | None = connection.info.get(_KEY)
+def notes_of(db: Connection) -> Notes | None:
+    notes: Notes | None = db.info.get(_KEY)
     return notes
 
 
-def note_queued(connection: Connection, run_ids: Iterable[str], *, after_stop: bool = False) -> None:
+def note_queued(db: Connection, run_ids: Iterable[str], *, after_stop: bool = False) -> None:
     """These runs are queued once this transaction is committed."""
-    notes = notes_of(connection)
+    notes = notes_of(db)
     if notes is not None:
         (notes.after_stop if after_stop else notes.queued).extend(run_ids)
 
 
-def note_left(connection: Connection, run_ids: Iterable[str]) -> None:
+def note_left(db: Connection, run_ids: Iterable[str]) -> None:
     """These runs have ended or lie down as rows: nobody performs them any more."""
-    notes = notes_of(connection)
+    notes = notes_of(db)
     if notes is not None:
         notes.left.extend(run_ids)
 
 
-def note_work(connection: Connection, _rows: Sequence[Row] = ()) -> None:
-    notes = notes_of(connection)
+def note_work(db: Connection, _rows: Sequence[Row] = ()) -> None:
+    notes = notes_of(db)
     if notes is not None:
         notes.works = True
 
@@ -68,17 +68,17 @@ class Noted(Statement):
         super().__init__(sql, rank)
         self._note = note
 
-    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
-        super().execute(connection, rows)
-        self._note(connection, rows)
+    def execute(self, db: Connection, rows: Sequence[Row]) -> None:
+        super().execute(db, rows)
+        self._note(db, rows)
 
 
-def note_new_runs(connection: Connection, rows: Sequence[Row]) -> None:
-    if notes_of(connection) is not None:
-        note_queued(connection, [row["id"] for row in rows if row["state"] == "queued"])
+def note_new_runs(db: Connection, rows: Sequence[Row]) -> None:
+    if notes_of(db) is not None:
+        note_queued(db, [row["id"] for row in rows if row["state"] == "queued"])
 
 
-def note_moved_runs(connection: Connection, rows: Sequence[Row]) -> None:
-    if notes_of(connection) is not None:
-        note_work(connection)
-        note_left(connection, [row["of_run"] for row in rows])
+def note_moved_runs(db: Connection, rows: Sequence[Row]) -> None:
+    if notes_of(db) is not None:
+        note_work(db)
+        note_left(db, [row["of_run"] for row in rows])

@@ -69,17 +69,17 @@ def load_key(configured: str, data_dir: Path, *, database_is_new: bool) -> bytes
     return _make(path)
 
 
-def has_key(connection: Connection) -> bool:
+def has_key(db: Connection) -> bool:
     """Whether this database was ever opened with a key; nothing is sealed before."""
-    return connection.scalar(select(ServerValue.name).where(ServerValue.name == _CHECK)) is not None
+    return db.scalar(select(ServerValue.name).where(ServerValue.name == _CHECK)) is not None
 
 
-def check_key(connection: Connection, vault: Vault) -> None:
+def check_key(db: Connection, vault: Vault) -> None:
     """Refuse a key other than the one this database was first opened with."""
-    kept = connection.scalar(select(ServerValue.value).where(ServerValue.name == _CHECK))
+    kept = db.scalar(select(ServerValue.value).where(ServerValue.name == _CHECK))
     if kept is None:
         sealed = vault.seal(b"plumbline", _CHECK).hex()
-        connection.execute(insert(ServerValue), {"name": _CHECK, "value": sealed})
+        db.execute(insert(ServerValue), {"name": _CHECK, "value": sealed})
     else:
         vault.open(bytes.fromhex(kept), _CHECK)
 

@@ -18,16 +18,16 @@ def get_value(db: Executor, name: str) -> Any:
     return db.execute(select(ServerValue.value).where(ServerValue.name == name)).scalar()
 
 
-def put_value(connection: Connection, name: str, value: Any) -> None:
-    connection.execute(delete(ServerValue).where(ServerValue.name == name))
-    connection.execute(insert(ServerValue), {"name": name, "value": value})
+def put_value(db: Connection, name: str, value: Any) -> None:
+    db.execute(delete(ServerValue).where(ServerValue.name == name))
+    db.execute(insert(ServerValue), {"name": name, "value": value})
 
 
-def note_the_time(connection: Connection, now: datetime) -> None:
+def note_the_time(db: Connection, now: datetime) -> None:
     """Kept now and then by the server: a clock that goes back is noticed by it."""
-    seen = latest_time(connection)
+    seen = latest_time(db)
     if seen is None or seen < now:
-        put_value(connection, _TIME, now.isoformat())
+        put_value(db, _TIME, now.isoformat())
 
 
 def latest_time(db: Executor) -> datetime | None:

@@ -65,14 +65,14 @@ def give_back(database: Database, wait: Callable[[float], bool] = lambda _second
     return given
 
 
-def _give_back_some(connection: Connection) -> int:
-    facts = file_facts(connection)
+def _give_back_some(db: Connection) -> int:
+    facts = file_facts(db)
     wanted = min(facts.free_pages - _KEPT_PAGES, _PAGES_AT_ONCE)
     if not facts.shrinks or wanted <= 0:
         return 0
     for _ in range(wanted):  # Python's module goes one step into this statement, which is one page
-        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
-    return facts.free_pages - file_facts(connection).free_pages
+        db.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+    return facts.free_pages - file_facts(db).free_pages
 
 
 def compact(path: Path) -> tuple[int, int]:

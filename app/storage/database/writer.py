@@ -150,12 +150,12 @@ class Writer:
     # ------------------------------------------------------------------------------ the thread
 
     def _work(self) -> None:
-        with self._engine.connect() as connection:
+        with self._engine.connect() as db:
             while (group := self._take()) is not None:
-                self._answer(self._commit(connection, group))
+                self._answer(self._commit(db, group))
             for part in self._kept_back:
                 part.patient = False
-            self._answer(self._commit(connection, self._take_kept_back()))
+            self._answer(self._commit(db, self._take_kept_back()))
 
     def _take(self) -> list[_Part] | None:
         try:
@@ -182,38 +182,38 @@ class Writer:
         parts, self._kept_back = self._kept_back, []
         return parts
 
-    def _commit(self, connection: Connection, group: list[_Part]) -> list[_Part]:
+    def _commit(self, db: Connection, group: list[_Part]) -> list[_Part]:
         """The parts that can be answered: all but the patient ones of a database that is away."""
         if not group:
             return []
-        reason = self._try(connection, group)
+        reason = self._try(db, group)
         if reason is not None and (away := trouble(reason)) is not None:
             return self._keep_back(group, away)
         if reason is not None and len(group) > 1:
             log.warning("%s", fields(event="group_repeated_apart", parts=len(group), reason=repr(reason)))
-            return self._commit_apart(connection, group)
+            return self._commit_apart(db, group)
         if reason is not None:
             group[0].error = as_told(reason)
         return self._done(group)
 
-    def _commit_apart(self, connection: Connection, group: list[_Part]) -> list[_Part]:
+    def _commit_apart(self, db: Connection, group: list[_Part]) -> list[_Part]:
         for index, part in enumerate(group):
-            reason = self._try(connection, [part])
+            reason = self._try(db, [part])
             if reason is not None and (away := trouble(reason)) is not None:
                 return self._done(group[:index]) + self._keep_back(group[index:], away)
             part.error = as_told(reason)
         return self._done(group)
 
-    def _try(self, connection: Connection, group: list[_Part]) -> Exception | None:
+    def _try(self, db: Connection, group: list[_Part]) -> Exception | None:
         """What kept the group from being committed, if anything did."""
         try:
-            with self._lock, connection.begin():
+            with self._lock, db.begin():
                 if self.before_commit is None:
-                    _write_all(connection, group)
+                    _write_all(db, group)
                 else:
-                    begin_notes(connection)
-                    _write_all(connection, group)
-                    self.before_commit(connection)
+                    begin_notes(db)
+                    _write_all(db, group)
+                    self.before_commit(db)
         except Exception as reason:
             return reason
         return None
@@ -252,21 +252,21 @@ class Writer:
                 loop.call_soon_threadsafe(_settle_all, parts)
 
 
-def _write_all(connection: Connection, group: Iterable[_Part]) -> None:
+def _write_all(db: Connection, group: Iterable[_Part]) -> None:
     pending: dict[Statement, list[Row]] = {}
     for part in group:
         if callable(part.work):
-            _flush(connection, pending)
-            part.result = part.work(connection)
+            _flush(db, pending)
+            part.result = part.work(db)
         else:
             for statement, row in part.work:
                 pending.setdefault(statement, []).append(row)
-    _flush(connection, pending)
+    _flush(db, pending)
 
 
-def _flush(connection: Connection, pending: dict[Statement, list[Row]]) -> None:
+def _flush(db: Connection, pending: dict[Statement, list[Row]]) -> None:
     for statement in sorted(pending, key=lambda s: s.rank):
-        statement.execute(connection, pending[statement])
+        statement.execute(db, pending[statement])
     pending.clear()
 
 

@@ -33,22 +33,22 @@ def asked(db: Executor, run_id: str) -> Asked | None:
 
 
 def keep(
-    connection: Connection, run_id: str, step_key: str, document: Any, *, now: datetime
+    db: Connection, run_id: str, step_key: str, document: Any, *, now: datetime
 ) -> tuple[bool, OpenRun | None]:
     """False = it had come before.  The run that waited for it, queued.  Its row is locked first: a run
     that is about to lie down finds what is kept here."""
-    run = connection.execute(
+    run = db.execute(
         select(Run.id, Run.flow_id, Run.version_id, Run.event_id, Run.state, Run.reason)
         .where(Run.id == run_id)
         .with_for_update()
     ).one()
-    if found(connection, run_id, step_key) is not None:
+    if found(db, run_id, step_key) is not None:
         return False, None
     row = {"run_id": run_id, "step_key": step_key, "received_at": now, "document": document}
-    connection.execute(insert(Callback), row)
+    db.execute(insert(Callback), row)
     if run.state != "waiting" or run.reason != REASON:
         return True, None
-    queue_again(connection, run_id)
+    queue_again(db, run_id)
     return True, (run.id, run.flow_id, run.version_id, run.event_id)
 
 
@@ -59,15 +59,13 @@ def found(db: Executor, run_id: str, step_key: str) -> tuple[Any] | None:
     return None if row is None else (row[0],)
 
 
-def called_meanwhile(connection: Connection, run_id: str, step_key: str) -> OpenRun | None:
+def called_meanwhile(db: Connection, run_id: str, step_key: str) -> OpenRun | None:
     """A run that just lay down and was called while it did: queued again."""
-    if found(connection, run_id, step_key) is None:
+    if found(db, run_id, step_key) is None:
         return None
     waits = update(Run).where(Run.id == run_id, Run.state == "waiting", Run.reason == REASON)
-    if connection.execute(waits.values(wake_at=None)).rowcount == 0:
+    if db.execute(waits.values(wake_at=None)).rowcount == 0:
         return None
-    queue_again(connection, run_id)
-    row = connection.execute(
-        select(Run.id, Run.flow_id, Run.version_id, Run.event_id).where(Run.id == run_id)
-    ).one()
+    queue_again(db, run_id)
+    row = db.execute(select(Run.id, Run.flow_id, Run.version_id, Run.event_id).where(Run.id == run_id)).one()
     return row[0], row[1], row[2], row[3]

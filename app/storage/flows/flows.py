@@ -141,7 +141,7 @@ def open_runs(db: Executor, flow_id: str) -> int:
 
 
 def create_flow(
-    connection: Connection, *, name: str, definition: FlowDefinition, owner_id: str | None, now: datetime
+    db: Connection, *, name: str, definition: FlowDefinition, owner_id: str | None, now: datetime
 ) -> str:
     flow_id = new_id("flow")
     values = {
@@ -152,12 +152,12 @@ def create_flow(
         "created_at": now,
         "updated_at": now,
     }
-    connection.execute(insert(Flow), values)
+    db.execute(insert(Flow), values)
     return flow_id
 
 
 def save_draft(
-    connection: Connection, flow_id: str, definition: FlowDefinition, *, revision: int, now: datetime
+    db: Connection, flow_id: str, definition: FlowDefinition, *, revision: int, now: datetime
 ) -> int:
     """`revision`: the one the change is based on.  Returns the new one."""
     query = (
@@ -165,8 +165,8 @@ def save_draft(
         .where(Flow.id == flow_id, Flow.draft_revision == revision, Flow.deleted_at.is_(None))
         .values(draft=stored(definition), name=definition.name, draft_revision=revision + 1, updated_at=now)
     )
-    if connection.execute(query).rowcount == 0:
-        get_flow(connection, flow_id)
+    if db.execute(query).rowcount == 0:
+        get_flow(db, flow_id)
         raise Stale(
             "Somebody else changed this flow while you were editing it.",
             remedy="Load the page again to see their change, then make yours.",
@@ -175,39 +175,37 @@ def save_draft(
     return revision + 1
 
 
-def rename(connection: Connection, flow_id: str, name: str, *, now: datetime) -> None:
+def rename(db: Connection, flow_id: str, name: str, *, now: datetime) -> None:
     """Renaming the draft is an edit too: an editor that has it open learns of it."""
-    flow = get_flow(connection, flow_id)
+    flow = get_flow(db, flow_id)
     draft = FlowDefinition.model_validate(stored(flow.draft) | {"name": name})
-    save_draft(connection, flow_id, draft, revision=flow.draft_revision, now=now)
+    save_draft(db, flow_id, draft, revision=flow.draft_revision, now=now)
 
 
-def set_runbook(connection: Connection, flow_id: str, text: str, *, now: datetime) -> None:
-    get_flow(connection, flow_id)
-    _set(connection, flow_id, runbook=text, updated_at=now)
+def set_runbook(db: Connection, flow_id: str, text: str, *, now: datetime) -> None:
+    get_flow(db, flow_id)
+    _set(db, flow_id, runbook=text, updated_at=now)
 
 
-def set_sample(connection: Connection, flow_id: str, document: Any, *, root: str = "trigger") -> None:
+def set_sample(db: Connection, flow_id: str, document: Any, *, root: str = "trigger") -> None:
     """`root`: whose document it is, the trigger's or that of the step with this id."""
-    samples = connection.execute(select(Flow.sample).where(Flow.id == flow_id)).scalar_one_or_none() or {}
-    _set(connection, flow_id, sample={**samples, root: document})
+    samples = db.execute(select(Flow.sample).where(Flow.id == flow_id)).scalar_one_or_none() or {}
+    _set(db, flow_id, sample={**samples, root: document})
 
 
-def set_on(connection: Connection, flow_id: str, is_on: bool, *, now: datetime) -> None:
-    _set(connection, flow_id, is_on=is_on, updated_at=now)
+def set_on(db: Connection, flow_id: str, is_on: bool, *, now: datetime) -> None:
+    _set(db, flow_id, is_on=is_on, updated_at=now)
 
 
-def set_held(connection: Connection, flow_id: str, is_held: bool, *, now: datetime) -> None:
-    _set(connection, flow_id, is_held=is_held, updated_at=now)
+def set_held(db: Connection, flow_id: str, is_held: bool, *, now: datetime) -> None:
+    _set(db, flow_id, is_held=is_held, updated_at=now)
 
 
 def add_version(
-    connection: Connection, flow_id: str, definition: FlowDefinition, *, by: str | None, now: datetime
+    db: Connection, flow_id: str, definition: FlowDefinition, *, by: str | None, now: datetime
 ) -> VersionRow:
     """A new live version; runs that are under way stay on theirs."""
-    last = connection.execute(
-        select(func.max(FlowVersion.number)).where(FlowVersion.flow_id == flow_id)
-    ).scalar_one()
+    last = db.execute(select(func.max(FlowVersion.number)).where(FlowVersion.flow_id == flow_id)).scalar_one()
     version = VersionRow(new_id("ver"), flow_id, (last or 0) + 1, definition, now, by)
     values = {
         "id": version.id,
@@ -217,24 +215,24 @@ def add_version(
         "created_at": now,
         "created_by": by,
     }
-    connection.execute(insert(FlowVersion), values)
-    _set(connection, flow_id, live_version_id=version.id, updated_at=now)
+    db.execute(insert(FlowVersion), values)
+    _set(db, flow_id, live_version_id=version.id, updated_at=now)
     return version
 
 
-def delete_flow(connection: Connection, flow_id: str, *, now: datetime) -> None:
+def delete_flow(db: Connection, flow_id: str, *, now: datetime) -> None:
     """Its addresses and its trigger end; versions, events and runs stay as history."""
-    flow = get_flow(connection, flow_id)
+    flow = get_flow(db, flow_id)
     if flow.is_on:
         raise FlowInvalid(f"“{flow.name}” is switched on.", remedy="Switch it off, then delete it.")
-    if waiting := open_runs(connection, flow_id):
+    if waiting := open_runs(db, flow_id):
         raise FlowInvalid(
             f"{waiting} {'run' if waiting == 1 else 'runs'} of “{flow.name}” have not ended yet.",
             remedy="Let them end or cancel them, then delete the flow.",
         )
-    connection.execute(delete(Hook).where(Hook.flow_id == flow_id))
-    connection.execute(delete(Trigger).where(Trigger.flow_id == flow_id))
-    _set(connection, flow_id, deleted_at=now, updated_at=now)
+    db.execute(delete(Hook).where(Hook.flow_id == flow_id))
+    db.execute(delete(Trigger).where(Trigger.flow_id == flow_id))
+    _set(db, flow_id, deleted_at=now, updated_at=now)
 
 
 # -------------------------------------------------------------------------------------- shapes
@@ -244,8 +242,8 @@ def stored(definition: FlowDefinition) -> dict[str, Any]:
     return definition.model_dump(mode="json")
 
 
-def _set(connection: Connection, flow_id: str, **values: Any) -> None:
-    connection.execute(update(Flow).where(Flow.id == flow_id).values(**values))
+def _set(db: Connection, flow_id: str, **values: Any) -> None:
+    db.execute(update(Flow).where(Flow.id == flow_id).values(**values))
 
 
 def _flows(draft: Any = Flow.draft) -> Select[Any]:

@@ -73,7 +73,7 @@ def find_hook(db: Executor, token_digest: bytes) -> HookFacts | None:
     )
 
 
-def create_hook(connection: Connection, vault: Vault, flow_id: str, *, now: datetime) -> str:
+def create_hook(db: Connection, vault: Vault, flow_id: str, *, now: datetime) -> str:
     """Returns the token: 192 random bits."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     hook_id = new_id("hook")
@@ -84,7 +84,7 @@ def create_hook(connection: Connection, vault: Vault, flow_id: str, *, now: date
         "token_sealed": vault.seal(token.encode(), _belongs_to(hook_id)),
         "created_at": now,
     }
-    connection.execute(insert(Hook), values)
+    db.execute(insert(Hook), values)
     return token
 
 
@@ -108,10 +108,10 @@ def current_token(db: Executor, vault: Vault, flow_id: str) -> str | None:
     return None if hook is None else hook.token
 
 
-def retire_hooks(connection: Connection, flow_id: str, *, at: datetime) -> None:
+def retire_hooks(db: Connection, flow_id: str, *, at: datetime) -> None:
     """The addresses of now work until `at`; one that was to end before keeps its end."""
     query = update(Hook).where(Hook.flow_id == flow_id, Hook.retires_at.is_(None))
-    connection.execute(query.values(retires_at=at))
+    db.execute(query.values(retires_at=at))
 
 
 def _belongs_to(hook_id: str) -> str:

@@ -45,7 +45,7 @@ def get_poll(db: Executor, poll_id: str) -> PollRow:
 
 
 def add_poll(
-    connection: Connection,
+    db: Connection,
     *,
     flow_id: str,
     state: str,
@@ -69,15 +69,15 @@ def add_poll(
         "seeded": seeded,
         "sentence": sentence,
     }
-    connection.execute(insert(Poll), values)
+    db.execute(insert(Poll), values)
     return poll_id
 
 
-def add_calls(connection: Connection, poll_id: str, calls: list[Row]) -> None:
+def add_calls(db: Connection, poll_id: str, calls: list[Row]) -> None:
     """`calls`: the rows as the caller made them, in the order they were sent."""
     rows = [
         {**row, "made_for": poll_id, "number": number, "step_key": "trigger", "attempt": 1}
         for number, row in enumerate(calls, 1)
     ]
     if rows:
-        connection.execute(insert(Call), rows)
+        db.execute(insert(Call), rows)

@@ -85,23 +85,23 @@ def document_of_run(db: Executor, run_id: str, root: str) -> Any:
 
 
 def note_renamed(
-    connection: Connection, flow_id: str, found: Iterable[tuple[str, str]], *, run_id: str, now: datetime
+    db: Connection, flow_id: str, found: Iterable[tuple[str, str]], *, run_id: str, now: datetime
 ) -> None:
     """`found`: places with their new paths.  What is known already stays as it is."""
     same = {"flow_id": flow_id, "run_id": run_id, "noticed_at": to_ms(now)}
     rows = [{"place": place, "new_path": new_path, **same} for place, new_path in found]
     rows = [row for row in rows if len(str(row["place"])) + len(str(row["new_path"])) <= _LONGEST]
     if rows:
-        connection.execute(_NOTE, rows)
+        db.execute(_NOTE, rows)
 
 
-def leave_alone(connection: Connection, flow_id: str, place: str, *, now: datetime) -> bool:
+def leave_alone(db: Connection, flow_id: str, place: str, *, now: datetime) -> bool:
     """False = nothing is known of that place."""
     this = (RenamedField.flow_id == flow_id, RenamedField.place == place)
-    return bool(connection.execute(update(RenamedField).where(*this).values(left_alone_at=now)).rowcount)
+    return bool(db.execute(update(RenamedField).where(*this).values(left_alone_at=now)).rowcount)
 
 
-def forget_renamed(connection: Connection, rows: Iterable[RenamedRow]) -> None:
+def forget_renamed(db: Connection, rows: Iterable[RenamedRow]) -> None:
     for row in rows:
         this = (RenamedField.flow_id == row.flow_id, RenamedField.place == row.place)
-        connection.execute(delete(RenamedField).where(*this))
+        db.execute(delete(RenamedField).where(*this))

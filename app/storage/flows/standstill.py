@@ -41,18 +41,18 @@ class Standstill:
         return sum(flow.waiting for flow in self.flows)
 
 
-def hold_everything(connection: Connection, *, now: datetime, backup_of: datetime | None = None) -> int:
+def hold_everything(db: Connection, *, now: datetime, backup_of: datetime | None = None) -> int:
     """Flows that a person held before stay so when the standstill ends.  How many runs lie down."""
-    held = _ids(connection, Flow.deleted_at.is_(None), Flow.is_held.is_(False))
-    connection.execute(update(Flow).where(Flow.id.in_(held)).values(is_held=True))
-    before = get_value(connection, _NAME) or {}
+    held = _ids(db, Flow.deleted_at.is_(None), Flow.is_held.is_(False))
+    db.execute(update(Flow).where(Flow.id.in_(held)).values(is_held=True))
+    before = get_value(db, _NAME) or {}
     facts = {
         "since": now.isoformat(),
         "backup_of": backup_of.isoformat() if backup_of is not None else None,
         "flows": sorted({*held, *before.get("flows", [])}),
     }
-    put_value(connection, _NAME, facts)
-    return _lie_down(connection, _sentence(backup_of))
+    put_value(db, _NAME, facts)
+    return _lie_down(db, _sentence(backup_of))
 
 
 def _sentence(backup_of: datetime | None) -> str:
@@ -64,11 +64,11 @@ def _sentence(backup_of: datetime | None) -> str:
     )
 
 
-def _lie_down(connection: Connection, sentence: str) -> int:
+def _lie_down(db: Connection, sentence: str) -> int:
     """Those that would go on by themselves; who waits for a person or a connection does so already."""
     goes_on = Run.state.in_(("queued", "running")) | ((Run.state == "waiting") & Run.wake_at.is_not(None))
     values = {"state": "waiting", "reason": "held_flow", "wake_at": None, "sentence": sentence}
-    return connection.execute(update(Run).where(goes_on).values(**values)).rowcount
+    return db.execute(update(Run).where(goes_on).values(**values)).rowcount
 
 
 def get_standstill(db: Executor) -> Standstill | None:
@@ -94,12 +94,12 @@ def stands_still(db: Executor) -> set[str]:
     return set(_ids(db, Flow.id.in_(kept["flows"]), Flow.is_held)) if kept and kept["flows"] else set()
 
 
-def let_go(connection: Connection, flow_id: str) -> None:
+def let_go(db: Connection, flow_id: str) -> None:
     """The flow is released, or was by another way: it no longer belongs to the standstill."""
-    kept = get_value(connection, _NAME)
+    kept = get_value(db, _NAME)
     if kept and flow_id in kept["flows"]:
         kept["flows"].remove(flow_id)
-        put_value(connection, _NAME, kept)
+        put_value(db, _NAME, kept)
 
 
 def _waiting(db: Executor, flow_ids: list[str]) -> dict[str, int]:

@@ -149,7 +149,7 @@ def sealed_of_flow(db: Executor, flow_id: str) -> list[tuple[str, bytes]]:
 
 
 def add_subscription(
-    connection: Connection,
+    db: Connection,
     flow_id: str,
     *,
     connection_id: str,
@@ -172,76 +172,76 @@ def add_subscription(
         "created_at": now,
         "next_at": now,
     }
-    connection.execute(insert(Subscription), values)
-    _forget_ended(connection, flow_id)
+    db.execute(insert(Subscription), values)
+    _forget_ended(db, flow_id)
     return subscription_id
 
 
-def change(connection: Connection, subscription_id: str, **values: Any) -> None:
-    connection.execute(update(Subscription).where(Subscription.id == subscription_id).values(**values))
+def change(db: Connection, subscription_id: str, **values: Any) -> None:
+    db.execute(update(Subscription).where(Subscription.id == subscription_id).values(**values))
 
 
-def change_from(connection: Connection, row: SubscriptionRow, **values: Any) -> bool:
+def change_from(db: Connection, row: SubscriptionRow, **values: Any) -> bool:
     """False = a person or another tick changed its state meanwhile: that counts."""
     same = (Subscription.id == row.id, Subscription.state == row.state)
-    return connection.execute(update(Subscription).where(*same).values(**values)).rowcount == 1
+    return db.execute(update(Subscription).where(*same).values(**values)).rowcount == 1
 
 
-def take_leases(connection: Connection, flow_id: str, *, now: datetime, until: datetime) -> bool:
+def take_leases(db: Connection, flow_id: str, *, now: datetime, until: datetime) -> bool:
     """False = somebody is at it."""
     mine = (Subscription.flow_id == flow_id, text(TO_DO))
     busy = select(func.count()).where(*mine, Subscription.lease_until > now)
-    if connection.scalar(busy):
+    if db.scalar(busy):
         return False
-    return connection.execute(update(Subscription).where(*mine).values(lease_until=until)).rowcount > 0
+    return db.execute(update(Subscription).where(*mine).values(lease_until=until)).rowcount > 0
 
 
-def end_leases(connection: Connection, flow_id: str) -> None:
+def end_leases(db: Connection, flow_id: str) -> None:
     held = (Subscription.flow_id == flow_id, Subscription.lease_until.is_not(None))
-    connection.execute(update(Subscription).where(*held).values(lease_until=None))
+    db.execute(update(Subscription).where(*held).values(lease_until=None))
 
 
-def void_leases(connection: Connection) -> None:
+def void_leases(db: Connection) -> None:
     """After a start nobody is at any of them."""
     held = Subscription.lease_until.is_not(None)
-    connection.execute(update(Subscription).where(held).values(lease_until=None))
+    db.execute(update(Subscription).where(held).values(lease_until=None))
 
 
-def remove(connection: Connection, ids: Iterable[str]) -> None:
+def remove(db: Connection, ids: Iterable[str]) -> None:
     """With its calls."""
     chosen = list(ids)
-    connection.execute(delete(Subscription).where(Subscription.id.in_(chosen)))
-    connection.execute(delete(Call).where(Call.made_for.in_(chosen)))
+    db.execute(delete(Subscription).where(Subscription.id.in_(chosen)))
+    db.execute(delete(Call).where(Call.made_for.in_(chosen)))
 
 
-def _forget_ended(connection: Connection, flow_id: str) -> None:
+def _forget_ended(db: Connection, flow_id: str) -> None:
     """The last few stay to be looked at."""
-    past = [row.id for row in of_flow(connection, flow_id) if row.state in ENDED]
+    past = [row.id for row in of_flow(db, flow_id) if row.state in ENDED]
     if past[_ENDED_KEPT:]:
-        remove(connection, past[_ENDED_KEPT:])
+        remove(db, past[_ENDED_KEPT:])
 
 
-def add_calls(connection: Connection, subscription_id: str, calls: list[tuple[str, Row]]) -> None:
+def add_calls(db: Connection, subscription_id: str, calls: list[tuple[str, Row]]) -> None:
     """`calls`: what each was for, and its row.  The newest are kept."""
-    last = connection.scalar(select(func.max(Call.number)).where(Call.made_for == subscription_id)) or 0
+    last = db.scalar(select(func.max(Call.number)).where(Call.made_for == subscription_id)) or 0
     rows = [
         {**row, "made_for": subscription_id, "number": number, "step_key": purpose, "attempt": 1}
         for number, (purpose, row) in enumerate(calls, last + 1)
     ]
     if rows:
-        connection.execute(insert(Call), rows)
+        db.execute(insert(Call), rows)
         old = (Call.made_for == subscription_id, Call.number <= last + len(rows) - _CALLS_KEPT)
-        connection.execute(delete(Call).where(*old))
+        db.execute(delete(Call).where(*old))
 
 
-def keep_secret(connection: Connection, vault: Vault, flow_id: str, secret: str) -> bool:
+def keep_secret(db: Connection, vault: Vault, flow_id: str, secret: str) -> bool:
     """What a service says, while it is being told, that it signs with.  False = nobody is telling it."""
-    making = (row for row in of_flow(connection, flow_id) if row.state == "making" and not row.vendor_id)
+    making = (row for row in of_flow(db, flow_id) if row.state == "making" and not row.vendor_id)
     row = next(making, None)
     if row is None:
         return False
     address = open_told(vault, row.id, row.sealed).address
-    change(connection, row.id, sealed=seal_told(vault, row.id, Told(address, secret)))
+    change(db, row.id, sealed=seal_told(vault, row.id, Told(address, secret)))
     return True
 
 

@@ -55,7 +55,7 @@ def list_triggers(db: Executor) -> list[TriggerRow]:
 
 
 def put_trigger(
-    connection: Connection,
+    db: Connection,
     flow_id: str,
     *,
     kind: str,
@@ -65,19 +65,17 @@ def put_trigger(
 ) -> None:
     """Cursor, seeds and failures stay as they are."""
     values = {"kind": kind, "is_on": is_on, "interval_s": interval_s, "next_due_at": next_due_at}
-    if connection.execute(_of(flow_id).values(**values)).rowcount == 0:
-        connection.execute(insert(Trigger), {"flow_id": flow_id, **values})
+    if db.execute(_of(flow_id).values(**values)).rowcount == 0:
+        db.execute(insert(Trigger), {"flow_id": flow_id, **values})
 
 
-def switch_trigger(
-    connection: Connection, flow_id: str, is_on: bool, *, next_due_at: datetime | None = None
-) -> None:
-    connection.execute(_of(flow_id).values(is_on=is_on, next_due_at=next_due_at))
+def switch_trigger(db: Connection, flow_id: str, is_on: bool, *, next_due_at: datetime | None = None) -> None:
+    db.execute(_of(flow_id).values(is_on=is_on, next_due_at=next_due_at))
 
 
-def forget_seeds(connection: Connection, flow_id: str) -> None:
+def forget_seeds(db: Connection, flow_id: str) -> None:
     """The next poll seeds again without firing: the flow looks at another source from now on."""
-    connection.execute(_of(flow_id).values(seeded_at=None, cursor=None, fail_count=0, last_error=""))
+    db.execute(_of(flow_id).values(seeded_at=None, cursor=None, fail_count=0, last_error=""))
 
 
 # A poll reads its version when it begins: ten thousand of them need not be unpacked here too.
@@ -122,7 +120,7 @@ def due(db: Executor, now: datetime, *, limit: int, without: Collection[str] = (
 
 
 def advance(
-    connection: Connection,
+    db: Connection,
     flow_id: str,
     *,
     due_at: datetime,
@@ -134,29 +132,29 @@ def advance(
     if lease_until is not None:
         values["lease_until"] = lease_until
     query = _of(flow_id).where(Trigger.next_due_at == due_at, Trigger.is_on).values(**values)
-    return connection.execute(query).rowcount == 1
+    return db.execute(query).rowcount == 1
 
 
-def take_lease(connection: Connection, flow_id: str, *, now: datetime, until: datetime) -> bool:
+def take_lease(db: Connection, flow_id: str, *, now: datetime, until: datetime) -> bool:
     """For a poll somebody asked for; False = one is under way."""
     free = or_(Trigger.lease_until.is_(None), Trigger.lease_until <= now)
-    return connection.execute(_of(flow_id).where(free).values(lease_until=until)).rowcount == 1
+    return db.execute(_of(flow_id).where(free).values(lease_until=until)).rowcount == 1
 
 
-def end_lease(connection: Connection, flow_id: str) -> None:
-    connection.execute(_of(flow_id).values(lease_until=None))
+def end_lease(db: Connection, flow_id: str) -> None:
+    db.execute(_of(flow_id).values(lease_until=None))
 
 
-def end_leases(connection: Connection, now: datetime) -> None:
+def end_leases(db: Connection, now: datetime) -> None:
     """After a start no poll is under way, whatever the last process left behind; one that was broken
     off is due again at once."""
     leased = update(Trigger).where(Trigger.lease_until.is_not(None))
-    connection.execute(leased.where(Trigger.is_on, Trigger.next_due_at > now).values(next_due_at=now))
-    connection.execute(leased.values(lease_until=None))
+    db.execute(leased.where(Trigger.is_on, Trigger.next_due_at > now).values(next_due_at=now))
+    db.execute(leased.values(lease_until=None))
 
 
 def poll_succeeded(
-    connection: Connection, flow_id: str, *, cursor: Any, seeded_at: datetime | None, now: datetime
+    db: Connection, flow_id: str, *, cursor: Any, seeded_at: datetime | None, now: datetime
 ) -> None:
     values = {
         "cursor": cursor,
@@ -166,11 +164,11 @@ def poll_succeeded(
         "fail_count": 0,
         "last_error": "",
     }
-    connection.execute(_of(flow_id).values(**values))
+    db.execute(_of(flow_id).values(**values))
 
 
 def poll_failed(
-    connection: Connection, flow_id: str, *, sentence: str, next_due_at: datetime | None, now: datetime
+    db: Connection, flow_id: str, *, sentence: str, next_due_at: datetime | None, now: datetime
 ) -> None:
     """What was read so far counts for nothing: cursor and seeds stay."""
     values: dict[str, Any] = {
@@ -179,10 +177,10 @@ def poll_failed(
         "fail_count": Trigger.fail_count + 1,
         "last_error": sentence,
     }
-    connection.execute(_of(flow_id).values(**values))
+    db.execute(_of(flow_id).values(**values))
     if next_due_at is not None:
         later = _of(flow_id).where(Trigger.is_on, Trigger.next_due_at < next_due_at)
-        connection.execute(later.values(next_due_at=next_due_at))
+        db.execute(later.values(next_due_at=next_due_at))
 
 
 def _of(flow_id: str) -> Any:

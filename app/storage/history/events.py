@@ -152,73 +152,71 @@ def _run(new: Arrival, flow_id: str, version_id: str, source: str, now: datetime
     }
 
 
-def write_all(connection: Connection, rows: Rows) -> None:
+def write_all(db: Connection, rows: Rows) -> None:
     """Rows in a function's transaction, statement by statement."""
     grouped: dict[Statement, list[Row]] = {}
     for statement, row in rows:
         grouped.setdefault(statement, []).append(row)
     for statement in sorted(grouped, key=lambda s: s.rank):
-        statement.execute(connection, grouped[statement])
+        statement.execute(db, grouped[statement])
 
 
-def is_held(connection: Connection, flow_id: str) -> bool:
+def is_held(db: Connection, flow_id: str) -> bool:
     """Stays true until this transaction ends: a release by another process waits for it, and then
     finds the run that waits."""
     held = select(Flow.is_held).where(Flow.id == flow_id).with_for_update(read=True)
-    return bool(connection.scalar(held))
+    return bool(db.scalar(held))
 
 
 def take_keys(
-    connection: Connection, flow_id: str, arrivals: Sequence[Arrival], *, now: datetime
+    db: Connection, flow_id: str, arrivals: Sequence[Arrival], *, now: datetime
 ) -> tuple[list[Arrival], list[str]]:
     """Those seen for the first time, and the ids of the events that the others repeat (a repeated
     seed of a poll has no event and is left out)."""
     fresh: list[Arrival] = []
     repeated: list[str] = []
     for new in arrivals:
-        if new.dedupe_key is None or _take(connection, flow_id, new.dedupe_key, new.event_id, now):
+        if new.dedupe_key is None or _take(db, flow_id, new.dedupe_key, new.event_id, now):
             fresh.append(new)
-        elif (first := _first(connection, flow_id, new.dedupe_key)) is not None:
+        elif (first := _first(db, flow_id, new.dedupe_key)) is not None:
             repeated.append(first)
     if repeated:
-        write_all(connection, [(REPEATED, {"of_event": event_id, "more": 1}) for event_id in repeated])
+        write_all(db, [(REPEATED, {"of_event": event_id, "more": 1}) for event_id in repeated])
     return fresh, repeated
 
 
-def seed_keys(connection: Connection, flow_id: str, keys: Iterable[str], *, now: datetime) -> int:
+def seed_keys(db: Connection, flow_id: str, keys: Iterable[str], *, now: datetime) -> int:
     """Keys of records that were there before the flow began to look; returns how many were new."""
-    return sum(_take(connection, flow_id, key, None, now) for key in keys)
+    return sum(_take(db, flow_id, key, None, now) for key in keys)
 
 
-def take_new(
-    connection: Connection, flow_id: str, arrivals: Sequence[Arrival], *, now: datetime
-) -> list[Arrival]:
+def take_new(db: Connection, flow_id: str, arrivals: Sequence[Arrival], *, now: datetime) -> list[Arrival]:
     """Those seen for the first time.  For polls, where finding a record again is no repetition of a
     delivery and is not counted."""
-    return [new for new in arrivals if _take(connection, flow_id, new.dedupe_key or "", new.event_id, now)]
+    return [new for new in arrivals if _take(db, flow_id, new.dedupe_key or "", new.event_id, now)]
 
 
-def tidy_keys(connection: Connection, flow_id: str, keys: Sequence[str], *, now: datetime) -> None:
+def tidy_keys(db: Connection, flow_id: str, keys: Sequence[str], *, now: datetime) -> None:
     """After a look that found all of `keys`: they are still there and stay remembered; what was not
     found for long may go.  Written at most once a day per key."""
     day = {"flow_id": flow_id, "now": to_ms(now), "before": to_ms(now - _SEEN_AGAIN_AFTER)}
     for start in range(0, len(keys), 500):
-        connection.execute(_SEEN_AGAIN, {**day, "keys": list(keys[start : start + 500])})
-    connection.execute(_FORGET_KEYS, {"flow_id": flow_id, "before": to_ms(now - KEYS_KEPT)})
+        db.execute(_SEEN_AGAIN, {**day, "keys": list(keys[start : start + 500])})
+    db.execute(_FORGET_KEYS, {"flow_id": flow_id, "before": to_ms(now - KEYS_KEPT)})
 
 
-def forget_polled(connection: Connection, flow_id: str) -> None:
+def forget_polled(db: Connection, flow_id: str) -> None:
     """Keys of another source say nothing about this one's records."""
-    connection.execute(_FORGET_POLLED, {"flow_id": flow_id})
+    db.execute(_FORGET_POLLED, {"flow_id": flow_id})
 
 
-def _take(connection: Connection, flow_id: str, key: str, event_id: str | None, now: datetime) -> bool:
+def _take(db: Connection, flow_id: str, key: str, event_id: str | None, now: datetime) -> bool:
     values = {"flow_id": flow_id, "key": key, "event_id": event_id, "seen_at": to_ms(now)}
-    return connection.execute(_TAKE_KEY, values).rowcount == 1
+    return db.execute(_TAKE_KEY, values).rowcount == 1
 
 
-def _first(connection: Connection, flow_id: str, key: str) -> str | None:
-    first: str | None = connection.execute(_KEY_OF, {"flow_id": flow_id, "key": key}).scalar_one_or_none()
+def _first(db: Connection, flow_id: str, key: str) -> str | None:
+    first: str | None = db.execute(_KEY_OF, {"flow_id": flow_id, "key": key}).scalar_one_or_none()
     return first
 
 

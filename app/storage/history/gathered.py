@@ -51,27 +51,27 @@ def member(db: Executor, run_id: str, step_key: str) -> Member | None:
     return None if row is None else Member(*row)
 
 
-def join(connection: Connection, row: Row, *, again: bool = False) -> int:
+def join(db: Connection, row: Row, *, again: bool = False) -> int:
     """The record waits in its line; how many do."""
     if again:
-        leave(connection, row["run_id"], row["step_key"])
-    connection.execute(insert(Gathered), row)
-    return connection.execute(_WAITING, {"line": row["line"]}).scalar_one()  # type: ignore[no-any-return]
+        leave(db, row["run_id"], row["step_key"])
+    db.execute(insert(Gathered), row)
+    return db.execute(_WAITING, {"line": row["line"]}).scalar_one()  # type: ignore[no-any-return]
 
 
-def leave(connection: Connection, run_id: str, step_key: str) -> None:
-    connection.execute(delete(Gathered).where(*_place(run_id, step_key)))
+def leave(db: Connection, run_id: str, step_key: str) -> None:
+    db.execute(delete(Gathered).where(*_place(run_id, step_key)))
 
 
-def make_up(connection: Connection, own: Member, batch_id: str, *, most: int, now: datetime) -> bool:
+def make_up(db: Connection, own: Member, batch_id: str, *, most: int, now: datetime) -> bool:
     """A batch of this run's record and the oldest others of its line, led by this run; of records with
     the same `match` only the first.  False: somebody else took it meanwhile."""
     query = select(Gathered.run_id, Gathered.step_key, Gathered.match).where(*_in_line(own.line))
     is_open = Run.state.in_(OPEN_STATES)
     query = query.join(Run, Run.id == Gathered.run_id).where(is_open).order_by(Gathered.run_id)
-    rows = connection.execute(query.limit(most * 4).with_for_update(of=Gathered)).all()
+    rows = db.execute(query.limit(most * 4).with_for_update(of=Gathered)).all()
     if own.run_id not in {row.run_id for row in rows}:
-        still = connection.execute(
+        still = db.execute(
             select(Gathered.batch_id).where(*_place(own.run_id, own.step_key))
         ).scalar_one_or_none()
         if still is not None:
@@ -82,11 +82,11 @@ def make_up(connection: Connection, own: Member, batch_id: str, *, most: int, no
             chosen.setdefault(row.match, (row.run_id, row.step_key))
     values = {"batch_id": batch_id, "leader": leader_name(own.run_id, own.step_key)}
     rows_of = [{"of_run": run_id, "of_step": step_key, **values} for run_id, step_key in chosen.values()]
-    connection.execute(_CHOOSE, rows_of)
+    db.execute(_CHOOSE, rows_of)
     left = [row.run_id for row in rows if (row.run_id, row.step_key) not in chosen.values()]
     if left:  # one of them makes up the next
         waits = update(Run).where(Run.id == left[0], Run.state == "waiting", Run.reason == REASON)
-        connection.execute(waits.values(wake_at=now))
+        db.execute(waits.values(wake_at=now))
     return True
 
 
@@ -97,8 +97,8 @@ def members(db: Executor, batch_id: str) -> list[Member]:
     return [Member(*row) for row in db.execute(query)]
 
 
-def lease(connection: Connection, batch_id: str, until: datetime) -> None:
-    connection.execute(update(Gathered).where(Gathered.batch_id == batch_id).values(lease_until=until))
+def lease(db: Connection, batch_id: str, until: datetime) -> None:
+    db.execute(update(Gathered).where(Gathered.batch_id == batch_id).values(lease_until=until))
 
 
 def is_led(db: Executor, own: Member, now: datetime) -> bool:
@@ -111,52 +111,52 @@ def is_led(db: Executor, own: Member, now: datetime) -> bool:
     return state in OPEN_STATES
 
 
-def dissolve(connection: Connection, batch_id: str) -> list[str]:
+def dissolve(db: Connection, batch_id: str) -> list[str]:
     """It is not sent as it is: its records wait in line again.  The runs they belong to."""
     unsettled = (Gathered.batch_id == batch_id, Gathered.outcome.is_(None))
-    runs = list(connection.scalars(select(Gathered.run_id).where(*unsettled).order_by(Gathered.run_id)))
+    runs = list(db.scalars(select(Gathered.run_id).where(*unsettled).order_by(Gathered.run_id)))
     free = {"batch_id": None, "leader": None, "lease_until": None}
-    connection.execute(update(Gathered).where(*unsettled).values(**free))
+    db.execute(update(Gathered).where(*unsettled).values(**free))
     return runs
 
 
-def pass_on(connection: Connection, batch_id: str, ending: str) -> list[OpenRun]:
+def pass_on(db: Connection, batch_id: str, ending: str) -> list[OpenRun]:
     """The run that would have made the call ends: another one, queued, makes up the next batch."""
-    others = [run_id for run_id in dissolve(connection, batch_id) if run_id != ending]
-    connection.execute(delete(Gathered).where(Gathered.run_id == ending))
-    return [run for run_id in others[:1] if (run := _queue(connection, run_id)) is not None]
+    others = [run_id for run_id in dissolve(db, batch_id) if run_id != ending]
+    db.execute(delete(Gathered).where(Gathered.run_id == ending))
+    return [run for run_id in others[:1] if (run := _queue(db, run_id)) is not None]
 
 
-def settle(connection: Connection, outcomes: Mapping[tuple[str, str], Any]) -> list[OpenRun]:
+def settle(db: Connection, outcomes: Mapping[tuple[str, str], Any]) -> list[OpenRun]:
     """What became of each record; the runs go on.  A run's row is locked first, so that one that is
     about to lie down finds its outcome."""
     ids = sorted({run_id for run_id, _ in outcomes})
     if not ids:
         return []
     runs = select(Run.id, Run.flow_id, Run.version_id, Run.event_id, Run.state, Run.reason)
-    rows = connection.execute(runs.where(Run.id.in_(ids)).order_by(Run.id).with_for_update()).all()
+    rows = db.execute(runs.where(Run.id.in_(ids)).order_by(Run.id).with_for_update()).all()
     told = [{"of_run": run, "of_step": step, "told": outcome} for (run, step), outcome in outcomes.items()]
-    connection.execute(_TELL, told)
+    db.execute(_TELL, told)
     waiting = [row for row in rows if row.state == "waiting" and row.reason == REASON]
-    progress.queue_all_again(connection, [row.id for row in waiting])
+    progress.queue_all_again(db, [row.id for row in waiting])
     return [(row.id, row.flow_id, row.version_id, row.event_id) for row in waiting]
 
 
-def settled_meanwhile(connection: Connection, run_id: str, step_key: str) -> OpenRun | None:
+def settled_meanwhile(db: Connection, run_id: str, step_key: str) -> OpenRun | None:
     """A run that just lay down and whose record was done while it did: queued again."""
-    own = member(connection, run_id, step_key)
-    return None if own is None or own.outcome is None else _queue(connection, run_id)
+    own = member(db, run_id, step_key)
+    return None if own is None or own.outcome is None else _queue(db, run_id)
 
 
-def _queue(connection: Connection, run_id: str) -> OpenRun | None:
-    row = connection.execute(
+def _queue(db: Connection, run_id: str) -> OpenRun | None:
+    row = db.execute(
         select(Run.id, Run.flow_id, Run.version_id, Run.event_id).where(
             Run.id == run_id, Run.state == "waiting", Run.reason == REASON
         )
     ).one_or_none()
     if row is None:
         return None
-    progress.queue_again(connection, run_id)
+    progress.queue_again(db, run_id)
     return row[0], row[1], row[2], row[3]
 
 

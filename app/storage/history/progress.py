@@ -208,14 +208,14 @@ def due(db: Executor, now: datetime, *, limit: int) -> list[OpenRun]:
     return _open_runs(db, Run.state == "waiting", Run.wake_at <= now, limit=limit)
 
 
-def try_now(connection: Connection, run_id: str) -> OpenRun | None:
+def try_now(db: Connection, run_id: str) -> OpenRun | None:
     """The run, queued before its next try is due; None when it does not wait for one."""
     waits = (Run.id == run_id, Run.state == "waiting", Run.reason == "retry")
-    runs = _open_runs(connection, *waits, limit=1)
+    runs = _open_runs(db, *waits, limit=1)
     back = {"state": "queued", "reason": "", "wake_at": None, "waits_for": None}
-    if not runs or not connection.execute(update(Run).where(*waits).values(**back)).rowcount:
+    if not runs or not db.execute(update(Run).where(*waits).values(**back)).rowcount:
         return None
-    note_queued(connection, [run_id])
+    note_queued(db, [run_id])
     return runs[0]
 
 
@@ -229,15 +229,15 @@ def waiting_for_connection(db: Executor, connection_id: str, *, limit: int) -> l
     )
 
 
-def released_meanwhile(connection: Connection, *, run_id: str, step_key: str) -> OpenRun | None:
+def released_meanwhile(db: Connection, *, run_id: str, step_key: str) -> OpenRun | None:
     """The run that has just lain down for a connection, queued again if that is free by now: whoever
     released it has not seen this run."""
     waits = (Run.id == run_id, Run.state == "waiting", Run.reason == "held_connection")
-    waits_for = connection.scalar(select(Run.waits_for).where(*waits))
-    if waits_for is None or not is_free(connection, waits_for):
+    waits_for = db.scalar(select(Run.waits_for).where(*waits))
+    if waits_for is None or not is_free(db, waits_for):
         return None
-    runs = _open_runs(connection, *waits, limit=1)
-    queue_again(connection, run_id)
+    runs = _open_runs(db, *waits, limit=1)
+    queue_again(db, run_id)
     return runs[0] if runs else None
 
 
@@ -259,27 +259,27 @@ def waiting_for_flow(db: Executor, flow_id: str, *, limit: int) -> list[OpenRun]
     )
 
 
-def count_crash(connection: Connection) -> int:
+def count_crash(db: Connection) -> int:
     """After a start: every run that was under way has lived through one more stop.  How many.  They
     are queued again: only what is begun anew counts at the next stop."""
-    changed = connection.execute(
+    changed = db.execute(
         update(Run).where(Run.state == "running").values(state="queued", crashes=Run.crashes + 1)
     )
     return changed.rowcount
 
 
-def queue_again(connection: Connection, run_id: str) -> None:
+def queue_again(db: Connection, run_id: str) -> None:
     """An open run goes back to the queue, whatever it waited for."""
-    connection.execute(
+    db.execute(
         update(Run)
         .where(Run.id == run_id, Run.state.in_(OPEN_STATES))
         .values(state="queued", reason="", wake_at=None, waits_for=None)
     )
-    note_queued(connection, [run_id])
+    note_queued(db, [run_id])
 
 
-def queue_all_again(connection: Connection, run_ids: list[str]) -> None:
+def queue_all_again(db: Connection, run_ids: list[str]) -> None:
     if run_ids:
         back = {"state": "queued", "reason": "", "wake_at": None, "waits_for": None}
-        connection.execute(update(Run).where(Run.id.in_(run_ids)).values(**back))
-        note_queued(connection, run_ids)
+        db.execute(update(Run).where(Run.id.in_(run_ids)).values(**back))
+        note_queued(db, run_ids)

@@ -67,7 +67,7 @@ def open_keys(db: Executor, run_id: str) -> dict[str, str]:
 
 
 def keep(
-    connection: Connection,
+    db: Connection,
     run_id: str,
     *,
     mode: str,
@@ -77,7 +77,7 @@ def keep(
     keys: dict[str, str] | None = None,
 ) -> None:
     row: dict[str, Any] = {"run_id": run_id, "mode": mode, "at": at, "by": by or None}
-    connection.execute(insert(Resend), {**row, "payload": payload, "keys": keys or None})
+    db.execute(insert(Resend), {**row, "payload": payload, "keys": keys or None})
 
 
 def get_resend(db: Executor, run_id: str) -> ResendRow | None:

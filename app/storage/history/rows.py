@@ -181,12 +181,12 @@ def _pairs(db: Executor, query: Executable) -> dict[Any, Any]:
 # ------------------------------------------------------------------------------------- settling
 
 
-def settle(connection: Connection, run_ids: Sequence[str], *, now: datetime) -> int:
+def settle(db: Connection, run_ids: Sequence[str], *, now: datetime) -> int:
     """These failures need nothing more: a person dealt with them.  How many were not settled yet."""
     query = update(Run).where(
         Run.id.in_(run_ids), Run.state.in_(("failed", "dead")), Run.settled_at.is_(None)
     )
-    return connection.execute(query.values(settled_at=now)).rowcount
+    return db.execute(query.values(settled_at=now)).rowcount
 
 
 def stopped_of(db: Executor, run_ids: Sequence[str]) -> list[str]:
@@ -196,8 +196,8 @@ def stopped_of(db: Executor, run_ids: Sequence[str]) -> list[str]:
     return list(db.execute(query.order_by(Run.id)).scalars())
 
 
-def unsettle(connection: Connection, run_id: str) -> None:
-    connection.execute(update(Run).where(Run.id == run_id).values(settled_at=None))
+def unsettle(db: Connection, run_id: str) -> None:
+    db.execute(update(Run).where(Run.id == run_id).values(settled_at=None))
 
 
 def same_cause(db: Executor, run: RunRow, *, limit: int = 500) -> list[str]:

@@ -56,52 +56,52 @@ def place_of(db: Executor, run_id: str) -> Place | None:
     return None if row is None else Place(row[0], row[1])
 
 
-def place_kept(connection: Connection, run_id: str) -> Place | None:
+def place_kept(db: Connection, run_id: str) -> Place | None:
     """As `place_of`, and the head of the line stays as it is until this transaction ends, so that its
     end cannot be missed by a run that lies down behind it."""
-    place = place_of(connection, run_id)
-    if place is None or place.first == run_id or connection.dialect.name == "sqlite":
+    place = place_of(db, run_id)
+    if place is None or place.first == run_id or db.dialect.name == "sqlite":
         return place  # on SQLite one transaction writes at a time
-    connection.execute(select(Turn.run_id).where(Turn.run_id == place.first).with_for_update())
-    return place_of(connection, run_id)
+    db.execute(select(Turn.run_id).where(Turn.run_id == place.first).with_for_update())
+    return place_of(db, run_id)
 
 
-def wait_behind(connection: Connection, run_id: str, place: Place, sentence: str) -> None:
+def wait_behind(db: Connection, run_id: str, place: Place, sentence: str) -> None:
     """The run lies down until those before it have ended."""
     values = {"run_id": run_id, "first": place.first, "sentence": sentence}
-    connection.execute(_LIE_DOWN, values)
-    note_left(connection, [run_id])
+    db.execute(_LIE_DOWN, values)
+    note_left(db, [run_id])
 
 
-def leave(connection: Connection, run_id: str) -> OpenRun | None:
+def leave(db: Connection, run_id: str) -> OpenRun | None:
     """The run stands in its line no longer.  The next one, queued, if it was waiting for this."""
-    own = connection.execute(_LEAVE, {"run_id": run_id}).one_or_none()
+    own = db.execute(_LEAVE, {"run_id": run_id}).one_or_none()
     if own is None:
         return None
-    row = connection.execute(_CALL_NEXT, {"flow_id": own[0], "key": own[1]}).one_or_none()
+    row = db.execute(_CALL_NEXT, {"flow_id": own[0], "key": own[1]}).one_or_none()
     if row is None:
         return None
-    note_queued(connection, [row[0]])
+    note_queued(db, [row[0]])
     return row[0], row[1], row[2], row[3]
 
 
-def step_out(connection: Connection, run_id: str) -> OpenRun | None:
+def step_out(db: Connection, run_id: str) -> OpenRun | None:
     """Out of its line and queued, whoever stands before it; None when it does not wait there."""
-    row = connection.execute(_open_run().where(Run.id == run_id)).one_or_none()
-    if row is None or not _queue(connection, run_id):
+    row = db.execute(_open_run().where(Run.id == run_id)).one_or_none()
+    if row is None or not _queue(db, run_id):
         return None
-    connection.execute(delete(Turn).where(Turn.run_id == run_id))
+    db.execute(delete(Turn).where(Turn.run_id == run_id))
     return (row[0], row[1], row[2], row[3])
 
 
-def mend(connection: Connection, *, limit: int) -> list[OpenRun]:
+def mend(db: Connection, *, limit: int) -> list[OpenRun]:
     """Places of runs that have ended are cleared and those behind them queued: for ends that nobody
     was there to pass on, such as a stop of the server between the two writes."""
     ended = select(Turn.run_id).join(Run, Run.id == Turn.run_id, isouter=True)
     gone = ended.where(Run.state.is_(None) | Run.state.in_(FINAL_STATES)).limit(limit)
-    for run_id in list(connection.scalars(gone)):
-        connection.execute(delete(Turn).where(Turn.run_id == run_id))
-    return [run for run in _waiting_heads(connection, limit) if _queue(connection, run[0])]
+    for run_id in list(db.scalars(gone)):
+        db.execute(delete(Turn).where(Turn.run_id == run_id))
+    return [run for run in _waiting_heads(db, limit) if _queue(db, run[0])]
 
 
 def anything(db: Executor) -> bool:
@@ -121,19 +121,17 @@ def _open_run() -> Any:
     return select(Run.id, Run.flow_id, Run.version_id, Run.event_id)
 
 
-def _waiting_heads(connection: Connection, limit: int) -> list[OpenRun]:
+def _waiting_heads(db: Connection, limit: int) -> list[OpenRun]:
     """The first of each line, where it still waits for a run that is gone."""
     heads = select(func.min(Turn.run_id).label("run_id")).group_by(Turn.flow_id, Turn.key).subquery()
     query = _open_run().join(heads, heads.c.run_id == Run.id)
-    rows = connection.execute(query.where(Run.state == "waiting", Run.reason == REASON).limit(limit))
+    rows = db.execute(query.where(Run.state == "waiting", Run.reason == REASON).limit(limit))
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
-def _queue(connection: Connection, run_id: str) -> bool:
+def _queue(db: Connection, run_id: str) -> bool:
     waits = update(Run).where(Run.id == run_id, Run.state == "waiting", Run.reason == REASON)
-    changed = connection.execute(
-        waits.values(state="queued", reason="", wake_at=None, waits_for=None, sentence="")
-    )
+    changed = db.execute(waits.values(state="queued", reason="", wake_at=None, waits_for=None, sentence=""))
     if changed.rowcount:
-        note_queued(connection, [run_id])
+        note_queued(db, [run_id])
     return changed.rowcount > 0

@@ -30,26 +30,26 @@ class DiscardRow:
 
 
 def discard(
-    connection: Connection, run_ids: Sequence[str], *, reason: str, by: str | None, now: datetime
+    db: Connection, run_ids: Sequence[str], *, reason: str, by: str | None, now: datetime
 ) -> list[str]:
     """Those of the runs that were dead letters until now."""
     facts = select(Run.id, Run.flow_id, Run.label).where(Run.id.in_(run_ids), Run.settled_at.is_(None))
-    found = connection.execute(facts.where(Run.state.in_(("failed", "dead"))).order_by(Run.id)).all()
+    found = db.execute(facts.where(Run.state.in_(("failed", "dead"))).order_by(Run.id)).all()
     if not found:
         return []
     ids = [row.id for row in found]
-    settle(connection, ids, now=now)
-    connection.execute(delete(Discard).where(Discard.run_id.in_(ids)))  # it was taken up again since
+    settle(db, ids, now=now)
+    db.execute(delete(Discard).where(Discard.run_id.in_(ids)))  # it was taken up again since
     rows = [
         {"run_id": row.id, "flow_id": row.flow_id, "label": row.label, "at": now, "by": by, "reason": reason}
         for row in found
     ]
-    connection.execute(insert(Discard), rows)
+    db.execute(insert(Discard), rows)
     return ids
 
 
-def take_back(connection: Connection, run_id: str) -> None:
-    connection.execute(delete(Discard).where(Discard.run_id == run_id))
+def take_back(db: Connection, run_id: str) -> None:
+    db.execute(delete(Discard).where(Discard.run_id == run_id))
 
 
 def get_discard(db: Executor, run_id: str) -> DiscardRow | None:

@@ -61,7 +61,7 @@ class Order:
 _COLUMNS = [getattr(BulkOrder, name) for name in Order.__dataclass_fields__]
 
 
-def give_order(connection: Connection, **values: Any) -> str:
+def give_order(db: Connection, **values: Any) -> str:
     """`values`: what an `Order` is given at its beginning.  Its id."""
     row = {
         "id": new_id("ord"),
@@ -77,7 +77,7 @@ def give_order(connection: Connection, **values: Any) -> str:
         "state": "open",
         "sentence": "",
     }
-    connection.execute(insert(BulkOrder), row | values)
+    db.execute(insert(BulkOrder), row | values)
     return str((row | values)["id"])
 
 
@@ -117,28 +117,28 @@ def common_flow(db: Executor, run_ids: Sequence[str]) -> str:
     return flows[0] if len(flows) == 1 else ""
 
 
-def take(connection: Connection, order_id: str) -> Order | None:
+def take(db: Connection, order_id: str) -> Order | None:
     """For the rest of this transaction the order is nobody else's; None = it is over, or somebody has
     it right now."""
     query = select(*_COLUMNS).where(BulkOrder.id == order_id, BulkOrder.state == "open")
-    row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+    row = db.execute(query.with_for_update(skip_locked=True)).one_or_none()
     return Order(*row) if row else None
 
 
 def advance(
-    connection: Connection, order: Order, *, after: str, done: int, refused: int = 0, sentence: str = ""
+    db: Connection, order: Order, *, after: str, done: int, refused: int = 0, sentence: str = ""
 ) -> None:
     values: dict[str, Any] = {"after": after, "done": BulkOrder.done + done}
     values["refused"] = BulkOrder.refused + refused
     if sentence:
         values["sentence"] = sentence
-    connection.execute(update(BulkOrder).where(BulkOrder.id == order.id).values(**values))
+    db.execute(update(BulkOrder).where(BulkOrder.id == order.id).values(**values))
 
 
-def end(connection: Connection, order_id: str, state: str, *, now: datetime) -> bool:
+def end(db: Connection, order_id: str, state: str, *, now: datetime) -> bool:
     """`state`: done | stopped.  False when it was over already."""
     query = update(BulkOrder).where(BulkOrder.id == order_id, BulkOrder.state == "open")
-    return connection.execute(query.values(state=state, finished_at=now)).rowcount > 0
+    return db.execute(query.values(state=state, finished_at=now)).rowcount > 0
 
 
 # --------------------------------------------------------------------------- what it is about
@@ -157,36 +157,36 @@ def dead_letters_of(order: Order) -> list[Any]:
     ]
 
 
-def next_letters(connection: Connection, order: Order, limit: int) -> tuple[list[str], list[str]]:
+def next_letters(db: Connection, order: Order, limit: int) -> tuple[list[str], list[str]]:
     """The runs whose turn it is, and those of them that nobody has dealt with meanwhile; both locked."""
     if order.chosen is None:
         query = select(Run.id).where(*dead_letters_of(order)).order_by(Run.id).limit(limit)
-        ids = list(connection.scalars(query.with_for_update()))
+        ids = list(db.scalars(query.with_for_update()))
         return ids, ids
     following = [run_id for run_id in sorted(order.chosen) if run_id > order.after][:limit]
     failed = select(Run.id).where(Run.id.in_(following), Run.state.in_(("failed", "dead")))
     left = failed.where(Run.settled_at.is_(None)).order_by(Run.id)
-    return following, list(connection.scalars(left.with_for_update()))
+    return following, list(db.scalars(left.with_for_update()))
 
 
-def next_waiting(connection: Connection, order: Order, limit: int) -> tuple[list[str], str | None]:
+def next_waiting(db: Connection, order: Order, limit: int) -> tuple[list[str], str | None]:
     """The ids of waiting runs that an order to cancel is about, from the newest down, and the place where
     to go on; None at the end."""
     wanted = dict(order.narrowed or {})
     for name in ("since", "until"):
         if wanted.get(name):
             wanted[name] = datetime.fromisoformat(wanted[name])
-    found = runs_page(connection, **wanted, before=order.after or None, limit=limit)
+    found = runs_page(db, **wanted, before=order.after or None, limit=limit)
     return [row.id for row in found.rows], found.next_before
 
 
-def cancel(connection: Connection, run_ids: Sequence[str], *, sentence: str, now: datetime) -> list[str]:
+def cancel(db: Connection, run_ids: Sequence[str], *, sentence: str, now: datetime) -> list[str]:
     """Those of the runs that still wait, locked and brought to an end."""
     waits = Run.state.in_(("queued", "waiting"))
     query = select(Run.id).where(Run.id.in_(run_ids), waits).order_by(Run.id)
-    ids = list(connection.scalars(query.with_for_update()))
+    ids = list(db.scalars(query.with_for_update()))
     ended = {"state": "cancelled", "reason": "", "wake_at": None, "finished_at": now, "sentence": sentence}
-    connection.execute(update(Run).where(Run.id.in_(ids)).values(**ended))
+    db.execute(update(Run).where(Run.id.in_(ids)).values(**ended))
     return ids
 
 
@@ -205,13 +205,13 @@ def count_letters(db: Executor, cause: str) -> tuple[int, str]:
 # ------------------------------------------------------------------------------ runs it has made
 
 
-def keep_made(connection: Connection, order: Order, run_ids: Sequence[str]) -> None:
+def keep_made(db: Connection, order: Order, run_ids: Sequence[str]) -> None:
     if run_ids:
         rows = [{"order_id": order.id, "run_id": run_id, "outcome": None} for run_id in run_ids]
-        connection.execute(insert(OrderedRun), rows)
+        db.execute(insert(OrderedRun), rows)
 
 
-def note_outcomes(connection: Connection, order_id: str, *, now: datetime) -> int:
+def note_outcomes(db: Connection, order_id: str, *, now: datetime) -> int:
     """What became of its runs is written down.  How many are in line, under way or wait for a service
     to have room for them: more than a few of those would crowd out what comes in."""
     of_it = select(OrderedRun.run_id, Run.state, Run.reason, Run.wake_at).where(
@@ -219,14 +219,14 @@ def note_outcomes(connection: Connection, order_id: str, *, now: datetime) -> in
     )
     busy = 0
     ended: dict[str, list[str]] = {}
-    for run_id, state, reason, wake_at in connection.execute(of_it.join(Run, Run.id == OrderedRun.run_id)):
+    for run_id, state, reason, wake_at in db.execute(of_it.join(Run, Run.id == OrderedRun.run_id)):
         if state in FINAL_STATES:
             ended.setdefault(state, []).append(run_id)
         elif state != "waiting" or _comes_soon(reason, wake_at, now):
             busy += 1
     for state, ids in ended.items():
         mine = update(OrderedRun).where(OrderedRun.order_id == order_id, OrderedRun.run_id.in_(ids))
-        connection.execute(mine.values(outcome=state))
+        db.execute(mine.values(outcome=state))
     return busy
 
 
@@ -252,11 +252,11 @@ def outcomes(db: Executor, order_ids: Sequence[str]) -> dict[str, dict[str, int]
     return found
 
 
-def forget_old(connection: Connection, *, before: datetime, limit: int = 50) -> int:
+def forget_old(db: Connection, *, before: datetime, limit: int = 50) -> int:
     """Orders that ended long ago, with the names of the runs they made."""
     old = select(BulkOrder.id).where(BulkOrder.state != "open", BulkOrder.finished_at < before).limit(limit)
-    ids = list(connection.scalars(old))
+    ids = list(db.scalars(old))
     if ids:
-        connection.execute(delete(OrderedRun).where(OrderedRun.order_id.in_(ids)))
-        connection.execute(delete(BulkOrder).where(BulkOrder.id.in_(ids)))
+        db.execute(delete(OrderedRun).where(OrderedRun.order_id.in_(ids)))
+        db.execute(delete(BulkOrder).where(BulkOrder.id.in_(ids)))
     return len(ids)

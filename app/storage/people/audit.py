@@ -26,7 +26,7 @@ class AuditRow:
 
 
 def record(
-    connection: Connection,
+    db: Connection,
     *,
     now: datetime,
     user_id: str | None,
@@ -37,7 +37,7 @@ def record(
 ) -> None:
     """`action` is a past participle ("published", "reconnected"); `detail` never holds secrets."""
     row = {"id": new_id("aud"), "at": now, "user_id": user_id or None, "action": action}
-    connection.execute(insert(AuditEntry), row | {"noun": noun, "noun_id": noun_id, "detail": detail})
+    db.execute(insert(AuditEntry), row | {"noun": noun, "noun_id": noun_id, "detail": detail})
 
 
 def entries(db: Executor, *, noun: str = "", noun_id: str = "", limit: int = 50) -> list[AuditRow]:

@@ -75,13 +75,13 @@ def password_hash(db: Executor, user_id: str) -> str | None:
 
 
 def create_user(
-    connection: Connection, *, email: str, name: str, password_hash: str, role: str, now: datetime
+    db: Connection, *, email: str, name: str, password_hash: str, role: str, now: datetime
 ) -> str:
     email = email.strip().lower()
-    if find_user(connection, email) is not None:
+    if find_user(db, email) is not None:
         raise FlowInvalid(f"{email} already has an account.", where="email")
     user_id = new_id("usr")
-    connection.execute(
+    db.execute(
         insert(User),
         {
             "id": user_id,
@@ -96,23 +96,23 @@ def create_user(
     return user_id
 
 
-def rename_user(connection: Connection, user_id: str, name: str) -> None:
-    connection.execute(update(User).where(User.id == user_id).values(name=name.strip()))
+def rename_user(db: Connection, user_id: str, name: str) -> None:
+    db.execute(update(User).where(User.id == user_id).values(name=name.strip()))
 
 
-def set_password(connection: Connection, user_id: str, password_hash: str) -> None:
+def set_password(db: Connection, user_id: str, password_hash: str) -> None:
     """Signs the person out everywhere: who knew the old password is out too."""
-    connection.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
-    sign_out_everywhere(connection, user_id)
+    db.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+    sign_out_everywhere(db, user_id)
 
 
-def sign_out_everywhere(connection: Connection, user_id: str) -> None:
+def sign_out_everywhere(db: Connection, user_id: str) -> None:
     raised = User.session_epoch + 1
-    connection.execute(update(User).where(User.id == user_id).values(session_epoch=raised))
+    db.execute(update(User).where(User.id == user_id).values(session_epoch=raised))
 
 
-def record_login(connection: Connection, user_id: str, now: datetime) -> None:
-    connection.execute(update(User).where(User.id == user_id).values(last_login_at=now))
+def record_login(db: Connection, user_id: str, now: datetime) -> None:
+    db.execute(update(User).where(User.id == user_id).values(last_login_at=now))
 
 
 # ------------------------------------------------------------------------------------- sessions
@@ -125,30 +125,30 @@ def find_signed_in(db: Executor, user_id: str, *, epoch: int, session_id: str) -
     return _row(db.execute(query).first())
 
 
-def end_session(connection: Connection, session_id: str, *, now: datetime) -> None:
+def end_session(db: Connection, session_id: str, *, now: datetime) -> None:
     """A copy of the cookie no longer signs anybody in."""
     name = _ENDED + session_id
-    connection.execute(delete(ServerValue).where(ServerValue.name == name))
-    connection.execute(insert(ServerValue), {"name": name, "value": now.isoformat()})
+    db.execute(delete(ServerValue).where(ServerValue.name == name))
+    db.execute(insert(ServerValue), {"name": name, "value": now.isoformat()})
 
 
-def forget_ended_sessions(connection: Connection, *, before: datetime) -> None:
+def forget_ended_sessions(db: Connection, *, before: datetime) -> None:
     """Cookies that old have expired by themselves."""
-    rows = connection.execute(
+    rows = db.execute(
         select(ServerValue.name, ServerValue.value).where(ServerValue.name.startswith(_ENDED))
     ).all()
     old = [name for name, value in rows if datetime.fromisoformat(value) < before]
     if old:
-        connection.execute(delete(ServerValue).where(ServerValue.name.in_(old)))
+        db.execute(delete(ServerValue).where(ServerValue.name.in_(old)))
 
 
 # ------------------------------------------------------------------------------------- the first
 
 
-def keep_setup_token(connection: Connection, token: str) -> None:
+def keep_setup_token(db: Connection, token: str) -> None:
     """Only the digest is kept; an earlier link stops working."""
-    connection.execute(delete(ServerValue).where(ServerValue.name == _SETUP))
-    connection.execute(insert(ServerValue), {"name": _SETUP, "value": _digest(token)})
+    db.execute(delete(ServerValue).where(ServerValue.name == _SETUP))
+    db.execute(insert(ServerValue), {"name": _SETUP, "value": _digest(token)})
 
 
 def is_setup_token(db: Executor, token: str) -> bool:
@@ -157,13 +157,13 @@ def is_setup_token(db: Executor, token: str) -> bool:
 
 
 def create_owner(
-    connection: Connection, token: str, *, email: str, name: str, password_hash: str, now: datetime
+    db: Connection, token: str, *, email: str, name: str, password_hash: str, now: datetime
 ) -> str:
     """The first account, in the transaction that uses the link up."""
-    if not is_setup_token(connection, token):
+    if not is_setup_token(db, token):
         raise NotFound("This set-up link was used already or is not the newest one.")
-    connection.execute(delete(ServerValue).where(ServerValue.name == _SETUP))
-    return create_user(connection, email=email, name=name, password_hash=password_hash, role="admin", now=now)
+    db.execute(delete(ServerValue).where(ServerValue.name == _SETUP))
+    return create_user(db, email=email, name=name, password_hash=password_hash, role="admin", now=now)
 
 
 def _digest(token: str) -> str:

@@ -42,8 +42,8 @@ def read_telling(db: Executor) -> Telling:
     return Telling(**(get_value(db, _SETTINGS) or {}))
 
 
-def save_telling(connection: Connection, telling: Telling) -> None:
-    put_value(connection, _SETTINGS, asdict(telling))
+def save_telling(db: Connection, telling: Telling) -> None:
+    put_value(db, _SETTINGS, asdict(telling))
 
 
 # ------------------------------------------------------------------------------------- was told
@@ -75,41 +75,41 @@ def failing(db: Executor) -> list[Told]:
     return [Told(*row) for row in db.execute(query)]
 
 
-def claim(connection: Connection, rows: Sequence[Told], *, recipients: str, until: datetime) -> bool:
+def claim(db: Connection, rows: Sequence[Told], *, recipients: str, until: datetime) -> bool:
     """Nobody else tells of these until then; False = somebody does already."""
     for told in rows:
-        current = connection.execute(select(*_COLUMNS).where(*_is(told)).with_for_update()).one_or_none()
+        current = db.execute(select(*_COLUMNS).where(*_is(told)).with_for_update()).one_or_none()
         if (Told(*current) if current else Told(told.noun, told.noun_id)) != told:
             return False
     for told in rows:
-        _put(connection, told, tries=told.tries + 1, next_try_at=until, recipients=recipients)
+        _put(db, told, tries=told.tries + 1, next_try_at=until, recipients=recipients)
     return True
 
 
-def note_sent(connection: Connection, rows: Sequence[Told], *, at: datetime) -> None:
+def note_sent(db: Connection, rows: Sequence[Told], *, at: datetime) -> None:
     for told in rows:
-        _put(connection, told, sent_at=at, tries=0, next_try_at=None, sentence="")
+        _put(db, told, sent_at=at, tries=0, next_try_at=None, sentence="")
 
 
-def note_failed(connection: Connection, rows: Sequence[Told], *, sentence: str, again_at: datetime) -> None:
+def note_failed(db: Connection, rows: Sequence[Told], *, sentence: str, again_at: datetime) -> None:
     for told in rows:
-        _put(connection, told, sentence=sentence, next_try_at=again_at)
+        _put(db, told, sentence=sentence, next_try_at=again_at)
 
 
-def forget_failures(connection: Connection) -> None:
+def forget_failures(db: Connection) -> None:
     """After the way was mended: everything is tried again at once."""
     values = {"tries": 0, "next_try_at": None, "sentence": ""}
-    connection.execute(update(AlertMail).where(AlertMail.sentence != "").values(**values))
+    db.execute(update(AlertMail).where(AlertMail.sentence != "").values(**values))
 
 
-def forget_old(connection: Connection, before: datetime) -> None:
-    connection.execute(delete(AlertMail).where(AlertMail.sent_at < before, AlertMail.sentence == ""))
+def forget_old(db: Connection, before: datetime) -> None:
+    db.execute(delete(AlertMail).where(AlertMail.sent_at < before, AlertMail.sentence == ""))
 
 
-def _put(connection: Connection, told: Told, **values: Any) -> None:
-    if connection.execute(update(AlertMail).where(*_is(told)).values(**values)).rowcount == 0:
+def _put(db: Connection, told: Told, **values: Any) -> None:
+    if db.execute(update(AlertMail).where(*_is(told)).values(**values)).rowcount == 0:
         row = {"noun": told.noun, "noun_id": told.noun_id, "recipients": "", "tries": 0, "sentence": ""}
-        connection.execute(insert(AlertMail), row | values)
+        db.execute(insert(AlertMail), row | values)
 
 
 def _is(told: Told) -> tuple[Any, Any]:

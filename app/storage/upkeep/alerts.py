@@ -122,36 +122,36 @@ def _differ(row: AlertRow, one: Noticed) -> bool:
 
 
 def bring_up_to_date(
-    connection: Connection, found: Sequence[Noticed], *, looked_for: Collection[str], now: datetime
+    db: Connection, found: Sequence[Noticed], *, looked_for: Collection[str], now: datetime
 ) -> None:
     """One that lasts keeps its row; only where it grew it counts as new to whoever is told."""
-    changes = compare(connection, found, looked_for=looked_for)
+    changes = compare(db, found, looked_for=looked_for)
     for one in changes.new:
         made: dict[str, Any] = {"id": new_id("alr"), "dedupe_key": one.key, "first_at": now, "last_at": now}
-        connection.execute(insert(Alert), made | one.values())
+        db.execute(insert(Alert), made | one.values())
     for row, one in changes.changed:
         grew: dict[str, Any] = {"last_at": now} if one.count > row.count else {}
-        connection.execute(update(Alert).where(Alert.id == row.id).values(**one.values(), **grew))
+        db.execute(update(Alert).where(Alert.id == row.id).values(**one.values(), **grew))
     for row in changes.over:
-        connection.execute(update(Alert).where(Alert.id == row.id).values(ended_at=now))
+        db.execute(update(Alert).where(Alert.id == row.id).values(ended_at=now))
 
 
-def mark_seen(connection: Connection, alert_id: str, *, by: str, now: datetime) -> None:
-    changed = connection.execute(
+def mark_seen(db: Connection, alert_id: str, *, by: str, now: datetime) -> None:
+    changed = db.execute(
         update(Alert).where(Alert.id == alert_id, Alert.seen_at.is_(None)).values(seen_at=now, seen_by=by)
     )
-    if changed.rowcount == 0 and connection.scalar(select(Alert.id).where(Alert.id == alert_id)) is None:
+    if changed.rowcount == 0 and db.scalar(select(Alert.id).where(Alert.id == alert_id)) is None:
         raise NotFound("This alert is not there any more.")
 
 
-def mark_all_seen(connection: Connection, *, by: str, now: datetime) -> int:
+def mark_all_seen(db: Connection, *, by: str, now: datetime) -> int:
     unseen = update(Alert).where(_OPEN, Alert.seen_at.is_(None))
-    return connection.execute(unseen.values(seen_at=now, seen_by=by)).rowcount
+    return db.execute(unseen.values(seen_at=now, seen_by=by)).rowcount
 
 
-def note_mailed(connection: Connection, ids: Sequence[str], now: datetime) -> None:
-    connection.execute(update(Alert).where(Alert.id.in_(ids)).values(mailed_at=now))
+def note_mailed(db: Connection, ids: Sequence[str], now: datetime) -> None:
+    db.execute(update(Alert).where(Alert.id.in_(ids)).values(mailed_at=now))
 
 
-def forget_old(connection: Connection, now: datetime) -> None:
-    connection.execute(delete(Alert).where(Alert.ended_at < now - KEPT))
+def forget_old(db: Connection, now: datetime) -> None:
+    db.execute(delete(Alert).where(Alert.ended_at < now - KEPT))

@@ -54,11 +54,11 @@ def read_rules(db: Executor, history_days: int) -> Rules:
     return Rules(everywhere, flows)
 
 
-def save_rule(connection: Connection, rule: Rule | None, *, flow_id: str = "") -> None:
+def save_rule(db: Connection, rule: Rule | None, *, flow_id: str = "") -> None:
     """`flow_id`: '' = everywhere; `rule`: None = as everywhere else.  Raises FlowInvalid."""
     if rule is not None:
         check(rule)
-    kept = get_value(connection, _NAME) or {}
+    kept = get_value(db, _NAME) or {}
     flows = dict(kept.get("flows") or {})
     everywhere = kept.get("everywhere")
     if not flow_id:
@@ -67,7 +67,7 @@ def save_rule(connection: Connection, rule: Rule | None, *, flow_id: str = "") -
         flows.pop(flow_id, None)
     else:
         flows[flow_id] = asdict(rule)
-    put_value(connection, _NAME, {"everywhere": everywhere, "flows": flows})
+    put_value(db, _NAME, {"everywhere": everywhere, "flows": flows})
 
 
 def check(rule: Rule) -> None:

@@ -104,40 +104,40 @@ def _kept(row: Any) -> Kept:
 
 
 def add_came(
-    connection: Connection, *, day: str, came: Mapping[str, Came], after: datetime | None, upto: datetime
+    db: Connection, *, day: str, came: Mapping[str, Came], after: datetime | None, upto: datetime
 ) -> bool:
     """False = somebody else counted meanwhile."""
-    if counted_upto(connection) != after:
+    if counted_upto(db) != after:
         return False
     for flow_id, new in came.items():
-        _raise(connection, Slot(flow_id, day), {name: getattr(new, name) for name in _CAME})
-    put_value(connection, _COUNTED_UPTO, upto.isoformat())
+        _raise(db, Slot(flow_id, day), {name: getattr(new, name) for name in _CAME})
+    put_value(db, _COUNTED_UPTO, upto.isoformat())
     return True
 
 
-def keep_verdict(connection: Connection, slot: Slot, *, late: Mapping[str, int], **values: Any) -> None:
+def keep_verdict(db: Connection, slot: Slot, *, late: Mapping[str, int], **values: Any) -> None:
     """`late`: what came in and was not counted yet."""
-    _raise(connection, slot, late)
-    _set(connection, slot, values)
+    _raise(db, slot, late)
+    _set(db, slot, values)
 
 
-def forget_old_days(connection: Connection, now: datetime) -> None:
-    connection.execute(delete(LedgerDay).where(LedgerDay.day < day_of(now - DAYS_KEPT * DAY)))
+def forget_old_days(db: Connection, now: datetime) -> None:
+    db.execute(delete(LedgerDay).where(LedgerDay.day < day_of(now - DAYS_KEPT * DAY)))
 
 
-def _set(connection: Connection, slot: Slot, values: Mapping[str, Any]) -> None:
-    connection.execute(update(LedgerDay).where(*_is(slot)).values(**values))
+def _set(db: Connection, slot: Slot, values: Mapping[str, Any]) -> None:
+    db.execute(update(LedgerDay).where(*_is(slot)).values(**values))
 
 
-def _raise(connection: Connection, slot: Slot, more: Mapping[str, int]) -> None:
+def _raise(db: Connection, slot: Slot, more: Mapping[str, int]) -> None:
     """Adds to the row, which is made where there is none."""
-    there = connection.scalar(select(LedgerDay.day).where(*_is(slot)).with_for_update())
+    there = db.scalar(select(LedgerDay.day).where(*_is(slot)).with_for_update())
     if there is None:
         zeros = dict.fromkeys((*_CAME, *_GONE, *_GONE_OTHERS, "difference"), 0)
-        connection.execute(insert(LedgerDay), {**zeros, **slot._asdict(), "sentence": ""})
+        db.execute(insert(LedgerDay), {**zeros, **slot._asdict(), "sentence": ""})
     values = {name: LedgerDay.__table__.columns[name] + number for name, number in more.items() if number}
     if values:
-        _set(connection, slot, values)
+        _set(db, slot, values)
 
 
 def _is(slot: Slot) -> tuple[Any, Any]:
@@ -147,18 +147,18 @@ def _is(slot: Slot) -> tuple[Any, Any]:
 # --------------------------------------------------------------------------------------- pruning
 
 
-def note_leaving(connection: Connection, what: Leaving, ids: Sequence[str]) -> None:
+def note_leaving(db: Connection, what: Leaving, ids: Sequence[str]) -> None:
     """What is pruned stays accounted for.  Called in the transaction that deletes these rows, while they
     are still there."""
-    for slot, counts in _LEAVING[what](connection, ids).items():
-        _raise(connection, slot, counts)
+    for slot, counts in _LEAVING[what](db, ids).items():
+        _raise(db, slot, counts)
 
 
-def _runs(connection: Connection, ids: Sequence[str]) -> dict[Slot, Counter[str]]:
+def _runs(db: Connection, ids: Sequence[str]) -> dict[Slot, Counter[str]]:
     """A replay that ended well takes the care of what it repeated with it."""
     columns = (Run.id, Run.flow_id, Run.event_id, Run.state, Run.settled_at, Run.replay_of, Run.source)
-    rows = connection.execute(select(*columns).where(Run.id.in_(ids))).all()
-    again = set(connection.scalars(select(Run.replay_of).where(Run.replay_of.in_(ids))))
+    rows = db.execute(select(*columns).where(Run.id.in_(ids))).all()
+    again = set(db.scalars(select(Run.replay_of).where(Run.replay_of.in_(ids))))
     found: dict[Slot, Counter[str]] = {}
     for row in rows:
         if row.replay_of is None and row.source != "test":
@@ -166,37 +166,37 @@ def _runs(connection: Connection, ids: Sequence[str]) -> dict[Slot, Counter[str]
             if state in FAILED:
                 state = "failed" if row.settled_at is None and row.id not in again else "settled"
             _count(found, row.flow_id, row.event_id)[f"gone_{state}"] += 1
-    _settle_repeated(connection, rows)
+    _settle_repeated(db, rows)
     return found
 
 
-def _settle_repeated(connection: Connection, replays: Sequence[Any]) -> None:
+def _settle_repeated(db: Connection, replays: Sequence[Any]) -> None:
     """Else a failure would look as if nobody had seen to it, once its replay is forgotten."""
     for row in replays:
         done_at = row.settled_at if row.state in FAILED else from_ms(made_at_ms(row.id))
         if row.replay_of is not None and done_at is not None:
             repeated = (Run.id == row.replay_of, Run.state.in_(FAILED), Run.settled_at.is_(None))
-            connection.execute(update(Run).where(*repeated).values(settled_at=done_at))
+            db.execute(update(Run).where(*repeated).values(settled_at=done_at))
 
 
-def _events(connection: Connection, ids: Sequence[str]) -> dict[Slot, Counter[str]]:
+def _events(db: Connection, ids: Sequence[str]) -> dict[Slot, Counter[str]]:
     """What leaves before it was counted is counted now."""
     query = select(Event.id, Event.flow_id, Event.source).where(Event.id.in_(ids), Event.source != "test")
-    upto = _first_uncounted(connection, "evt")
+    upto = _first_uncounted(db, "evt")
     found: dict[Slot, Counter[str]] = {}
-    for row in connection.execute(query):
+    for row in db.execute(query):
         counts = _count(found, row.flow_id, row.id)
         counts["gone_events"] += 1
         counts[source_name(row.source)] += row.id >= upto
     return found
 
 
-def _deliveries(connection: Connection, ids: Sequence[str]) -> dict[Slot, Counter[str]]:
+def _deliveries(db: Connection, ids: Sequence[str]) -> dict[Slot, Counter[str]]:
     columns = (Delivery.id, Delivery.flow_id, Delivery.outcome, Delivery.repeated)
     rare = (Delivery.outcome == "refused") | Delivery.repeated.is_not(None)
-    upto = _first_uncounted(connection, "dlv")
+    upto = _first_uncounted(db, "dlv")
     found: dict[Slot, Counter[str]] = {}
-    for row in connection.execute(select(*columns).where(Delivery.id.in_(ids), rare)):
+    for row in db.execute(select(*columns).where(Delivery.id.in_(ids), rare)):
         if row.flow_id is not None:
             counts = _count(found, row.flow_id, row.id)
             leaving = Counter(duplicates=row.repeated or 0, refused=int(row.outcome == "refused"))
@@ -205,8 +205,8 @@ def _deliveries(connection: Connection, ids: Sequence[str]) -> dict[Slot, Counte
     return found
 
 
-def _first_uncounted(connection: Connection, prefix: str) -> str:
-    upto = counted_upto(connection)
+def _first_uncounted(db: Connection, prefix: str) -> str:
+    upto = counted_upto(db)
     return id_floor(prefix, to_ms(upto)) if upto else ""
 
 

@@ -173,29 +173,29 @@ def _old_batches(
         after = ids[-1]
 
 
-def _delete_runs(connection: Connection, ids: list[str], before_pruning: BeforePruning) -> int:
+def _delete_runs(db: Connection, ids: list[str], before_pruning: BeforePruning) -> int:
     ended = Run.state.in_((*WELL, *FAILED))  # nothing goes back from there, but a page may be slow
-    gone = connection.execute(select(Run.id, Run.event_id, Run.replay_of).where(Run.id.in_(ids), ended)).all()
+    gone = db.execute(select(Run.id, Run.event_id, Run.replay_of).where(Run.id.in_(ids), ended)).all()
     ids = [row.id for row in gone]
     if not ids:
         return 0
-    before_pruning(connection, "runs", ids)
-    connection.execute(delete(Call).where(Call.made_for.in_(ids)))
+    before_pruning(db, "runs", ids)
+    db.execute(delete(Call).where(Call.made_for.in_(ids)))
     for table in (StepRecord, Callback, Gathered, Resend):
-        connection.execute(delete(table).where(table.run_id.in_(ids)))
-    connection.execute(delete(Run).where(Run.id.in_(ids)))
-    _delete_events(connection, _unneeded_events(connection, gone), before_pruning)
+        db.execute(delete(table).where(table.run_id.in_(ids)))
+    db.execute(delete(Run).where(Run.id.in_(ids)))
+    _delete_events(db, _unneeded_events(db, gone), before_pruning)
     return len(ids)
 
 
-def _unneeded_events(connection: Connection, gone: Sequence[Any]) -> set[str]:
+def _unneeded_events(db: Connection, gone: Sequence[Any]) -> set[str]:
     """An event stays as long as a replay, or the run that was replayed, is still there."""
     family = {row.id for row in gone} | {row.replay_of for row in gone if row.replay_of is not None}
     living = select(Run.event_id).where(Run.replay_of.in_(family) | Run.id.in_(family))
-    return {row.event_id for row in gone} - set(connection.scalars(living))
+    return {row.event_id for row in gone} - set(db.scalars(living))
 
 
-def _delete_events(connection: Connection, ids: set[str], before_pruning: BeforePruning) -> None:
+def _delete_events(db: Connection, ids: set[str], before_pruning: BeforePruning) -> None:
     """With the deliveries that brought them.  One that brought several events keeps its body, and
     stays as long as any of those."""
     brought = (
@@ -203,21 +203,21 @@ def _delete_events(connection: Connection, ids: set[str], before_pruning: Before
         .join(Event, Event.delivery_id == Delivery.id)
         .where(Event.id.in_(ids))
     )
-    found = connection.execute(brought).all()
-    before_pruning(connection, "events", list(ids))
-    connection.execute(delete(Event).where(Event.id.in_(ids)))
+    found = db.execute(brought).all()
+    before_pruning(db, "events", list(ids))
+    db.execute(delete(Event).where(Event.id.in_(ids)))
     deliveries = {row.id for row in found}
     if split := [row.received_at for row in found if row.split]:
-        deliveries -= _still_needed(connection, split)
+        deliveries -= _still_needed(db, split)
     if deliveries:
-        _delete_deliveries(connection, list(deliveries), before_pruning)
+        _delete_deliveries(db, list(deliveries), before_pruning)
 
 
-def _still_needed(connection: Connection, moments: list[datetime]) -> set[str]:
+def _still_needed(db: Connection, moments: list[datetime]) -> set[str]:
     """The ids of an event and its delivery are made together, which bounds the search."""
     low, high = _floor("evt", min(moments) - _TOGETHER), _floor("evt", max(moments) + _TOGETHER)
     query = select(Event.delivery_id).where(Event.id.between(low, high), Event.delivery_id.is_not(None))
-    return {delivery_id for delivery_id in connection.scalars(query) if delivery_id is not None}
+    return {delivery_id for delivery_id in db.scalars(query) if delivery_id is not None}
 
 
 # ---------------------------------------------------------------------------------- deliveries
@@ -248,24 +248,24 @@ def _old_deliveries(after: str, before: datetime) -> Any:
     )
 
 
-def _delete_deliveries(connection: Connection, ids: list[str], before_pruning: BeforePruning) -> int:
-    before_pruning(connection, "deliveries", ids)
-    connection.execute(delete(Delivery).where(Delivery.id.in_(ids)))
+def _delete_deliveries(db: Connection, ids: list[str], before_pruning: BeforePruning) -> int:
+    before_pruning(db, "deliveries", ids)
+    db.execute(delete(Delivery).where(Delivery.id.in_(ids)))
     return len(ids)
 
 
 # -------------------------------------------------------------------------------- polls and keys
 
 
-def _polls(connection: Connection, before: datetime) -> int:
-    ids = list(connection.scalars(select(Poll.id).where(Poll.id < _floor("poll", before)).limit(BATCH)))
+def _polls(db: Connection, before: datetime) -> int:
+    ids = list(db.scalars(select(Poll.id).where(Poll.id < _floor("poll", before)).limit(BATCH)))
     if ids:
-        connection.execute(delete(Call).where(Call.made_for.in_(ids)))
-        connection.execute(delete(Poll).where(Poll.id.in_(ids)))
+        db.execute(delete(Call).where(Call.made_for.in_(ids)))
+        db.execute(delete(Poll).where(Poll.id.in_(ids)))
     return len(ids)
 
 
-def _keys(connection: Connection, before: datetime) -> int:
+def _keys(db: Connection, before: datetime) -> int:
     """Not those of a flow that polls: each of its looks decides which it can do without."""
     polls = select(Trigger.flow_id).where(Trigger.kind == "poll")
     query = (
@@ -273,10 +273,10 @@ def _keys(connection: Connection, before: datetime) -> int:
         .where(DedupeKey.seen_at < before, DedupeKey.flow_id.not_in(polls))
         .limit(BATCH)
     )
-    found = connection.execute(query).all()
+    found = db.execute(query).all()
     if found:
         pairs = [(row.flow_id, row.key) for row in found]
-        connection.execute(delete(DedupeKey).where(tuple_(DedupeKey.flow_id, DedupeKey.key).in_(pairs)))
+        db.execute(delete(DedupeKey).where(tuple_(DedupeKey.flow_id, DedupeKey.key).in_(pairs)))
     return len(found)
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request
 
 from app.errors import AppError, CallFailed, ConnectionBroken, FlowInvalid, MappingFailed, Stale, Unavailable
 from app.flows.model import FlowDefinition
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow, save_draft
 from app.web.builder.panel import Panel, open_panel
 from app.web.builder.view import Editor, open_editor
@@ -22,7 +22,7 @@ _REFUSALS = (CallFailed, ConnectionBroken, FlowInvalid, MappingFailed, Stale, Un
 def change_draft(flow_id: str, change: Callable[[FlowDefinition], FlowDefinition]) -> Editor:
     """Saves what `change` makes of the draft, if it differs; refuses one that is based on an older
     revision than the stored one."""
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     if request.form.get("revision") != str(flow.draft_revision):
         raise Stale(
             "This flow was changed in another window or by somebody else.",
@@ -33,7 +33,7 @@ def change_draft(flow_id: str, change: Callable[[FlowDefinition], FlowDefinition
     if wanted != flow.draft:
         now = parts().clock.now()
         parts().database.write(
-            lambda connection: save_draft(connection, flow_id, wanted, revision=flow.draft_revision, now=now)
+            lambda db: save_draft(db, flow_id, wanted, revision=flow.draft_revision, now=now)
         )
     return open_editor(flow_id)
 

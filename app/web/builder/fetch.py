@@ -65,7 +65,7 @@ def fetch(flow_id: str) -> Response:
     records: list[Any] = []
     result = _fetched(panel, records)
     if records:
-        parts().database.write(lambda connection: set_sample(connection, flow_id, records[0]))
+        parts().database.write(lambda db: set_sample(db, flow_id, records[0]))
         panel = open_panel(open_editor(flow_id), panel.part.id, "test")
     panel.result = result
     return show_parts(panel.editor, panel, announce=result.sentence)

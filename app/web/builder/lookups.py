@@ -25,7 +25,7 @@ from app.flows.model import ActionStep, ConnectorTrigger, Mapping
 from app.intake.needs import Needs
 from app.intake.polls.source import wait_turn
 from app.storage.connections.lookups import get_found, keep_found
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.web.builder.scope import Scope
 from app.web.frame.context import parts
 
@@ -67,7 +67,7 @@ def known(part: ActionStep | ConnectorTrigger, key: str, scope: Scope) -> Loaded
     except AppError as reason:
         return Loaded(wrong=f"{reason.sentence} {reason.remedy}".strip())
     since = parts().clock.now() - timedelta(seconds=question.lookup.cache)
-    found = get_found(db.session, question.connection_id, question.name, since=since)
+    found = get_found(pages_db.session, question.connection_id, question.name, since=since)
     return Loaded(is_known=False) if found is None else Loaded(_pairs(found))
 
 
@@ -82,9 +82,7 @@ def ask(part: ActionStep | ConnectorTrigger, key: str, scope: Scope) -> Loaded:
     except AppError as reason:
         return Loaded(wrong=f"The list could not be loaded. {reason.sentence} {reason.remedy}".strip())
     now = parts().clock.now()
-    parts().database.write(
-        lambda connection: keep_found(connection, question.connection_id, question.name, found, now=now)
-    )
+    parts().database.write(lambda db: keep_found(db, question.connection_id, question.name, found, now=now))
     return Loaded(_pairs(found))
 
 

@@ -12,7 +12,7 @@ from app.errors import MappingFailed
 from app.flows.mapping.functions.menu import FUNCTIONS, Arg, Function
 from app.flows.mapping.template import GAP, MISSING, Finding, compile_template, fill
 from app.flows.model import Mapping, WhenEmpty
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow, get_samples
 from app.web.builder.forms import at, nested
 from app.web.builder.inputs import all_samples
@@ -171,6 +171,6 @@ def quoted(text: str) -> str:
 
 
 def _scope(flow_id: str, step_id: str) -> Scope:
-    flow = get_flow(db.session, flow_id)
-    samples = all_samples(flow.draft, parts().registry, get_samples(db.session, flow_id))
+    flow = get_flow(pages_db.session, flow_id)
+    samples = all_samples(flow.draft, parts().registry, get_samples(pages_db.session, flow_id))
     return scope_for(flow.draft, step_id, samples, flow_id=flow_id, now=parts().clock.now())

@@ -21,7 +21,7 @@ from app.flows.edit import (
 )
 from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, PathsStep, Step
 from app.storage.connections.connections import list_connections
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.web.builder.answer import change_draft, say_refusals, show_parts
 from app.web.builder.forms import Typed, at, change_rows, nested
 from app.web.builder.inputs import needed_inputs, usual_input
@@ -78,7 +78,7 @@ def _fresh(definition: FlowDefinition) -> Step:
 
 def only_connection(connector: str) -> str:
     """The account of a service of which there is just one; '' where there is a choice, or none."""
-    found = list_connections(db.session, connector=connector)
+    found = list_connections(pages_db.session, connector=connector)
     return found[0].id if len(found) == 1 else ""
 
 

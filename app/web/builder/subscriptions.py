@@ -10,7 +10,7 @@ from flask import Blueprint, Response, flash, render_template
 from app.errors import AppError, NotFound
 from app.flows.model import FlowDefinition
 from app.intake.subscriptions import rows as subscriptions
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows import subscriptions as store
 from app.storage.flows.flows import FlowRow, get_flow
 from app.storage.flows.subscriptions import SubscriptionRow
@@ -94,7 +94,9 @@ def told_of(flow_id: str, definition: FlowDefinition) -> Told | None:
 
 def _row(flow_id: str) -> SubscriptionRow | None:
     """The one the flow lives by, else the last one."""
-    return store.current(db.session, flow_id) or next(iter(store.of_flow(db.session, flow_id)), None)
+    return store.current(pages_db.session, flow_id) or next(
+        iter(store.of_flow(pages_db.session, flow_id)), None
+    )
 
 
 # ---------------------------------------------------------------------------------------- pages
@@ -102,8 +104,8 @@ def _row(flow_id: str) -> SubscriptionRow | None:
 
 @blueprint.get("/flows/<flow_id>/subscription")
 def show(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
-    rows = store.of_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
+    rows = store.of_flow(pages_db.session, flow_id)
     told = _told(flow)
     if told is None and not rows:
         raise NotFound("The trigger of this flow has no service that would have to be told anything.")
@@ -126,7 +128,7 @@ class _Entry:
 
 def _calls(row: SubscriptionRow) -> list[CallView]:
     """The newest first."""
-    found = list(reversed(calls_for(db.session, row.id)))
+    found = list(reversed(calls_for(pages_db.session, row.id)))
     return [
         call_view(call, is_full=number < _CALLS_IN_FULL, is_open=False) for number, call in enumerate(found)
     ]
@@ -135,8 +137,10 @@ def _calls(row: SubscriptionRow) -> list[CallView]:
 @blueprint.get("/flows/<flow_id>/subscription/state")
 def state(flow_id: str) -> Response:
     """Asked again every other second while the service is being told."""
-    db.session.rollback()
-    return respond(render_template("builder/subscriptions/_state.html", told=_told(get_flow(db.session, flow_id))))
+    pages_db.session.rollback()
+    return respond(
+        render_template("builder/subscriptions/_state.html", told=_told(get_flow(pages_db.session, flow_id)))
+    )
 
 
 def _told(flow: FlowRow) -> Told | None:
@@ -160,7 +164,7 @@ def download_body(subscription_id: str, number: int, side: str) -> Response:
 
 
 def _found(subscription_id: str) -> SubscriptionRow:
-    row = store.get_subscription(db.session, clean(subscription_id))
+    row = store.get_subscription(pages_db.session, clean(subscription_id))
     if row is None:
         raise NotFound("This subscription is not in the history.")
     return row
@@ -180,7 +184,7 @@ def by_hand(flow_id: str) -> Response:
 
 
 def _done(flow_id: str, change: Callable[..., None], sentence: str) -> Response:
-    get_flow(db.session, flow_id)
+    get_flow(pages_db.session, flow_id)
     try:
         change(parts(), flow_id)
     except AppError as reason:

@@ -15,7 +15,7 @@ from app.calls.http.client import CallRequest
 from app.engine.trial import TrialResult, preview_step, send_step
 from app.errors import Unavailable
 from app.flows.edit import find_step
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import set_sample
 from app.storage.tables.models import Call
 from app.web.builder.answer import say_refusals, show_parts
@@ -62,9 +62,7 @@ def test_step(flow_id: str, step_id: str) -> Response:
         _sent(panel) if send else preview_step(parts().engine.means, editor.definition, step.id, panel.scope)
     )
     if result.ok and result.output is not None:
-        parts().database.write(
-            lambda connection: set_sample(connection, flow_id, result.output, root=step.id)
-        )
+        parts().database.write(lambda db: set_sample(db, flow_id, result.output, root=step.id))
         panel = open_panel(open_editor(flow_id), step.id, "test")
     panel.result = _shown_sent(result) if send else _shown_preview(result, step.kind)
     return show_parts(panel.editor, panel, announce=panel.result.sentence)
@@ -106,8 +104,10 @@ def _shown_sent(result: TrialResult) -> Shown:
     """With the request and the answer as the history has them."""
     shown = Shown(result.ok, _sentence(result, "Sent."), was_sent=True, findings=_findings(result))
     shown.run_id, shown.output = result.run_id, result.output
-    db.session.rollback()
-    rows = db.session.execute(select(Call).where(Call.made_for == result.run_id).order_by(Call.number.desc()))
+    pages_db.session.rollback()
+    rows = pages_db.session.execute(
+        select(Call).where(Call.made_for == result.run_id).order_by(Call.number.desc())
+    )
     call = rows.scalars().first()
     if call is not None:
         shown.method, shown.url, shown.body = call.method, call.url, readable(call.request_body)

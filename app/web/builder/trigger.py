@@ -20,7 +20,7 @@ from app.flows.model import (
     Trigger,
     WebhookTrigger,
 )
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_samples, set_sample
 from app.web.builder.answer import change_draft, say_refusals, show_parts
 from app.web.builder.inputs import usual_input
@@ -126,7 +126,7 @@ def _saved(
 @blueprint.get("/flows/<flow_id>/sample")
 def sample(flow_id: str) -> Response:
     """Asked every few seconds while the page waits for a test event: 204 until there is one."""
-    has_one = get_samples(db.session, flow_id).get("trigger") is not None
+    has_one = get_samples(pages_db.session, flow_id).get("trigger") is not None
     if not has_one:
         return Response(status=204)
     editor = open_editor(flow_id)
@@ -147,7 +147,7 @@ def paste_sample(flow_id: str) -> Response:
         panel = open_panel(editor, "trigger", "test")
         panel.data["sample"], panel.errors = text, {"sample": reason.sentence}
         return show_parts(editor, panel, draw_panel=False, status=422, announce=reason.sentence)
-    parts().database.write(lambda connection: set_sample(connection, flow_id, document))
+    parts().database.write(lambda db: set_sample(db, flow_id, document))
     editor = open_editor(flow_id)
     return show_parts(editor, open_panel(editor, "trigger", "test"), announce="The sample is kept.")
 

@@ -15,7 +15,7 @@ from app.flows.order import label
 from app.flows.portable.files import diff
 from app.flows.review.flow import Problem, review
 from app.storage.connections.connections import list_connections
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import FlowRow, get_flow, get_samples, live_definition
 from app.web.builder.inputs import all_samples
 from app.web.builder.scope import Scope
@@ -65,7 +65,7 @@ class Editor:
     @functools.cached_property
     def problems(self) -> list[Problem]:
         known = {connection.id: connection.connector for connection in self.connections}
-        more = rights_problems(db.session, self.registry, self.definition, self.connections)
+        more = rights_problems(pages_db.session, self.registry, self.definition, self.connections)
         return [*review(self.definition, self.registry, known), *more]
 
     @functools.cached_property
@@ -168,11 +168,11 @@ class Editor:
 
 def open_editor(flow_id: str) -> Editor:
     """Reads after a write need the newest state: the session's snapshot is let go first."""
-    db.session.rollback()
+    pages_db.session.rollback()
     return Editor(
-        flow=get_flow(db.session, flow_id),
+        flow=get_flow(pages_db.session, flow_id),
         registry=parts().registry,
-        live=live_definition(db.session, flow_id),
-        connections=list_connections(db.session),
-        samples=get_samples(db.session, flow_id),
+        live=live_definition(pages_db.session, flow_id),
+        connections=list_connections(pages_db.session),
+        samples=get_samples(pages_db.session, flow_id),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.storage.connections.connections import get_connection
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.history.detail import calls_for
 from app.web.frame.hx import page
 from app.web.runs.calls import body_download, call_page, call_view
@@ -19,8 +19,8 @@ _IN_FULL = 10
 @blueprint.get("/connections/<connection_id>/calls")
 def index(connection_id: str) -> Response:
     """Newest first."""
-    row = get_connection(db.session, connection_id)
-    calls = sorted(calls_for(db.session, row.id), key=lambda call: -call.number)
+    row = get_connection(pages_db.session, connection_id)
+    calls = sorted(calls_for(pages_db.session, row.id), key=lambda call: -call.number)
     views = [
         (
             _WORDS.get(call.step_key, call.step_key),
@@ -33,10 +33,10 @@ def index(connection_id: str) -> Response:
 
 @blueprint.get("/connections/<connection_id>/calls/<int(max=1000000):number>")
 def show(connection_id: str, number: int) -> Response:
-    row = get_connection(db.session, connection_id)
+    row = get_connection(pages_db.session, connection_id)
     return call_page(row.id, number, back=f"/connections/{row.id}", title=row.name)
 
 
 @blueprint.get("/connections/<connection_id>/calls/<int(max=1000000):number>/<any(request, answer):side>")
 def download_body(connection_id: str, number: int, side: str) -> Response:
-    return body_download(get_connection(db.session, connection_id).id, number, side)
+    return body_download(get_connection(pages_db.session, connection_id).id, number, side)

@@ -96,9 +96,9 @@ def _account(connector: Connector, outcome: CallOutcome) -> str:
 def _well(parts: Parts, connection_id: str, sentence: str, account: str = "") -> Checked:
     now = parts.clock.now()
 
-    def work(c: Connection) -> None:
-        mark_checked(c, connection_id, state="ok", sentence="", now=now)
-        note_account(c, connection_id, account)
+    def work(db: Connection) -> None:
+        mark_checked(db, connection_id, state="ok", sentence="", now=now)
+        note_account(db, connection_id, account)
 
     parts.database.write(work)
     return Checked(True, sentence, _release(parts, connection_id), account)
@@ -110,7 +110,7 @@ def _trust(parts: Parts, connection_id: str, sentence: str) -> Checked:
 
 def _failed(parts: Parts, connection_id: str, state: str, sentence: str) -> Checked:
     now = parts.clock.now()
-    parts.database.write(lambda c: mark_checked(c, connection_id, state=state, sentence=sentence, now=now))
+    parts.database.write(lambda db: mark_checked(db, connection_id, state=state, sentence=sentence, now=now))
     parts.connections.forget(connection_id)
     return Checked(False, sentence)
 

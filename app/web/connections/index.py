@@ -13,7 +13,7 @@ from app.errors import FlowInvalid
 from app.storage.connections import connections as store
 from app.storage.connections import grants
 from app.storage.connections.connections import ConnectionRow
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.web.connections import forms
 from app.web.connections.forms import Filled, Service
@@ -51,8 +51,8 @@ class Card:
 
 @blueprint.get("/connections")
 def index() -> Response:
-    uses = store.uses(db.session)
-    rows = store.list_connections(db.session)
+    uses = store.uses(pages_db.session)
+    rows = store.list_connections(pages_db.session)
     cards = [Card(row, service_of(row.connector), uses.get(row.id, [])) for row in rows]
     cards.sort(key=lambda card: card.row.state == "ok")
     return page("connections/index.html", cards=cards)
@@ -100,7 +100,7 @@ def create() -> Response:
 
 @blueprint.get("/connections/<connection_id>")
 def show(connection_id: str) -> Response:
-    row = store.get_connection(db.session, connection_id)
+    row = store.get_connection(pages_db.session, connection_id)
     service = service_of(row.connector)
     if service is None:
         return show_connection(row, None)
@@ -113,7 +113,7 @@ def show(connection_id: str) -> Response:
 
 @blueprint.post("/connections/<connection_id>")
 def save(connection_id: str) -> Response:
-    row = store.get_connection(db.session, connection_id)
+    row = store.get_connection(pages_db.session, connection_id)
     service = forms.find_service(parts().registry, row.connector)
     form, filled = read_change(row, service)
     if form.problems or filled.problems or form.sign_in:
@@ -121,9 +121,9 @@ def save(connection_id: str) -> Response:
     sealed = seal_secrets(parts().vault, row.id, filled.secrets) if filled.secrets else None
     me, now, digest = my_id(), parts().clock.now(), _hash(service)
 
-    def work(c: Connection) -> None:
+    def work(db: Connection) -> None:
         store.update_connection(
-            c,
+            db,
             row.id,
             name=form.name,
             auth=form.auth,
@@ -132,8 +132,8 @@ def save(connection_id: str) -> Response:
             now=now,
             definition_hash=digest,
         )
-        _drop_token(c, row.id, form)
-        audit.record(c, now=now, user_id=me, action="reconnected", noun="connection", noun_id=row.id)
+        _drop_token(db, row.id, form)
+        audit.record(db, now=now, user_id=me, action="reconnected", noun="connection", noun_id=row.id)
 
     parts().database.write(work)
     tell(check_now(row.id), "Saved.")
@@ -142,19 +142,19 @@ def save(connection_id: str) -> Response:
 
 @blueprint.post("/connections/<connection_id>/check")
 def test(connection_id: str) -> Response:
-    row = store.get_connection(db.session, connection_id)
+    row = store.get_connection(pages_db.session, connection_id)
     tell(check_now(row.id), "")
     return redirect(f"/connections/{row.id}")
 
 
 @blueprint.post("/connections/<connection_id>/name")
 def rename(connection_id: str) -> Response:
-    row = store.get_connection(db.session, connection_id)
+    row = store.get_connection(pages_db.session, connection_id)
     name, now = request.form.get("name", "").strip(), parts().clock.now()
     if not 0 < len(name) <= 100:
         flash("Give it a name of up to 100 characters.", "error")
         return redirect(f"/connections/{row.id}")
-    parts().database.write(lambda c: store.rename_connection(c, row.id, name, now=now))
+    parts().database.write(lambda db: store.rename_connection(db, row.id, name, now=now))
     parts().connections.forget(row.id)
     flash("Saved.", "success")
     return redirect(f"/connections/{row.id}")
@@ -163,17 +163,17 @@ def rename(connection_id: str) -> Response:
 @blueprint.post("/connections/<connection_id>/disconnect")
 def disconnect(connection_id: str) -> Response:
     """The flows keep it; nothing is sent until somebody signs in again."""
-    row = store.get_connection(db.session, connection_id)
+    row = store.get_connection(pages_db.session, connection_id)
     facts, me, now = facts_of(row), my_id(), parts().clock.now()
     user = signed_in()
     sentence = (
         f"{user.name if user else 'Somebody'} disconnected it: nothing is sent until somebody signs in again."
     )
 
-    def work(c: Connection) -> None:
-        grants.forget_token(c, row.id)
-        store.break_connection(c, row.id, sentence)
-        audit.record(c, now=now, user_id=me, action="disconnected", noun="connection", noun_id=row.id)
+    def work(db: Connection) -> None:
+        grants.forget_token(db, row.id)
+        store.break_connection(db, row.id, sentence)
+        audit.record(db, now=now, user_id=me, action="disconnected", noun="connection", noun_id=row.id)
 
     parts().database.write(work)
     parts().connections.forget(row.id)
@@ -183,17 +183,17 @@ def disconnect(connection_id: str) -> Response:
 
 @blueprint.post("/connections/<connection_id>/delete")
 def delete(connection_id: str) -> Response:
-    row = store.get_connection(db.session, connection_id)
+    row = store.get_connection(pages_db.session, connection_id)
     me, now = my_id(), parts().clock.now()
 
     facts = facts_of(row)
 
-    def work(c: Connection) -> None:
-        store.delete_connection(c, row.id)
-        grants.delete_grant(c, row.id)
+    def work(db: Connection) -> None:
+        store.delete_connection(db, row.id)
+        grants.delete_grant(db, row.id)
         detail = {"name": row.name, "connector": row.connector}
         audit.record(
-            c, now=now, user_id=me, action="deleted", noun="connection", noun_id=row.id, detail=detail
+            db, now=now, user_id=me, action="deleted", noun="connection", noun_id=row.id, detail=detail
         )
 
     try:
@@ -209,12 +209,12 @@ def delete(connection_id: str) -> Response:
 # ------------------------------------------------------------------------------------ pieces
 
 
-def _drop_token(c: Connection, connection_id: str, form: Form) -> None:
+def _drop_token(db: Connection, connection_id: str, form: Form) -> None:
     """A token that was fetched with what was entered before is not used again."""
     if isinstance(form.block, TokenAuth):
-        grants.forget_token(c, connection_id)
+        grants.forget_token(db, connection_id)
     else:
-        grants.delete_grant(c, connection_id)
+        grants.delete_grant(db, connection_id)
 
 
 def _hash(service: Service) -> str:

@@ -18,7 +18,7 @@ from app.storage.connections import lanes
 from app.storage.connections.connections import ConnectionRow, get_connection
 from app.storage.connections.lanes import LaneRow
 from app.storage.connections.waiting import Waiting, waiting_runs
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
 from app.storage.people import audit
 from app.web.connections import pace_form as forms
@@ -73,7 +73,7 @@ def pace_view(row: ConnectionRow) -> PaceView:
     limits, usual_at_once = _facts_of(row.connector)
     pace = _pace_of(row.id, usual_at_once)
     used, now = _used(row.id), parts().clock.now()
-    kept = lanes.lanes_of(db.session, row.id)
+    kept = lanes.lanes_of(pages_db.session, row.id)
     return PaceView(
         at_once=pace.at_once,
         is_own_at_once=pace.at_once != usual_at_once,
@@ -81,7 +81,7 @@ def pace_view(row: ConnectionRow) -> PaceView:
         left_alone=[one for one in kept if one.tried_at is not None],
         asked=[one for one in kept if one.paused_until is not None and one.paused_until > now],
         asked_before=[one for one in kept if one.paused_until is not None and one.paused_until <= now],
-        waiting=waiting_runs(db.session, connection_id=row.id),
+        waiting=waiting_runs(pages_db.session, connection_id=row.id),
     )
 
 
@@ -89,7 +89,7 @@ def waiting_lines(flow_id: str = "") -> list[tuple[Waiting, str, datetime]]:
     """For the list of runs: who waits for which service, its number in words, and the expected end."""
     return [
         (one, _behind(one), one.last_at)
-        for one in waiting_runs(db.session, flow_id=flow_id or None)
+        for one in waiting_runs(pages_db.session, flow_id=flow_id or None)
         if one.reason == "away" or one.number > 1
     ]
 
@@ -97,7 +97,7 @@ def waiting_lines(flow_id: str = "") -> list[tuple[Waiting, str, datetime]]:
 @blueprint.get("/flows/<flow_id>/waiting")
 def show_lines(flow_id: str) -> Response:
     """For the page of a flow that is open: its lines in front of services, as they are now."""
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     return respond(render_template("builder/_lines.html", flow_id=flow.id))
 
 
@@ -131,7 +131,7 @@ def _facts_of(connector: str) -> tuple[Sequence[Limit], int]:
 
 
 def _pace_of(connection_id: str, usual_at_once: int) -> Pace:
-    return read_pace(lanes.get_pace(db.session, connection_id), usual_at_once)
+    return read_pace(lanes.get_pace(pages_db.session, connection_id), usual_at_once)
 
 
 def _used(connection_id: str) -> Mapping[str, int]:
@@ -148,7 +148,7 @@ def _used(connection_id: str) -> Mapping[str, int]:
             found = None
         if found is not None:
             return found
-    kept = lanes.get_budget(db.session, connection_id)
+    kept = lanes.get_budget(pages_db.session, connection_id)
     windows = kept.get("windows") if isinstance(kept, dict) else None
     now = parts().clock.now().timestamp()
     return {name: window.used(now) for name, window in read_kept(windows).items()}
@@ -159,20 +159,20 @@ def _used(connection_id: str) -> Mapping[str, int]:
 
 @blueprint.get("/connections/<connection_id>/limits")
 def show(connection_id: str) -> Response:
-    row = get_connection(db.session, connection_id)
+    row = get_connection(pages_db.session, connection_id)
     limits, usual = _facts_of(row.connector)
-    kept = lanes.get_pace(db.session, row.id)
+    kept = lanes.get_pace(pages_db.session, row.id)
     return _page(row, forms.show(read_pace(kept, usual), limits, usual, kept))
 
 
 @blueprint.post("/connections/<connection_id>/limits")
 def save(connection_id: str) -> Response:
-    row = get_connection(db.session, connection_id)
+    row = get_connection(pages_db.session, connection_id)
     limits, usual = _facts_of(row.connector)
     form = forms.read(request.form, limits, usual)
     if form.problems:
         return _page(row, form, 422)
-    before = lanes.get_pace(db.session, row.id)
+    before = lanes.get_pace(pages_db.session, row.id)
     asked = parts().engine.set_pace(row.id, form.pace)
     _record(row.id, "changed the limits", {"from": before, "to": form.pace})
     flash(_saved(row, asked), "success")
@@ -187,7 +187,7 @@ def _saved(row: ConnectionRow, asked: int) -> str:
 
 @blueprint.post("/connections/<connection_id>/try-now")
 def try_now(connection_id: str) -> Response:
-    row = get_connection(db.session, connection_id)
+    row = get_connection(pages_db.session, connection_id)
     asked = parts().engine.try_connection(row.id)
     _record(row.id, "tried it again", None)
     told = f" {counted(asked, 'run')} that waited {'asks' if asked == 1 else 'ask'} now." if asked else ""
@@ -202,7 +202,7 @@ def _page(row: ConnectionRow, form: forms.PaceForm, status: int = 200) -> Respon
 def _record(connection_id: str, action: str, detail: object) -> None:
     now, by = parts().clock.now(), my_id()
     parts().database.write(
-        lambda c: audit.record(
-            c, now=now, user_id=by, action=action, noun="connection", noun_id=connection_id, detail=detail
+        lambda db: audit.record(
+            db, now=now, user_id=by, action=action, noun="connection", noun_id=connection_id, detail=detail
         )
     )

@@ -21,7 +21,7 @@ from app.storage.connections import connections as store
 from app.storage.connections.connections import ConnectionRow
 from app.storage.connections.grants import get_grant
 from app.storage.connections.sign_ins import get_app
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.web.connections import forms
 from app.web.connections.check import Checked, check
@@ -73,7 +73,7 @@ def form_for(service: Service, auth: str, name: str, fields: list[forms.Shown]) 
 
 
 def app_of(connector: str, auth: OAuth2Auth) -> App:
-    return open_app(parts().vault, get_app(db.session, connector, auth.key), auth)
+    return open_app(parts().vault, get_app(pages_db.session, connector, auth.key), auth)
 
 
 # ---------------------------------------------------------------------------------- what came in
@@ -125,7 +125,9 @@ def _with_files(fields: list[forms.Field]) -> dict[str, str]:
 def kept_secrets(row: ConnectionRow) -> dict[str, str]:
     """Secrets that can no longer be opened are entered again, as if there were none."""
     try:
-        return open_secrets(parts().vault, row.id, store.sealed_secrets(db.session, row.id), name=row.name)
+        return open_secrets(
+            parts().vault, row.id, store.sealed_secrets(pages_db.session, row.id), name=row.name
+        )
     except ConnectionBroken:
         return {}
 
@@ -133,7 +135,7 @@ def kept_secrets(row: ConnectionRow) -> dict[str, str]:
 def free_name(wanted: str, taken: Collection[str] | None = None) -> str:
     """Numbered from the second on."""
     if taken is None:
-        taken = {row.name for row in store.list_connections(db.session)}
+        taken = {row.name for row in store.list_connections(pages_db.session)}
     names = (wanted, *(f"{wanted} {number}" for number in range(2, 1000)))
     return next((name for name in names if name not in taken), wanted)
 
@@ -153,7 +155,7 @@ def show_new(form: Form, wanted: str, status: int = 200) -> Response:
 
 
 def show_connection(row: ConnectionRow, form: Form | None, status: int = 200) -> Response:
-    uses = store.uses(db.session).get(row.id, [])
+    uses = store.uses(pages_db.session).get(row.id, [])
     return page(
         "connections/show.html",
         status=status,
@@ -161,10 +163,10 @@ def show_connection(row: ConnectionRow, form: Form | None, status: int = 200) ->
         form=form,
         service=service_of(row.connector),
         uses=uses,
-        grant=get_grant(db.session, row.id),
+        grant=get_grant(pages_db.session, row.id),
         ends_at=_ends_at(row),
-        rights=rights_of(db.session, parts().registry, row, uses),
-        entries=audit.entries(db.session, noun="connection", noun_id=row.id, limit=8),
+        rights=rights_of(pages_db.session, parts().registry, row, uses),
+        entries=audit.entries(pages_db.session, noun="connection", noun_id=row.id, limit=8),
     )
 
 
@@ -193,9 +195,9 @@ def make_connection(
     connection_id, me, now = new_id("con"), my_id(), parts().clock.now()
     sealed = seal_secrets(parts().vault, connection_id, secrets) if secrets else None
 
-    def work(c: Connection) -> None:
+    def work(db: Connection) -> None:
         store.create_connection(
-            c,
+            db,
             connection_id=connection_id,
             connector=connector,
             name=name,
@@ -206,7 +208,7 @@ def make_connection(
             now=now,
             definition_hash=definition_hash,
         )
-        audit.record(c, now=now, user_id=me, action="connected", noun="connection", noun_id=connection_id)
+        audit.record(db, now=now, user_id=me, action="connected", noun="connection", noun_id=connection_id)
 
     parts().database.write(work)
     checked = check_now(connection_id)

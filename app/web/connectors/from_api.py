@@ -94,8 +94,8 @@ def make(pending_id: str) -> Response:
     me, now, key = my_id(), parts().clock.now(), draft.key
     detail = {"actions": str(len(made.actions))}
     parts().database.write(
-        lambda c: audit.record(
-            c, now=now, user_id=me, action="brought", noun="connector", noun_id=key, detail=detail
+        lambda db: audit.record(
+            db, now=now, user_id=me, action="brought", noun="connector", noun_id=key, detail=detail
         )
     )
     forget(parts(), pending_id)

@@ -15,7 +15,7 @@ from app.catalog.registry import Shelf
 from app.catalog.workbench.check import ConnectorReport, check_one
 from app.errors import NotFound
 from app.storage.connections import connections as store
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.web.frame.context import parts
 from app.web.frame.hx import page, redirect
 from app.web.frame.plain_markdown import Block, blocks
@@ -46,7 +46,7 @@ class Line:
 def index() -> Response:
     registry = parts().registry
     used: dict[str, int] = {}
-    for row in store.list_connections(db.session):
+    for row in store.list_connections(pages_db.session):
         used[row.connector] = used.get(row.connector, 0) + 1
     lines = []
     for connector in registry.all():
@@ -89,7 +89,7 @@ def show(key: str) -> Response:
         category=_CATEGORIES.get(connector.category, connector.category.capitalize()),
         span=span,
         readme=_readme(parts().registry.readme_of(key)),
-        connections=store.list_connections(db.session, connector=key),
+        connections=store.list_connections(pages_db.session, connector=key),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, walk
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import FlowRow, list_flows, live_definition
 
 
@@ -27,9 +27,9 @@ class Uses:
 
 def uses_of(key: str) -> Iterator[Uses]:
     """The flows that name anything of the connector."""
-    for flow in list_flows(db.session):
+    for flow in list_flows(pages_db.session):
         uses = Uses(flow)
-        for definition in (flow.draft, live_definition(db.session, flow.id)):
+        for definition in (flow.draft, live_definition(pages_db.session, flow.id)):
             if definition is not None:
                 uses.add(key, definition)
         if uses.actions or uses.triggers:

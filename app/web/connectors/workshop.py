@@ -22,7 +22,7 @@ from app.catalog.workbench.changing import (
 )
 from app.errors import ConnectorInvalid, FlowInvalid, NotAllowed, NotFound
 from app.storage.connections import connections as store
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.web.connectors import workshop_forms as forms
 from app.web.connectors.uses import uses_of
 from app.web.frame.context import me, only_admins, parts
@@ -168,7 +168,9 @@ def _used_by(key: str) -> list[str]:
     shelf = parts().registry.shelf_of(key)
     if shelf is not None and shelf.overrides:
         return []
-    names = [f"The connection “{row.name}”" for row in store.list_connections(db.session, connector=key)]
+    names = [
+        f"The connection “{row.name}”" for row in store.list_connections(pages_db.session, connector=key)
+    ]
     return names + [f"The flow “{uses.flow.name}”" for uses in uses_of(key)]
 
 
@@ -263,7 +265,7 @@ def _operation_page(
         operation=operation,
         form=forms.shown(dict(form)),
         fault=fault,
-        connections=store.list_connections(db.session, connector=bench.key),
+        connections=store.list_connections(pages_db.session, connector=bench.key),
         **_LISTS,
     )
 
@@ -305,7 +307,9 @@ def change_file(key: str, name: str) -> Response:
     try:
         keep(bench, {check_name(name): text})
     except ConnectorInvalid as fault:
-        return page("connectors/workshop/file.html", status=422, bench=bench, name=name, text=text, fault=fault)
+        return page(
+            "connectors/workshop/file.html", status=422, bench=bench, name=name, text=text, fault=fault
+        )
     flash("Saved. Flows use it from their next call on.", "success")
     return redirect(f"/connectors/{key}/edit")
 

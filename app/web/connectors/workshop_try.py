@@ -18,7 +18,7 @@ from app.engine.steps.action import request_of
 from app.errors import AppError, NotFound, Unavailable
 from app.intake.polls.connector import poll_records
 from app.storage.connections import connections as store
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.web.builder.trial import readable
 from app.web.connectors.workshop import for_admins
 from app.web.frame.context import parts
@@ -81,7 +81,7 @@ def _page(connector: Connector, found: Operation, part: str, trial: Trial | None
         operation=found,
         part=part,
         trial=trial,
-        connections=store.list_connections(db.session, connector=connector.key),
+        connections=store.list_connections(pages_db.session, connector=connector.key),
         chosen=request.form.get("connection", ""),
     )
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, flash, request
 
 from app.engine.cancelling import WAITING, cancel_waiting
 from app.errors import NotFound
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
 from app.storage.history.runs import count_by_reason
 from app.storage.letters import orders as bulk_orders
@@ -39,7 +39,7 @@ _WHY = {
 def ask() -> Response:
     chosen = replace(RunFilter.of(request.args), before="")
     wanted = _wanted(chosen)
-    found = count_by_reason(db.session, **wanted) if wanted["states"] else {}
+    found = count_by_reason(pages_db.session, **wanted) if wanted["states"] else {}
     lines = sorted(
         ((number, _words(state, reason)) for (state, reason), number in found.items()), reverse=True
     )
@@ -56,8 +56,8 @@ def ask() -> Response:
 def cancel() -> Response:
     chosen = RunFilter.of(request.form)
     order_id = cancel_waiting(parts().database, parts().clock, _wanted(chosen), by=my_id())
-    db.session.rollback()  # what was just written is not in what this request has read
-    order = bulk_orders.get_order(db.session, order_id)
+    pages_db.session.rollback()  # what was just written is not in what this request has read
+    order = bulk_orders.get_order(pages_db.session, order_id)
     if parts().engine.is_started:
         parts().engine.work_orders()
     flash(f"{counted(order.total, 'run')} {'is' if order.total == 1 else 'are'} being cancelled.", "success")
@@ -66,8 +66,8 @@ def cancel() -> Response:
 
 @blueprint.get("/orders/<order_id>")
 def show_order(order_id: str) -> Response:
-    order = bulk_orders.get_order(db.session, order_id)
-    (view,) = order_views(db.session, [order])
+    order = bulk_orders.get_order(pages_db.session, order_id)
+    (view,) = order_views(pages_db.session, [order])
     return page("dead_letters/order.html", block="live", view=view)
 
 
@@ -90,6 +90,6 @@ def _words(state: str, reason: str) -> str:
 
 def _flow_name(flow_id: str) -> str:
     try:
-        return get_flow(db.session, flow_id).name if flow_id else ""
+        return get_flow(pages_db.session, flow_id).name if flow_id else ""
     except NotFound:
         return "a deleted flow"

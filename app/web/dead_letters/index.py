@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.engine import dead_letters as decisions
 from app.engine.replay import Mode, WhichVersion
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.letters import dead_letters
 from app.storage.letters import orders as bulk_orders
 from app.storage.letters.discards import discards
@@ -37,7 +37,7 @@ def _count() -> int:
     """For the navigation of every page, also of those that say that the database is in trouble."""
     if "dead_letter_count" not in g:
         try:
-            g.dead_letter_count = dead_letters.count(db.session, most=_MOST_COUNTED)
+            g.dead_letter_count = dead_letters.count(pages_db.session, most=_MOST_COUNTED)
         except DBAPIError:
             g.dead_letter_count = 0
     return int(g.dead_letter_count)
@@ -45,8 +45,8 @@ def _count() -> int:
 
 def _under_way() -> list[OrderView]:
     """For the list of runs."""
-    found = bulk_orders.under_way(db.session)
-    return order_views(db.session, found) if found else []
+    found = bulk_orders.under_way(pages_db.session)
+    return order_views(pages_db.session, found) if found else []
 
 
 # ------------------------------------------------------------------------------------- looking
@@ -54,11 +54,11 @@ def _under_way() -> list[OrderView]:
 
 @blueprint.get("/dead-letters")
 def index() -> Response:
-    found = dead_letters.groups(db.session, limit=_GROUPS + 1)
+    found = dead_letters.groups(pages_db.session, limit=_GROUPS + 1)
     return page(
         "dead_letters/index.html",
         block="live",
-        groups=[group_view(db.session, group) for group in found[:_GROUPS]],
+        groups=[group_view(pages_db.session, group) for group in found[:_GROUPS]],
         has_more=len(found) > _GROUPS,
         orders=_orders(""),
     )
@@ -67,14 +67,16 @@ def index() -> Response:
 @blueprint.get("/dead-letters/group")
 def show_group() -> Response:
     cause = dead_letters.clean_cause(request.args.get("cause", ""))
-    group = dead_letters.get_group(db.session, cause)
-    rows, older = dead_letters.letters(db.session, cause, before=request.args.get("before"), limit=_PAGE)
+    group = dead_letters.get_group(pages_db.session, cause)
+    rows, older = dead_letters.letters(
+        pages_db.session, cause, before=request.args.get("before"), limit=_PAGE
+    )
     query = urlencode({"cause": cause, "before": older}) if older else ""
     return page(
         "dead_letters/group.html",
         block="live",
         cause=cause,
-        view=group_view(db.session, group) if group else None,
+        view=group_view(pages_db.session, group) if group else None,
         runs=rows,
         older=f"/dead-letters/group?{query}" if query else "",
         orders=_orders(cause),
@@ -83,7 +85,7 @@ def show_group() -> Response:
 
 @blueprint.get("/dead-letters/discarded")
 def discarded() -> Response:
-    rows = discards(db.session, before=_place(request.args.get("before", "")), limit=_PAGE + 1)
+    rows = discards(pages_db.session, before=_place(request.args.get("before", "")), limit=_PAGE + 1)
     older = ""
     if len(rows) > _PAGE:
         last = rows[_PAGE - 1]
@@ -94,10 +96,10 @@ def discarded() -> Response:
 
 def _orders(cause: str) -> list[object]:
     since = parts().clock.now() - _ORDERS_SHOWN_FOR
-    found = bulk_orders.recent(db.session, since=since)
+    found = bulk_orders.recent(pages_db.session, since=since)
     letters = [one for one in found if one.what != "cancel"]
     chosen = [one for one in letters if not cause or one.cause == cause or one.chosen is not None]
-    return [*order_views(db.session, chosen)]
+    return [*order_views(pages_db.session, chosen)]
 
 
 def _place(text: str) -> tuple[datetime, str] | None:
@@ -149,7 +151,7 @@ def decide_chosen() -> Response:
 
 @blueprint.post("/orders/<order_id>/stop")
 def stop(order_id: str) -> Response:
-    order = bulk_orders.get_order(db.session, order_id)
+    order = bulk_orders.get_order(pages_db.session, order_id)
     if decisions.stop_order(parts().database, parts().clock, order.id, by=my_id()):
         flash("Stopped. What had been begun goes on; the rest stays as it was.", "success")
     else:
@@ -166,8 +168,8 @@ def _said(sentence: str) -> None:
 
 def _group_address(cause: str) -> str:
     """The group as long as something of it is left."""
-    db.session.rollback()  # what was just written is not in what this request has read
-    left = dead_letters.get_group(db.session, cause) if cause else None
+    pages_db.session.rollback()  # what was just written is not in what this request has read
+    left = dead_letters.get_group(pages_db.session, cause) if cause else None
     return f"/dead-letters/group?{urlencode({'cause': cause})}" if left else "/dead-letters"
 
 

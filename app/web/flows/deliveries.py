@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask import Blueprint, Response, request
 
 from app.errors import NotFound
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
 from app.storage.history.deliveries import (
     OUTCOMES,
@@ -48,7 +48,7 @@ class EventLine:
 
 @blueprint.get("/flows/<flow_id>/deliveries")
 def of_flow(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     outcome = request.args.get("outcome", "")
     day = known_day(request.args.get("day", ""))
     before = request.args.get("before", "")[:64]
@@ -59,8 +59,10 @@ def of_flow(flow_id: str) -> Response:
         outcome=outcome if outcome in (*OUTCOMES, "repeated") else "",
         day=day,
         choices=_CHOICES,
-        found=deliveries_page(db.session, flow_id, outcome=outcome, day=day, before=before, limit=_PAGE),
-        counts=outcome_counts(db.session, flow_id, since=since),
+        found=deliveries_page(
+            pages_db.session, flow_id, outcome=outcome, day=day, before=before, limit=_PAGE
+        ),
+        counts=outcome_counts(pages_db.session, flow_id, since=since),
         week=of_flow_ledger(parts().database, parts().clock.now(), flow_id, days=_WEEK) if not before else [],
         before=before,
         repeats_of=repeats_of,
@@ -69,19 +71,23 @@ def of_flow(flow_id: str) -> Response:
 
 @blueprint.get("/deliveries/<delivery_id>")
 def show_delivery(delivery_id: str) -> Response:
-    delivery = find_delivery(db.session, delivery_id)
+    delivery = find_delivery(pages_db.session, delivery_id)
     events = [
-        EventLine(event_id, label, with_facts(db.session, runs_of_event(db.session, event_id, limit=20)))
-        for event_id, label in events_of(db.session, delivery)
+        EventLine(
+            event_id, label, with_facts(pages_db.session, runs_of_event(pages_db.session, event_id, limit=20))
+        )
+        for event_id, label in events_of(pages_db.session, delivery)
     ]
     body = _body(delivery, events)
-    first = [run for event_id in repeats_of(delivery) for run in runs_of_event(db.session, event_id, limit=1)]
+    first = [
+        run for event_id in repeats_of(delivery) for run in runs_of_event(pages_db.session, event_id, limit=1)
+    ]
     return page(
         "flows/deliveries/show.html",
         delivery=delivery,
         flow=_flow(delivery.flow_id),
         events=events,
-        first=with_facts(db.session, first),
+        first=with_facts(pages_db.session, first),
         body=show(body, delivery.content_type, size=delivery.body_size, most=ALL_CHARS),
         is_from_event=delivery.body is None and body is not None,
     )
@@ -91,12 +97,12 @@ def _body(delivery: DeliveryRow, events: list[EventLine]) -> bytes | None:
     """The body as it came; where one event holds it, that."""
     if delivery.body is not None or len(events) != 1:
         return delivery.body
-    event = get_event(db.session, events[0].id)
+    event = get_event(pages_db.session, events[0].id)
     return event.payload if event else None
 
 
 def _flow(flow_id: str | None) -> object:
     try:
-        return get_flow(db.session, flow_id) if flow_id else None
+        return get_flow(pages_db.session, flow_id) if flow_id else None
     except NotFound:
         return None

@@ -15,7 +15,7 @@ from app.flows.portable.files import FileConnection, FlowFile, connection_ids, d
 from app.intake.activation import switch_off, switch_on
 from app.intake.importing import bind_connections
 from app.storage.connections.connections import list_connections
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import (
     FlowRow,
     VersionRow,
@@ -73,13 +73,13 @@ def index() -> Response:
 
 
 def _lines() -> list[FlowLine]:
-    db.session.rollback()
-    changed = changed_drafts(db.session)
-    counts = counts_by_flow(db.session, since=parts().clock.now() - timedelta(days=1))
-    runs = last_runs(db.session, limit=_LAST_RUNS)
+    pages_db.session.rollback()
+    changed = changed_drafts(pages_db.session)
+    counts = counts_by_flow(pages_db.session, since=parts().clock.now() - timedelta(days=1))
+    runs = last_runs(pages_db.session, limit=_LAST_RUNS)
     return [
         _line(flow, flow.id in changed, counts.get(flow.id, {}), runs.get(flow.id, []))
-        for flow in list_flows(db.session)
+        for flow in list_flows(pages_db.session)
     ]
 
 
@@ -102,7 +102,7 @@ def new() -> Response:
 
 @blueprint.post("/flows/<flow_id>/duplicate")
 def duplicate(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     copy = _create(flow.draft.model_copy(update={"name": _free_name(f"{flow.name} (copy)")}), "copied")
     return redirect(f"/flows/{copy}")
 
@@ -110,9 +110,9 @@ def duplicate(flow_id: str) -> Response:
 def _create(definition: FlowDefinition, action: str) -> str:
     now, by = parts().clock.now(), my_id()
 
-    def work(connection: Connection) -> str:
-        flow_id = create_flow(connection, name=definition.name, definition=definition, owner_id=by, now=now)
-        audit.record(connection, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id)
+    def work(db: Connection) -> str:
+        flow_id = create_flow(db, name=definition.name, definition=definition, owner_id=by, now=now)
+        audit.record(db, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id)
         return flow_id
 
     return parts().database.write(work)
@@ -121,7 +121,7 @@ def _create(definition: FlowDefinition, action: str) -> str:
 def _free_name(wanted: str) -> str:
     """With a number behind it where another flow is called so already."""
     wanted = wanted[: _LONGEST_NAME - 6]
-    taken = {flow.name for flow in flow_choices(db.session)}
+    taken = {flow.name for flow in flow_choices(pages_db.session)}
     return next(
         name
         for number in range(1, len(taken) + 2)
@@ -135,7 +135,7 @@ def rename_flow(flow_id: str) -> Response:
     if not 1 <= len(name) <= _LONGEST_NAME:
         raise FlowInvalid(f"A flow's name has 1 to {_LONGEST_NAME} characters; this one has {len(name)}.")
     now = parts().clock.now()
-    parts().database.write(lambda connection: rename(connection, flow_id, name, now=now))
+    parts().database.write(lambda db: rename(db, flow_id, name, now=now))
     return redirect(_back(flow_id))
 
 
@@ -146,12 +146,12 @@ def _back(flow_id: str) -> str:
 
 @blueprint.post("/flows/<flow_id>/delete")
 def delete(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     now, by = parts().clock.now(), my_id()
 
-    def work(connection: Connection) -> None:
-        delete_flow(connection, flow_id, now=now)
-        audit.record(connection, now=now, user_id=by, action="deleted", noun="flow", noun_id=flow_id)
+    def work(db: Connection) -> None:
+        delete_flow(db, flow_id, now=now)
+        audit.record(db, now=now, user_id=by, action="deleted", noun="flow", noun_id=flow_id)
 
     try:
         parts().database.write(work)
@@ -166,7 +166,7 @@ def delete(flow_id: str) -> Response:
 def switch(flow_id: str) -> Response:
     """The switch in the list."""
     wanted = request.form.get("on") == "1"
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     if wanted and flow.live_version_id is None:
         flash(f"“{flow.name}” has to be published before it can be switched on.", "error")
         return redirect(f"/flows/{flow_id}/publish" if not hx() else "/flows")
@@ -181,7 +181,7 @@ def switch(flow_id: str) -> Response:
 @blueprint.get("/flows/<flow_id>/export")
 def export(flow_id: str) -> Response:
     """The draft; with `version`, that version."""
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     definition = flow.draft
     if number := request.args.get("version", ""):
         definition = _version(flow_id, number).definition
@@ -193,7 +193,7 @@ def export(flow_id: str) -> Response:
 
 def _file_connections(definition: FlowDefinition) -> dict[str, FileConnection]:
     used = set(connection_ids(definition))
-    rows = [row for row in list_connections(db.session) if row.id in used]
+    rows = [row for row in list_connections(pages_db.session) if row.id in used]
     return {row.id: FileConnection(row.connector, row.name) for row in rows}
 
 
@@ -235,7 +235,7 @@ def _decoded(body: bytes) -> str:
 
 def _import(file: FlowFile) -> tuple[str, FlowDefinition]:
     """Connections are found by their service and name; one that is not here has to be picked."""
-    definition = bind_connections(db.session, file)
+    definition = bind_connections(pages_db.session, file)
     definition = definition.model_copy(update={"name": _free_name(definition.name)})
     return _create(definition, "imported"), definition
 
@@ -251,8 +251,8 @@ def _imported_words(made: list[FlowDefinition]) -> str:
 
 @blueprint.get("/flows/<flow_id>/versions")
 def versions(flow_id: str) -> Response:
-    db.session.rollback()
-    flow = get_flow(db.session, flow_id)
+    pages_db.session.rollback()
+    flow = get_flow(pages_db.session, flow_id)
     lines = _version_lines(flow)
     live = next((line.version.definition for line in lines if line.is_live), None)
     waiting = [] if live is None else diff(live, flow.draft)
@@ -261,8 +261,8 @@ def versions(flow_id: str) -> Response:
 
 def _version_lines(flow: FlowRow) -> list[VersionLine]:
     """Version 0 is what single steps were tried with; it never was live."""
-    found = [version for version in list_versions(db.session, flow.id) if version.number > 0]
-    names = {user.id: user.name for user in list_users(db.session)}
+    found = [version for version in list_versions(pages_db.session, flow.id) if version.number > 0]
+    names = {user.id: user.name for user in list_users(pages_db.session)}
     older = [*found[1:], None][: len(found)]
     return [
         VersionLine(
@@ -276,7 +276,7 @@ def _version_lines(flow: FlowRow) -> list[VersionLine]:
 
 
 def _version(flow_id: str, number: str) -> VersionRow:
-    for version in list_versions(db.session, flow_id):
+    for version in list_versions(pages_db.session, flow_id):
         if str(version.number) == number and version.number > 0:
             return version
     raise NotFound("There is no such version of this flow.", flow=flow_id)
@@ -286,10 +286,8 @@ def _version(flow_id: str, number: str) -> VersionRow:
 def restore(flow_id: str, number: str) -> Response:
     """An old version becomes the draft again; what is live stays live until the next publishing."""
     version, now = _version(flow_id, number), parts().clock.now()
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     wanted = version.definition.model_copy(update={"name": flow.name})
-    parts().database.write(
-        lambda connection: save_draft(connection, flow_id, wanted, revision=flow.draft_revision, now=now)
-    )
+    parts().database.write(lambda db: save_draft(db, flow_id, wanted, revision=flow.draft_revision, now=now))
     flash(f"Version {number} is the draft now. Publish it to make it live.", "success")
     return redirect(f"/flows/{flow_id}")

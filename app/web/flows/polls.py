@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from app.errors import NotFound
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import FlowRow, get_flow
 from app.storage.flows.polls import get_poll, list_polls
 from app.storage.flows.triggers import get_trigger
@@ -22,23 +22,23 @@ _CALLS_IN_FULL = 20
 
 @blueprint.get("/flows/<flow_id>/polls")
 def of_flow(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     before = clean(request.args.get("before", "")[:64])
-    rows = list_polls(db.session, flow_id, limit=_PAGE + 1, before=before)
+    rows = list_polls(pages_db.session, flow_id, limit=_PAGE + 1, before=before)
     return page(
         "flows/polls/index.html",
         flow=flow,
         polls=rows[:_PAGE],
         next_before=rows[_PAGE - 1].id if len(rows) > _PAGE else "",
         before=before,
-        trigger=get_trigger(db.session, flow_id),
+        trigger=get_trigger(pages_db.session, flow_id),
     )
 
 
 @blueprint.get("/polls/<poll_id>")
 def show_poll(poll_id: str) -> Response:
-    poll = get_poll(db.session, clean(poll_id))
-    calls = calls_for(db.session, poll_id)
+    poll = get_poll(pages_db.session, clean(poll_id))
+    calls = calls_for(pages_db.session, poll_id)
     return page(
         "flows/polls/show.html",
         poll=poll,
@@ -52,17 +52,17 @@ def show_poll(poll_id: str) -> Response:
 
 @blueprint.get("/polls/<poll_id>/calls/<int(max=1000000):number>")
 def show_call(poll_id: str, number: int) -> Response:
-    poll = get_poll(db.session, clean(poll_id))
+    poll = get_poll(pages_db.session, clean(poll_id))
     return call_page(poll.id, number, back=f"/polls/{poll.id}", title="A look of the poll")
 
 
 @blueprint.get("/polls/<poll_id>/calls/<int(max=1000000):number>/<any(request, answer):side>")
 def download_body(poll_id: str, number: int, side: str) -> Response:
-    return body_download(get_poll(db.session, clean(poll_id)).id, number, side)
+    return body_download(get_poll(pages_db.session, clean(poll_id)).id, number, side)
 
 
 def _flow(flow_id: str) -> FlowRow | None:
     try:
-        return get_flow(db.session, flow_id)
+        return get_flow(pages_db.session, flow_id)
     except NotFound:
         return None

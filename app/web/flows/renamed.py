@@ -18,7 +18,7 @@ from app.flows.order import label, numbering
 from app.flows.portable.files import diff
 from app.flows.renamed import Place, taken_over, uses, values_in
 from app.intake.activation import publish
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import FlowRow, get_flow, save_draft
 from app.storage.flows.renamed_fields import document_of_run, leave_alone
 from app.storage.letters import dead_letters
@@ -68,7 +68,7 @@ class Shown:
 
 @blueprint.get("/flows/<flow_id>/renamed")
 def show_renamed(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     shown = _shown(flow)
     return page(
         "flows/renamed/index.html",
@@ -77,17 +77,17 @@ def show_renamed(flow_id: str) -> Response:
         taken=[one for one in shown if not one.steps],
         changes=_changes(shown, flow) if any(one.is_live and not one.steps for one in shown) else [],
         letters=_letters(shown),
-        ordered=any(bulk_orders.is_ordered(db.session, group.cause) for group in _letters(shown)),
+        ordered=any(bulk_orders.is_ordered(pages_db.session, group.cause) for group in _letters(shown)),
     )
 
 
 def _shown(flow: FlowRow) -> list[Shown]:
     """What there is to do something about."""
-    letters = dead_letters.groups(db.session, limit=_MOST_CAUSES, flow_id=flow.id)
+    letters = dead_letters.groups(pages_db.session, limit=_MOST_CAUSES, flow_id=flow.id)
     found = []
-    for one in noticed(db.session, flow.id):
+    for one in noticed(pages_db.session, flow.id):
         own = [group for group in letters if one.stopped(group)]
-        is_missing = bool(one.step_ids) and not is_back(db.session, one)
+        is_missing = bool(one.step_ids) and not is_back(pages_db.session, one)
         if is_missing or own:
             found.append(Shown(one, _steps(flow.draft, one.place), _choices(one), own))
     return found
@@ -101,7 +101,7 @@ def _steps(definition: FlowDefinition, place: Place) -> list[str]:
 
 def _choices(one: Renamed) -> list[Choice]:
     """What the first record without the field has, the likely one first."""
-    document = document_of_run(db.session, one.row.run_id, one.place.root)
+    document = document_of_run(pages_db.session, one.row.run_id, one.place.root)
     likely = parse_path(one.row.new_path)
     found = [
         Choice(path, Place("", path).words, as_text(value)[:_LONGEST_VALUE])
@@ -129,8 +129,8 @@ def _changes(shown: list[Shown], flow: FlowRow) -> list[str]:
 @blueprint.post("/flows/<flow_id>/renamed/take")
 def take_over(flow_id: str) -> Response:
     """Into the draft; `place` and `new_path` come in pairs."""
-    flow = get_flow(db.session, flow_id)
-    known = {one.place.text: one for one in noticed(db.session, flow_id)}
+    flow = get_flow(pages_db.session, flow_id)
+    known = {one.place.text: one for one in noticed(pages_db.session, flow_id)}
     draft, taken = flow.draft, []
     for place, new_path in zip(request.form.getlist("place"), request.form.getlist("new_path"), strict=False):
         one = known.get(place)
@@ -147,19 +147,17 @@ def take_over(flow_id: str) -> Response:
 def _save(flow: FlowRow, draft: FlowDefinition, taken: list[dict[str, str]]) -> None:
     now, by = parts().clock.now(), my_id()
 
-    def work(connection: Connection) -> None:
-        save_draft(connection, flow.id, draft, revision=flow.draft_revision, now=now)
+    def work(db: Connection) -> None:
+        save_draft(db, flow.id, draft, revision=flow.draft_revision, now=now)
         said, detail = "took over renamed fields", {"fields": taken}
-        audit.record(
-            connection, now=now, user_id=by, action=said, noun="flow", noun_id=flow.id, detail=detail
-        )
+        audit.record(db, now=now, user_id=by, action=said, noun="flow", noun_id=flow.id, detail=detail)
 
     parts().database.write(work)
 
 
 @blueprint.post("/flows/<flow_id>/renamed/publish")
 def publish_renamed(flow_id: str) -> Response:
-    if request.form.get("revision") != str(get_flow(db.session, flow_id).draft_revision):
+    if request.form.get("revision") != str(get_flow(pages_db.session, flow_id).draft_revision):
         raise Stale(
             "The draft was changed meanwhile; nothing was published.",
             remedy="Load the page again and look at the change.",
@@ -175,9 +173,9 @@ def publish_renamed(flow_id: str) -> Response:
 @blueprint.post("/flows/<flow_id>/renamed/resend")
 def resend_stopped(flow_id: str) -> Response:
     """All that stopped for want of these fields, with the flow as it is now."""
-    letters = _letters(_shown(get_flow(db.session, flow_id)))
+    letters = _letters(_shown(get_flow(pages_db.session, flow_id)))
     for group in letters:
-        if not bulk_orders.is_ordered(db.session, group.cause):
+        if not bulk_orders.is_ordered(pages_db.session, group.cause):
             decisions.resend_group(
                 parts().database, parts().clock, group.cause, mode="failed", version="current", by=my_id()
             )
@@ -194,7 +192,7 @@ def resend_stopped(flow_id: str) -> Response:
 def leave(flow_id: str) -> Response:
     """It is something else: nobody is told of it again."""
     now, place = parts().clock.now(), request.form.get("place", "").replace("\x00", "")
-    if not parts().database.write(lambda c: leave_alone(c, flow_id, place, now=now)):
+    if not parts().database.write(lambda db: leave_alone(db, flow_id, place, now=now)):
         raise NotFound("This field is no longer among those that are missing.")
     flash("Left as it is. Records without it go on as the flow says.", "success")
     return redirect(f"/flows/{flow_id}/renamed")

@@ -9,7 +9,7 @@ from flask import current_app, g, request
 from sqlalchemy.exc import DBAPIError
 
 from app.storage.cluster.processes import has_role
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.standstill import get_standstill
 from app.storage.upkeep.alerts import worst_unseen
 
@@ -53,7 +53,7 @@ def _clock(parts: Parts) -> list[Banner]:
     if parts.database.is_sqlite:
         return []
     try:
-        if has_role(db.session, "scheduler"):
+        if has_role(pages_db.session, "scheduler"):
             return []
     except DBAPIError:
         return []
@@ -65,7 +65,7 @@ def _clock(parts: Parts) -> list[Banner]:
 def _worst_alert() -> list[Banner]:
     """One at most: the bell counts the others."""
     try:
-        found = worst_unseen(db.session)
+        found = worst_unseen(pages_db.session)
     except DBAPIError:
         return []
     if found is None or request.path.startswith(("/alerts", found.remedy_url)):
@@ -76,7 +76,7 @@ def _worst_alert() -> list[Banner]:
 def _standstill() -> list[Banner]:
     if "standstill" not in g:
         try:
-            g.standstill = get_standstill(db.session)
+            g.standstill = get_standstill(pages_db.session)
         except DBAPIError:
             g.standstill = None  # a page that says so is better than none
     held = g.standstill

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from flask import Flask, current_app, g, has_request_context, request, session
 
 from app.errors import NotAllowed
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people.users import UserRow, find_signed_in
 from app.web.frame.banners import banners
 from app.web.frame.words import OWN_KINDS, STATE_LOOKS, state_word
@@ -61,7 +61,7 @@ def _signed_in() -> UserRow | None:
     user_id, epoch, session_id = (session.get(name) for name in ("user", "epoch", "id"))
     if not (isinstance(user_id, str) and isinstance(epoch, int) and isinstance(session_id, str)):
         return None
-    return find_signed_in(db.session, user_id, epoch=epoch, session_id=session_id)
+    return find_signed_in(pages_db.session, user_id, epoch=epoch, session_id=session_id)
 
 
 def my_id() -> str:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, flash
 from sqlalchemy import Connection
 
 from app.storage.connections.connections import ConnectionRow, get_connection
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.web.frame.context import my_id, parts
 from app.web.frame.hx import redirect
@@ -18,7 +18,7 @@ blueprint = Blueprint("connection_holds", __name__)
 
 @blueprint.post("/connections/<connection_id>/hold")
 def hold_connection(connection_id: str) -> Response:
-    row = get_connection(db.session, connection_id)
+    row = get_connection(pages_db.session, connection_id)
     reason = reason_given()
     if not row.is_held:
         parts().engine.hold_connection(row.id, reason)
@@ -29,7 +29,7 @@ def hold_connection(connection_id: str) -> Response:
 
 @blueprint.post("/connections/<connection_id>/resume")
 def resume_connection(connection_id: str) -> Response:
-    row = get_connection(db.session, connection_id)
+    row = get_connection(pages_db.session, connection_id)
     released = parts().engine.resume_connection(row.id) if row.is_held else 0
     if row.is_held:
         _record(row, "resumed", {"released": released})
@@ -43,9 +43,7 @@ def resume_connection(connection_id: str) -> Response:
 def _record(row: ConnectionRow, action: str, detail: object) -> None:
     now, by = parts().clock.now(), my_id()
 
-    def work(connection: Connection) -> None:
-        audit.record(
-            connection, now=now, user_id=by, action=action, noun="connection", noun_id=row.id, detail=detail
-        )
+    def work(db: Connection) -> None:
+        audit.record(db, now=now, user_id=by, action=action, noun="connection", noun_id=row.id, detail=detail)
 
     parts().database.write(work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, flash, request
 
 from app.intake.activation import hold, release
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
 from app.web.frame.context import my_id, parts
 from app.web.frame.hx import redirect
@@ -18,7 +18,7 @@ _LONGEST_REASON = 300
 
 @blueprint.post("/flows/<flow_id>/hold")
 def hold_flow(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     if not flow.is_held:
         hold(parts(), flow_id, by=my_id(), reason=reason_given())
     flash(f"“{flow.name}” is held. What comes in is kept and waits; runs under way end as usual.", "success")
@@ -27,7 +27,7 @@ def hold_flow(flow_id: str) -> Response:
 
 @blueprint.post("/flows/<flow_id>/release")
 def release_flow(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     released = release(parts(), flow_id, by=my_id())
     go_on = f"{counted(released, 'run')} that waited {'goes' if released == 1 else 'go'} on, oldest first."
     flash(f"“{flow.name}” is released. {go_on if released else 'Nothing had waited.'}", "success")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, flash
 
 from app.intake.activation import release
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.standstill import get_standstill
 from app.web.frame.context import my_id, parts
 from app.web.frame.hx import page, redirect
@@ -16,13 +16,13 @@ blueprint = Blueprint("standstill", __name__)
 
 @blueprint.get("/standstill")
 def show_standstill() -> Response:
-    return page("holds/standstill/index.html", held=get_standstill(db.session))
+    return page("holds/standstill/index.html", held=get_standstill(pages_db.session))
 
 
 @blueprint.post("/standstill/release")
 def release_everything() -> Response:
     """Flows that a person held before stay held."""
-    held = get_standstill(db.session)
+    held = get_standstill(pages_db.session)
     released = sum(release(parts(), flow.id, by=my_id()) for flow in held.flows) if held else 0
     flash(f"Everything is released: {counted(released, 'run')} that waited may go on.", "success")
     return redirect("/")

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, flash, g, request
 from sqlalchemy.exc import DBAPIError
 
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people.users import list_users
 from app.storage.upkeep import alert_mails, alerts
 from app.storage.upkeep.alert_mails import Told
@@ -71,7 +71,7 @@ def number_unseen() -> int:
         return 0
     if "alert_count" not in g:
         try:
-            g.alert_count = alerts.number_unseen(db.session)
+            g.alert_count = alerts.number_unseen(pages_db.session)
         except DBAPIError:
             g.alert_count = 0
     return int(g.alert_count)
@@ -86,8 +86,8 @@ def worst(rows: list[AlertRow]) -> list[AlertRow]:
 @blueprint.get("/alerts")
 def index() -> Response:
     before = request.args.get("before", "")[:64]
-    rows = worst(alerts.open_alerts(db.session))
-    ended = alerts.ended_alerts(db.session, before=before, limit=_ENDED_SHOWN + 1)
+    rows = worst(alerts.open_alerts(pages_db.session))
+    ended = alerts.ended_alerts(pages_db.session, before=before, limit=_ENDED_SHOWN + 1)
     return page(
         "home/alerts/index.html",
         fresh=[row for row in rows if row.seen_at is None],
@@ -95,20 +95,20 @@ def index() -> Response:
         ended=ended[:_ENDED_SHOWN],
         older=ended[_ENDED_SHOWN - 1].id if len(ended) > _ENDED_SHOWN else "",
         before=before,
-        people={user.id: user.name or user.email for user in list_users(db.session)},
+        people={user.id: user.name or user.email for user in list_users(pages_db.session)},
         **_telling(),
     )
 
 
 def _telling() -> dict[str, Any]:
     """Why nobody may be told, and what could not be sent."""
-    telling = alert_mails.read_telling(db.session)
-    names = flow_names(db.session)
+    telling = alert_mails.read_telling(pages_db.session)
+    names = flow_names(pages_db.session)
     return {
         "is_silent": not parts().settings.smtp_url and not telling.webhook,
         "is_quiet": telling.is_quiet(parts().clock.now()),
         "quiet_to": f"{telling.quiet_to} ({telling.time_zone})",
-        "failing": _failing(alert_mails.failing(db.session), names),
+        "failing": _failing(alert_mails.failing(pages_db.session), names),
     }
 
 
@@ -133,13 +133,13 @@ def _listed(names: list[str]) -> str:
 @blueprint.post("/alerts/<alert_id>/seen")
 def mark_seen(alert_id: str) -> Response:
     by, now = my_id(), parts().clock.now()
-    parts().database.write(lambda c: alerts.mark_seen(c, alert_id, by=by, now=now))
+    parts().database.write(lambda db: alerts.mark_seen(db, alert_id, by=by, now=now))
     return redirect("/alerts")
 
 
 @blueprint.post("/alerts/seen")
 def mark_all_seen() -> Response:
     by, now = my_id(), parts().clock.now()
-    number = parts().database.write(lambda c: alerts.mark_all_seen(c, by=by, now=now))
+    number = parts().database.write(lambda db: alerts.mark_all_seen(db, by=by, now=now))
     flash("1 alert is marked as seen." if number == 1 else f"{number} alerts are marked as seen.", "success")
     return redirect("/alerts")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.errors import CallFailed
 from app.ids import new_id
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.storage.people.users import is_email
 from app.storage.upkeep import alert_mails
@@ -41,14 +41,14 @@ _TRIED = (
 @blueprint.get(_PAGE)
 def show_settings() -> Response:
     only_admins(_FOR_ADMINS)
-    telling = alert_mails.read_telling(db.session)
+    telling = alert_mails.read_telling(pages_db.session)
     return _shown(telling, {name: getattr(telling, name) for name in _FIELDS[:4]}, {})
 
 
 @blueprint.post(_PAGE)
 def save_settings() -> Response:
     only_admins(_FOR_ADMINS)
-    before = alert_mails.read_telling(db.session)
+    before = alert_mails.read_telling(pages_db.session)
     values = {name: request.form.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
     problems = _problems(values)
     if problems:
@@ -56,11 +56,11 @@ def save_settings() -> Response:
     telling = _telling(values, before)
     by, now = my_id(), parts().clock.now()
 
-    def work(connection: Connection) -> None:
-        alert_mails.save_telling(connection, telling)
-        alert_mails.forget_failures(connection)
+    def work(db: Connection) -> None:
+        alert_mails.save_telling(db, telling)
+        alert_mails.forget_failures(db)
         action = "changed who is told of alerts"
-        audit.record(connection, now=now, user_id=by, action=action, noun="server", noun_id="", detail=None)
+        audit.record(db, now=now, user_id=by, action=action, noun="server", noun_id="", detail=None)
 
     parts().database.write(work)
     flash("Saved.", "success")
@@ -130,7 +130,7 @@ def _is_web(text: str) -> bool:
 def try_it() -> Response:
     """To the address of the settings, else to whoever presses the button."""
     only_admins(_FOR_ADMINS)
-    telling = alert_mails.read_telling(db.session)
+    telling = alert_mails.read_telling(pages_db.session)
     user = me()
     to = telling.to or (user.email if user else "")
     if not parts().settings.smtp_url and not telling.webhook:
@@ -178,6 +178,6 @@ def _shown(telling: Telling, values: dict[str, str], problems: dict[str, str]) -
         values=values,
         problems=problems,
         has_mail=bool(settings.smtp_url),
-        administrators=", ".join(administrators(db.session)),
+        administrators=", ".join(administrators(pages_db.session)),
         zones=sorted(available_timezones()),
     )

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
 
 from app.errors import FlowInvalid
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.database.shrink import FileFacts, file_facts
 from app.storage.flows.flows import FlowRow, get_flow, list_flows
 from app.storage.people import audit
@@ -44,13 +44,13 @@ def save_everywhere() -> Response:
 
 @blueprint.post("/settings/history/flows")
 def save_for_flow() -> Response:
-    return _save(get_flow(db.session, request.form.get("flow_id", "")[:64]).id)
+    return _save(get_flow(pages_db.session, request.form.get("flow_id", "")[:64]).id)
 
 
 @blueprint.post("/settings/history/flows/<flow_id>/forget")
 def forget_flow(flow_id: str) -> Response:
     only_admins(_FOR_ADMINS)
-    parts().database.write(lambda c: keeping.save_rule(c, None, flow_id=flow_id))
+    parts().database.write(lambda db: keeping.save_rule(db, None, flow_id=flow_id))
     flash("The flow's runs are kept as those of all others.", "success")
     return redirect(_PAGE)
 
@@ -65,10 +65,10 @@ def _save(flow_id: str) -> Response:
         return _shown(values, {reason.where: reason.reason}, flow_id)
     user_id, now = my_id(), parts().clock.now()
 
-    def work(connection: Connection) -> None:
-        keeping.save_rule(connection, rule, flow_id=flow_id)
+    def work(db: Connection) -> None:
+        keeping.save_rule(db, rule, flow_id=flow_id)
         audit.record(
-            connection,
+            db,
             now=now,
             user_id=user_id,
             action="changed how long history is kept",
@@ -94,9 +94,9 @@ def _rule(values: dict[str, str]) -> Rule:
 
 def _shown(values: dict[str, str], problems: dict[str, str], flow_id: str) -> Response:
     """`values`, `problems`: of the form for `flow_id`, '' = everywhere."""
-    rules = keeping.read_rules(db.session, parts().settings.history_days)
-    flows = list_flows(db.session)
-    facts = file_facts(db.session) if parts().database.is_sqlite else None
+    rules = keeping.read_rules(pages_db.session, parts().settings.history_days)
+    flows = list_flows(pages_db.session)
+    facts = file_facts(pages_db.session) if parts().database.is_sqlite else None
     return page(
         "home/history/index.html",
         status=422 if problems else 200,
@@ -113,8 +113,8 @@ def _shown(values: dict[str, str], problems: dict[str, str], flow_id: str) -> Re
 
 
 def _going(rules: Rules, facts: FileFacts | None) -> retention.Prunable:
-    runs = retention.number_of_runs(db.session)
+    runs = retention.number_of_runs(pages_db.session)
     per_run = facts.used // runs if facts is not None and runs else _USUAL_RUN
-    ids = retention.flows_with_runs(db.session)
+    ids = retention.flows_with_runs(pages_db.session)
     now = parts().clock.now()
-    return retention.prunable(db.session, rules, now, flow_ids=ids, bytes_per_run=per_run)
+    return retention.prunable(pages_db.session, rules, now, flow_ids=ids, bytes_per_run=per_run)

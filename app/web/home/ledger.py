@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Flask, Response, request
 
 from app.errors import NotFound
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.database.server_values import get_value
 from app.storage.flows.flows import flow_choices, get_flow
 from app.storage.upkeep.ledger_days import differing, flow_names
@@ -71,11 +71,15 @@ def link(one: Day, name: str) -> str:
 def index() -> Response:
     flow_id = request.args.get("flow", "")[:64]
     if flow_id:
-        return redirect(f"/flows/{get_flow(db.session, flow_id).id}/ledger")
+        return redirect(f"/flows/{get_flow(pages_db.session, flow_id).id}/ledger")
     now = parts().clock.now()
     days = by_day(parts().database, now)
     return page(
-        "home/ledger/index.html", days=days, total=total(days), flows=flow_choices(db.session), **_verdict()
+        "home/ledger/index.html",
+        days=days,
+        total=total(days),
+        flows=flow_choices(pages_db.session),
+        **_verdict(),
     )
 
 
@@ -83,14 +87,14 @@ def index() -> Response:
 def show_day(day: str) -> Response:
     if known_day(day) != day:
         raise NotFound("This is not a day of the ledger.", remedy="A day is written like 2026-11-21.")
-    lines, names = of_day(parts().database, day), flow_names(db.session)
+    lines, names = of_day(parts().database, day), flow_names(pages_db.session)
     lines.sort(key=lambda one: (one.adds_up, -one.received, names.get(one.flow_id, "")))
     return page("home/ledger/day.html", day=day, lines=lines, total=total(lines), names=names, **_verdict())
 
 
 @blueprint.get("/flows/<flow_id>/ledger")
 def show_flow(flow_id: str) -> Response:
-    flow = get_flow(db.session, flow_id)
+    flow = get_flow(pages_db.session, flow_id)
     days = of_flow(parts().database, parts().clock.now(), flow_id)
     return page("home/ledger/flow.html", flow=flow, days=days, total=total(days), **_verdict())
 
@@ -112,9 +116,9 @@ def total(lines: Iterable[Day]) -> Day:
 def _verdict() -> dict[str, Any]:
     """What the last check said about the days that are shown."""
     now = parts().clock.now()
-    wrong = differing(db.session, days_until(now, SHOWN_DAYS)[-1])
-    names = flow_names(db.session) if wrong else {}
-    checked = get_value(db.session, CHECKED_AT)
+    wrong = differing(pages_db.session, days_until(now, SHOWN_DAYS)[-1])
+    names = flow_names(pages_db.session) if wrong else {}
+    checked = get_value(pages_db.session, CHECKED_AT)
     return {
         "wrong": [
             (slot, names.get(slot.flow_id, "A deleted flow"), kept.sentence) for slot, kept in wrong.items()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response
 
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import FlowRow, list_flows
 from app.storage.history import counts as run_counts
 from app.storage.history.runs import runs_page
@@ -52,20 +52,20 @@ class FlowLine:
 
 @blueprint.get("/")
 def index() -> Response:
-    flows = list_flows(db.session)
+    flows = list_flows(pages_db.session)
     if not flows:
         return page("home/empty.html", demo_url=parts().settings.demo_url)
     since = _midnight()
-    counts = run_counts.counts_by_flow(db.session, since=since)
-    found = needs(db.session, flows)
+    counts = run_counts.counts_by_flow(pages_db.session, since=since)
+    found = needs(pages_db.session, flows)
     return page(
         "home/index.html",
         block="live",
         needs=found[:_NEEDS_SHOWN],
-        adds_up=not differing(db.session, days_until(parts().clock.now(), SHOWN_DAYS)[-1]),
+        adds_up=not differing(pages_db.session, days_until(parts().clock.now(), SHOWN_DAYS)[-1]),
         more_needs=max(len(found) - _NEEDS_SHOWN, 0),
         today=_today(counts),
-        recent=runs_page(db.session, limit=8).rows,
+        recent=runs_page(pages_db.session, limit=8).rows,
         lines=_lines(flows, counts)[:_FLOWS_SHOWN],
         number_of_flows=len(flows),
         number_on=sum(1 for flow in flows if flow.is_on),
@@ -77,8 +77,8 @@ def index() -> Response:
 @public
 def health() -> Response:
     """For whoever watches the process: 200 while it answers and its database does."""
-    with parts().database.read() as connection:
-        connection.exec_driver_sql("SELECT 1")
+    with parts().database.read() as db:
+        db.exec_driver_sql("SELECT 1")
     return Response("ok\n", mimetype="text/plain", headers={"Cache-Control": "no-store"})
 
 
@@ -92,7 +92,7 @@ def _today(counts: dict[str, dict[str, int]]) -> Today:
     def total(*states: str) -> int:
         return sum(of_flow.get(state, 0) for of_flow in counts.values() for state in states)
 
-    speed = run_counts.speed(db.session)
+    speed = run_counts.speed(pages_db.session)
     return Today(
         runs=sum(sum(of_flow.values()) for of_flow in counts.values()),
         succeeded=total("succeeded", "filtered"),

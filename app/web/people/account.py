@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, flash, request, session
 
 from app.errors import NotFound
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people import audit, passwords, users
 from app.web.frame.context import THEMES, me, my_id, parts
 from app.web.frame.hx import page, redirect
@@ -67,11 +67,11 @@ _failures = _Failures()
 def setup_link(parts: Parts) -> str | None:
     """The address that makes the first account; None once there is one.  Each call makes a new link
     and ends the earlier one."""
-    with parts.database.read() as connection:
-        if users.count_users(connection):
+    with parts.database.read() as db:
+        if users.count_users(db):
             return None
     token = secrets.token_urlsafe(24)
-    parts.database.write(lambda connection: users.keep_setup_token(connection, token))
+    parts.database.write(lambda db: users.keep_setup_token(db, token))
     return f"{parts.settings.base_url}/setup/{token}"
 
 
@@ -96,8 +96,8 @@ def set_up(token: str) -> Response:
         return page("people/setup.html", status=422, values=values, problems=problems)
     kept, now = passwords.hash_password(password), parts().clock.now()
     user_id = parts().database.write(
-        lambda c: users.create_owner(
-            c, token, email=values["email"], name=values["name"], password_hash=kept, now=now
+        lambda db: users.create_owner(
+            db, token, email=values["email"], name=values["name"], password_hash=kept, now=now
         )
     )
     _sign_in(user_id)
@@ -105,7 +105,7 @@ def set_up(token: str) -> Response:
 
 
 def _check_setup(token: str) -> None:
-    if not users.is_setup_token(db.session, token):
+    if not users.is_setup_token(pages_db.session, token):
         raise NotFound(
             "This set-up link was used already or is not the newest one.",
             remedy="If you have an account, sign in. The newest link is printed when Plumbline starts.",
@@ -132,7 +132,7 @@ def _problems(values: dict[str, str], password: str) -> dict[str, str]:
 def show_login() -> Response:
     if me() is not None:
         return redirect(safe_next(request.args.get("next", "")))
-    first = users.count_users(db.session) == 0
+    first = users.count_users(pages_db.session) == 0
     return page("people/login.html", email="", problem="", next=request.args.get("next", ""), first=first)
 
 
@@ -144,8 +144,8 @@ def login() -> Response:
     if _failures.blocked(email, address, now):
         problem = "Too many wrong passwords from here. Please wait 15 minutes, then try again."
         return page("people/login.html", status=429, email=email, problem=problem, next=wanted, first=False)
-    user = users.find_user(db.session, email)
-    kept = users.password_hash(db.session, user.id) if user else None
+    user = users.find_user(pages_db.session, email)
+    kept = users.password_hash(pages_db.session, user.id) if user else None
     password = request.form.get("password", "")[: passwords.LONGEST + 1]
     if not passwords.is_right(password, kept) or user is None:
         _failures.add(email, address, now)
@@ -162,7 +162,7 @@ def logout() -> Response:
     session_id = session.get("id")
     now = parts().clock.now()
     if me() is not None and isinstance(session_id, str):
-        parts().database.write(lambda c: users.end_session(c, session_id, now=now))
+        parts().database.write(lambda db: users.end_session(db, session_id, now=now))
     session.clear()
     answer = redirect("/login")
     answer.headers["Clear-Site-Data"] = '"cache"'
@@ -173,10 +173,10 @@ def _sign_in(user_id: str) -> None:
     """A session of its own for every login: nothing of an earlier one is taken over."""
     now = parts().clock.now()
     before = now - timedelta(days=_SESSION_DAYS + 1)
-    with parts().database.read() as connection:
-        user = users.get_user(connection, user_id)
-    parts().database.write(lambda c: users.record_login(c, user_id, now))
-    parts().database.write(lambda c: users.forget_ended_sessions(c, before=before))
+    with parts().database.read() as db:
+        user = users.get_user(db, user_id)
+    parts().database.write(lambda db: users.record_login(db, user_id, now))
+    parts().database.write(lambda db: users.forget_ended_sessions(db, before=before))
     session.clear()
     session.permanent = True
     session["user"], session["epoch"], session["id"] = user.id, user.session_epoch, secrets.token_hex(16)
@@ -205,7 +205,7 @@ def rename() -> Response:
     if not name or len(name) > 100:
         return _account({"name": "Write the name colleagues know you by, up to 100 characters."})
     user_id = my_id()
-    parts().database.write(lambda c: users.rename_user(c, user_id, name))
+    parts().database.write(lambda db: users.rename_user(db, user_id, name))
     flash("Your name is saved.", "success")
     return redirect("/account")
 
@@ -213,18 +213,20 @@ def rename() -> Response:
 @blueprint.post("/account/password")
 @for_viewers
 def change_password() -> Response:
-    user = users.get_user(db.session, my_id())
+    user = users.get_user(pages_db.session, my_id())
     wanted = request.form.get("new_password", "")
     objection = passwords.objection(wanted, email=user.email, name=user.name)
-    if not passwords.is_right(request.form.get("password", ""), users.password_hash(db.session, user.id)):
+    if not passwords.is_right(
+        request.form.get("password", ""), users.password_hash(pages_db.session, user.id)
+    ):
         return _account({"password": "This is not your present password."})
     if objection:
         return _account({"new_password": objection})
     kept, now = passwords.hash_password(wanted), parts().clock.now()
-    parts().database.write(lambda c: users.set_password(c, user.id, kept))
+    parts().database.write(lambda db: users.set_password(db, user.id, kept))
     parts().database.write(
-        lambda c: audit.record(
-            c, now=now, user_id=user.id, action="changed the password", noun="user", noun_id=user.id
+        lambda db: audit.record(
+            db, now=now, user_id=user.id, action="changed the password", noun="user", noun_id=user.id
         )
     )
     _sign_in(user.id)
@@ -236,14 +238,14 @@ def change_password() -> Response:
 @for_viewers
 def sign_out_everywhere() -> Response:
     user_id = my_id()
-    parts().database.write(lambda c: users.sign_out_everywhere(c, user_id))
+    parts().database.write(lambda db: users.sign_out_everywhere(db, user_id))
     _sign_in(user_id)
     flash("Every other browser is signed out.", "success")
     return redirect("/account")
 
 
 def _account(problems: dict[str, str]) -> Response:
-    people = users.list_users(db.session)
+    people = users.list_users(pages_db.session)
     return page("people/account.html", status=422 if problems else 200, problems=problems, people=people)
 
 

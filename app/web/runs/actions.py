@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.engine.dead_letters import MOST_CHOSEN, resend_chosen
 from app.engine.replay import decide_unknown, replay
 from app.errors import FlowInvalid
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.history.rows import get_row, same_cause, settle, stopped_of, unsettle
 from app.storage.letters.discards import take_back
 from app.storage.people import audit
@@ -37,8 +37,8 @@ def replay_run(run_id: str) -> Response:
 @blueprint.post("/runs/<run_id>/replay-alike")
 def replay_alike(run_id: str) -> Response:
     """This run and all others that stopped for the same cause, the oldest first, a few at a time."""
-    run = get_row(db.session, run_id)
-    ids = sorted([run.id, *same_cause(db.session, run, limit=_MOST_ALIKE - 1)])
+    run = get_row(pages_db.session, run_id)
+    ids = sorted([run.id, *same_cause(pages_db.session, run, limit=_MOST_ALIKE - 1)])
     mode: Mode = "failed" if run.position else "whole"
     resend_chosen(parts().database, parts().clock, ids, mode=mode, by=my_id())
     if parts().engine.is_started:
@@ -58,7 +58,7 @@ def bulk() -> Response:
     if len(ids) > MOST_CHOSEN:
         raise FlowInvalid(f"Select at most {MOST_CHOSEN:,} runs at a time.")
     if done == "settle":
-        _settle(stopped := stopped_of(db.session, ids))
+        _settle(stopped := stopped_of(pages_db.session, ids))
         flash(f"{counted(len(stopped), 'run')} put aside.", "success")
         return redirect(_next())
     order_id = resend_chosen(parts().database, parts().clock, ids, mode=_mode(done), by=my_id())
@@ -70,7 +70,7 @@ def bulk() -> Response:
 
 @blueprint.post("/runs/<run_id>/cancel")
 def cancel(run_id: str) -> Response:
-    run = get_row(db.session, run_id)
+    run = get_row(pages_db.session, run_id)
     who = me()
     name = one_line(who.name or who.email, 60) if who else "somebody"
     if parts().engine.cancel(run.id, f"Cancelled by {name}; nothing more was sent."):
@@ -84,7 +84,7 @@ def cancel(run_id: str) -> Response:
 @blueprint.post("/runs/<run_id>/go-ahead")
 def go_ahead(run_id: str) -> Response:
     """It waits no longer for the earlier run of the same key."""
-    run = get_row(db.session, run_id)
+    run = get_row(pages_db.session, run_id)
     parts().engine.go_ahead(run.id)
     _record("let go ahead", run.id)
     flash("This run goes ahead; the earlier one goes on as before.", "success")
@@ -94,7 +94,7 @@ def go_ahead(run_id: str) -> Response:
 @blueprint.post("/runs/<run_id>/try-now")
 def try_now(run_id: str) -> Response:
     """The next try of a step that failed is not waited for."""
-    run = get_row(db.session, run_id)
+    run = get_row(pages_db.session, run_id)
     if parts().engine.try_now(run.id):
         _record("tried at once", run.id)
         flash("It is tried now.", "success")
@@ -108,7 +108,7 @@ def decide(run_id: str) -> Response:
     answer = request.form.get("sent", "")
     if answer not in ("yes", "no"):
         raise FlowInvalid("Choose “It was sent” or “Send again”.")
-    run = get_row(db.session, run_id)
+    run = get_row(pages_db.session, run_id)
     engine = parts().engine
     decide_unknown(parts().database, engine.dispatcher, run.id, was_sent=answer == "yes")
     _record("decided that it was sent" if answer == "yes" else "had it sent again", run.id)
@@ -118,18 +118,18 @@ def decide(run_id: str) -> Response:
 
 @blueprint.post("/runs/<run_id>/settle")
 def put_aside(run_id: str) -> Response:
-    _settle([get_row(db.session, run_id).id])
+    _settle([get_row(pages_db.session, run_id).id])
     flash("This run needs nothing more.", "success")
     return redirect(f"/runs/{run_id}")
 
 
 @blueprint.post("/runs/<run_id>/reopen")
 def reopen(run_id: str) -> Response:
-    run = get_row(db.session, run_id)
+    run = get_row(pages_db.session, run_id)
 
-    def work(connection: Connection) -> None:
-        unsettle(connection, run.id)
-        take_back(connection, run.id)
+    def work(db: Connection) -> None:
+        unsettle(db, run.id)
+        take_back(db, run.id)
 
     parts().database.write(work)
     _record("took up again", run.id)
@@ -152,10 +152,10 @@ def _settle(ids: list[str]) -> None:
     """With who did it, in one go."""
     now, by = parts().clock.now(), my_id()
 
-    def work(connection: Connection) -> None:
-        settle(connection, ids, now=now)
+    def work(db: Connection) -> None:
+        settle(db, ids, now=now)
         for run_id in ids:
-            audit.record(connection, now=now, user_id=by, action="put aside", noun="run", noun_id=run_id)
+            audit.record(db, now=now, user_id=by, action="put aside", noun="run", noun_id=run_id)
 
     parts().database.write(work)
 
@@ -163,8 +163,8 @@ def _settle(ids: list[str]) -> None:
 def _record(action: str, run_id: str, detail: object = None) -> None:
     now, by = parts().clock.now(), my_id()
     parts().database.write(
-        lambda connection: audit.record(
-            connection, now=now, user_id=by, action=action, noun="run", noun_id=run_id, detail=detail
+        lambda db: audit.record(
+            db, now=now, user_id=by, action=action, noun="run", noun_id=run_id, detail=detail
         )
     )
 

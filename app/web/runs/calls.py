@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Response
 
 from app.errors import NotFound
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.history.detail import CallRow, get_call
 from app.web.frame.hx import page
 from app.web.runs import words as runs_words
@@ -80,7 +80,7 @@ def attachment(body: bytes, name: str, kind: str) -> Response:
 
 
 def _found(made_for: str, number: int) -> CallRow:
-    call = get_call(db.session, made_for, number)
+    call = get_call(pages_db.session, made_for, number)
     if call is None:
         raise NotFound("This call is not in the history.", made_for=made_for)
     return call

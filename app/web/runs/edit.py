@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from app.engine.replay import replay
 from app.errors import DeliveryRefused, FlowInvalid, NotFound
 from app.intake.deliveries.bodies import read_body
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
 from app.storage.history.detail import get_event
 from app.storage.history.resends import facts
@@ -74,10 +74,10 @@ def resend(run_id: str) -> Response:
 
 def payload_of(run: RunRow) -> bytes:
     """The data that the run works with: as they came, or as somebody edited them."""
-    edited = facts(db.session, run.id).payload if run.replay_of else None
+    edited = facts(pages_db.session, run.id).payload if run.replay_of else None
     if edited is not None:
         return edited
-    event = get_event(db.session, run.event_id)
+    event = get_event(pages_db.session, run.event_id)
     if event is None:
         raise NotFound("What came in for this run is no longer in the history.", run=run.id)
     return event.payload
@@ -122,7 +122,7 @@ def _parsed(payload: bytes) -> Any:
 
 
 def _ended(run_id: str) -> RunRow:
-    run = get_row(db.session, run_id)
+    run = get_row(pages_db.session, run_id)
     if run.is_open:
         raise FlowInvalid("This run is still under way.", remedy="Wait for its end, or cancel it first.")
     return run
@@ -142,9 +142,9 @@ def _pretty(payload: bytes) -> str:
 
 
 def _form(run: RunRow, text: str, *, problem: str = "", status: int = 200) -> Response:
-    names = step_names(db.session, run.version_id)
+    names = step_names(pages_db.session, run.version_id)
     try:
-        flow = get_flow(db.session, run.flow_id)
+        flow = get_flow(pages_db.session, run.flow_id)
     except NotFound:
         flow = None
     return page(
@@ -164,9 +164,7 @@ def _form(run: RunRow, text: str, *, problem: str = "", status: int = 200) -> Re
 def _record(action: str, run_id: str, detail: object) -> None:
     now, by = parts().clock.now(), my_id()
 
-    def work(connection: Connection) -> None:
-        audit.record(
-            connection, now=now, user_id=by, action=action, noun="run", noun_id=run_id, detail=detail
-        )
+    def work(db: Connection) -> None:
+        audit.record(db, now=now, user_id=by, action=action, noun="run", noun_id=run_id, detail=detail)
 
     parts().database.write(work)

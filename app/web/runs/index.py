@@ -12,7 +12,7 @@ from jinja2_fragments.flask import render_block
 from werkzeug.datastructures import MultiDict
 
 from app.errors import NotFound
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.flows.flows import FlowRow, flow_choices, get_flow
 from app.storage.history.counts import Hour, Speed, hours, speed, state_counts, waits_for_people
 from app.storage.history.detail import get_event
@@ -97,7 +97,7 @@ def index() -> Response:
     """Asked again every few seconds by an open page; `seen` spares it what it already shows."""
     chosen = RunFilter.of(request.args)
     now = parts().clock.now()
-    found = runs_page(db.session, **_query(chosen, now), limit=_PAGE)
+    found = runs_page(pages_db.session, **_query(chosen, now), limit=_PAGE)
     today = _today(chosen.flow or None)
     seen = _fingerprint(found, today)
     if hx().partial and request.args.get("seen") == seen:
@@ -111,7 +111,7 @@ def index() -> Response:
         today=today,
         seen=seen,
         flow=_flow(chosen.flow),
-        flows=flow_choices(db.session),
+        flows=flow_choices(pages_db.session),
         state_choices=STATE_CHOICES,
         time_choices=TIME_CHOICES,
     )
@@ -124,7 +124,7 @@ def _query(chosen: RunFilter, now: datetime) -> dict[str, Any]:
     query = chosen.query(now, zone_name())
     if chosen.slot is None:
         return query
-    states, only = is_in(db.session, chosen.slot, chosen.became)
+    states, only = is_in(pages_db.session, chosen.slot, chosen.became)
     since, until = range_of(chosen.day)
     return query | {"states": states, "needs_person": False, "since": since, "until": until, "only": only}
 
@@ -139,7 +139,7 @@ def of_flow(flow_id: str) -> Response:
 def _flow(flow_id: str) -> FlowRow | None:
     """None also for a deleted flow: its runs are still in the history."""
     try:
-        return get_flow(db.session, flow_id) if flow_id else None
+        return get_flow(pages_db.session, flow_id) if flow_id else None
     except NotFound:
         return None
 
@@ -147,14 +147,14 @@ def _flow(flow_id: str) -> FlowRow | None:
 def _line(run: RunRow) -> Line:
     at = None
     if run.state != "succeeded" and run.position:
-        names = runs_words.step_names(db.session, run.version_id)
+        names = runs_words.step_names(pages_db.session, run.version_id)
         at = names.get(runs_words.step_id(run.position))
     return Line(run, runs_words.row_sentence(run), at, runs_words.main_action(run, at))
 
 
 def _today(flow_id: str | None) -> Today:
     now = parts().clock.now()
-    counts = state_counts(db.session, since=now - timedelta(hours=24), flow_id=flow_id)
+    counts = state_counts(pages_db.session, since=now - timedelta(hours=24), flow_id=flow_id)
     stopped = counts.get("failed", 0) + counts.get("dead", 0)
     succeeded = counts.get("succeeded", 0) + counts.get("filtered", 0)
     return Today(
@@ -162,9 +162,9 @@ def _today(flow_id: str | None) -> Today:
         succeeded=succeeded,
         stopped=stopped,
         open=sum(counts.get(state, 0) for state in ("queued", "running", "waiting")),
-        needs=waits_for_people(db.session, flow_id=flow_id),
-        speed=speed(db.session, flow_id=flow_id),
-        hours=hours(db.session, until=now, flow_id=flow_id),
+        needs=waits_for_people(pages_db.session, flow_id=flow_id),
+        speed=speed(pages_db.session, flow_id=flow_id),
+        hours=hours(pages_db.session, until=now, flow_id=flow_id),
     )
 
 
@@ -203,14 +203,14 @@ def _context(view: RunView) -> dict[str, Any]:
 @blueprint.get("/runs/<run_id>/events")
 def live(run_id: str) -> Response:
     """The page's changing part again and again while the run is under way."""
-    get_row(db.session, run_id)
+    get_row(pages_db.session, run_id)
     args = request.args
     last_seen = request.headers.get("Last-Event-ID", "")
 
     def changed() -> Change:
-        db.session.rollback()
-        seen = fingerprint(db.session, run_id)
-        is_open = get_row(db.session, run_id).is_open
+        pages_db.session.rollback()
+        seen = fingerprint(pages_db.session, run_id)
+        is_open = get_row(pages_db.session, run_id).is_open
         return Change(seen, is_open, lambda: _live_part(run_id, args))
 
     following = follow(changed, parts().clock, last_seen, pause=pause_while_there(request.environ))
@@ -220,29 +220,31 @@ def live(run_id: str) -> Response:
 
 def _live_part(run_id: str, args: MultiDict[str, str]) -> str:
     part = render_block("runs/show.html", "live", **_context(read_view(run_id, args)))
-    db.session.rollback()
+    pages_db.session.rollback()
     return f'<hx-partial hx-target="#run-live" hx-swap="innerMorph">{part}</hx-partial>'
 
 
 @blueprint.get("/runs/<run_id>/calls/<int(max=1000000):number>")
 def show_call(run_id: str, number: int) -> Response:
-    run = get_row(db.session, run_id)
-    names = runs_words.step_names(db.session, run.version_id)
+    run = get_row(pages_db.session, run_id)
+    names = runs_words.step_names(pages_db.session, run.version_id)
     return call_page(run.id, number, back=f"/runs/{run.id}", title=runs_words.name(run), names=names)
 
 
 @blueprint.get("/runs/<run_id>/calls/<int(max=1000000):number>/<any(request, answer):side>")
 def download_body(run_id: str, number: int, side: str) -> Response:
-    return body_download(get_row(db.session, run_id).id, number, side)
+    return body_download(get_row(pages_db.session, run_id).id, number, side)
 
 
 @blueprint.get("/runs/<run_id>/event.json")
 def download_event(run_id: str) -> Response:
-    run = get_row(db.session, run_id)
-    edited = facts(db.session, run.id).payload if run.replay_of and "original" not in request.args else None
+    run = get_row(pages_db.session, run_id)
+    edited = (
+        facts(pages_db.session, run.id).payload if run.replay_of and "original" not in request.args else None
+    )
     if edited is not None:
         return attachment(edited, f"{run.event_id}-edited.json", "application/json")
-    event = get_event(db.session, run.event_id)
+    event = get_event(pages_db.session, run.event_id)
     if event is None:
         raise NotFound("The event of this run is no longer in the history.", run=run_id)
     return attachment(event.payload, f"{event.id}.json", "application/json")

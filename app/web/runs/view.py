@@ -15,7 +15,7 @@ from app.errors import NotFound
 from app.flows.model import ActionStep
 from app.flows.order import label
 from app.storage.connections.connections import ConnectionRow, get_connection
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.database.executor import Executor
 from app.storage.history import turns
 from app.storage.history.detail import CallRow, RunDetail, StepRow, calls_for, get_head, step_marks, steps_of
@@ -93,17 +93,17 @@ class RunView:
 
 
 def read_view(run_id: str, args: MultiDict[str, str]) -> RunView:
-    detail = get_head(db.session, run_id)
+    detail = get_head(pages_db.session, run_id)
     run = detail.run
-    seen = fingerprint(db.session, run_id)
+    seen = fingerprint(pages_db.session, run_id)
     item = args.get("item", "")[:200]
     timeline = _timeline(detail, View(item, _firsts(args)))
     cards = _card_views(timeline, run)
-    names = runs_words.step_names(db.session, run.version_id)
+    names = runs_words.step_names(pages_db.session, run.version_id)
     at = names.get(runs_words.step_id(run.position)) if run.position else None
     calls = [view.call for card in cards.values() for view in card.calls]
     is_stopped = run.state in ("failed", "dead")
-    resend = get_resend(db.session, run_id) if run.replay_of else None
+    resend = get_resend(pages_db.session, run_id) if run.replay_of else None
     came = detail.event.payload if detail.event else None
     data = resend.payload if resend and resend.payload is not None else came
     return RunView(
@@ -116,14 +116,14 @@ def read_view(run_id: str, args: MultiDict[str, str]) -> RunView:
         at=at,
         failed=cards.get(run.position or "") if is_stopped or run.reason in ("unknown", "retry") else None,
         connection=_connection(run),
-        alike=same_cause(db.session, run) if is_stopped and run.settled_at is None else [],
+        alike=same_cause(pages_db.session, run) if is_stopped and run.settled_at is None else [],
         payload=tree(data) if data is not None else None,
         resend=resend,
         edited=changes(came, data) if came is not None and data is not None and data is not came else [],
-        discard=get_discard(db.session, run_id) if run.settled_at else None,
+        discard=get_discard(pages_db.session, run_id) if run.settled_at else None,
         called=runs_words.called(calls),
-        calls=_count_calls(db.session, run_id),
-        behind=turns.behind(db.session, run_id) if run.is_open else 0,
+        calls=_count_calls(pages_db.session, run_id),
+        behind=turns.behind(pages_db.session, run_id) if run.is_open else 0,
         trigger_title=label(detail.definition.trigger) if detail.definition else "Trigger",
         trigger_brand=_trigger_brand(detail),
         sentence=runs_words.sentence(run),
@@ -176,11 +176,11 @@ def _timeline(detail: RunDetail, opened: View) -> list[Card]:
 
     def load(keys: Sequence[str]) -> tuple[dict[str, StepRow], dict[str, list[CallRow]]]:
         calls: dict[str, list[CallRow]] = {}
-        for call in calls_for(db.session, run_id, keys):
+        for call in calls_for(pages_db.session, run_id, keys):
             calls.setdefault(call.step_key, []).append(call)
-        return {row.step_key: row for row in steps_of(db.session, run_id, keys)}, calls
+        return {row.step_key: row for row in steps_of(pages_db.session, run_id, keys)}, calls
 
-    return Timeline(detail.definition, step_marks(db.session, run_id), opened, load).cards
+    return Timeline(detail.definition, step_marks(pages_db.session, run_id), opened, load).cards
 
 
 # -------------------------------------------------------------------------------- one card each
@@ -265,7 +265,7 @@ def _connection(run: RunRow) -> ConnectionRow | None:
     if run.waits_for is None or run.reason != "held_connection":
         return None
     try:
-        return get_connection(db.session, run.waits_for)
+        return get_connection(pages_db.session, run.waits_for)
     except NotFound:
         return None
 

@@ -15,7 +15,7 @@ from app.catalog.format.scopes import all_scopes
 from app.errors import FlowInvalid, NotFound
 from app.storage.connections import connections as store
 from app.storage.connections.sign_ins import AppRow, delete_app, get_app, place_of, put_app
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.web.connections.page import app_of
 from app.web.frame.context import my_id, only_admins, parts
@@ -109,9 +109,9 @@ def delete(key: str) -> Response:
         )
     me, now = my_id(), parts().clock.now()
 
-    def work(c: Connection) -> None:
-        delete_app(c, connector.key, auth.key)
-        audit.record(c, now=now, user_id=me, action="removed", noun="oauth_app", noun_id=connector.key)
+    def work(db: Connection) -> None:
+        delete_app(db, connector.key, auth.key)
+        audit.record(db, now=now, user_id=me, action="removed", noun="oauth_app", noun_id=connector.key)
 
     parts().database.write(work)
     flash(f"Client ID and secret for {connector.name} are deleted.", "success")
@@ -122,7 +122,7 @@ def delete(key: str) -> Response:
 
 
 def _form(connector: Connector, auth: OAuth2Auth) -> AppForm:
-    row, app = get_app(db.session, connector.key, auth.key), app_of(connector.key, auth)
+    row, app = get_app(pages_db.session, connector.key, auth.key), app_of(connector.key, auth)
     has_moved = row is not None and row.token_url != auth.token_url
     client_id = row.client_id if row is not None else ""
     return AppForm(connector, auth, client_id, bool(app.client_secret), has_moved)
@@ -146,17 +146,17 @@ def _put(form: AppForm, secret: str) -> None:
     sealed = parts().vault.seal(secret.encode(), place_of(key, auth.key)) if secret else None
     row = AppRow(key, auth.key, form.client_id, sealed, auth.token_url, now)
 
-    def work(c: Connection) -> None:
-        put_app(c, row)
-        audit.record(c, now=now, user_id=me, action="registered", noun="oauth_app", noun_id=key)
+    def work(db: Connection) -> None:
+        put_app(db, row)
+        audit.record(db, now=now, user_id=me, action="registered", noun="oauth_app", noun_id=key)
 
     parts().database.write(work)
-    for one in store.list_connections(db.session, connector=key):
+    for one in store.list_connections(pages_db.session, connector=key):
         parts().connections.forget(one.id)
 
 
 def _users(connector: Connector, auth: OAuth2Auth) -> list[str]:
-    rows = store.list_connections(db.session, connector=connector.key)
+    rows = store.list_connections(pages_db.session, connector=connector.key)
     return [row.name for row in rows if row.auth == auth.key]
 
 

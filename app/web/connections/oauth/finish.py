@@ -17,7 +17,7 @@ from app.ids import new_id
 from app.storage.connections import connections as store
 from app.storage.connections import grants
 from app.storage.connections.connections import ConnectionRow
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.web.connections.check import Checked
 from app.web.connections.page import check_now, free_name
@@ -36,7 +36,7 @@ class Made:
 
 def keep(connector: Connector, auth: OAuth2Auth, ticket: Ticket, asked: Asked, began: datetime) -> Made:
     """Raises NotFound when the connection was deleted meanwhile."""
-    row = store.get_connection(db.session, ticket.connection_id) if ticket.connection_id else None
+    row = store.get_connection(pages_db.session, ticket.connection_id) if ticket.connection_id else None
     connection_id = row.id if row is not None else new_id("con")
     _store(connector, ticket, asked, began, row, connection_id)
     checked = check_now(connection_id)
@@ -70,19 +70,19 @@ def _store(
     }
     grant = parts().tokens.new_grant(connection_id, asked.token, "", ticket.scopes, began)
 
-    def work(c: Connection) -> None:
+    def work(db: Connection) -> None:
         if row is None:
             store.create_connection(
-                c, connection_id=connection_id, connector=connector.key, owner_id=me, **facts
+                db, connection_id=connection_id, connector=connector.key, owner_id=me, **facts
             )
         else:
-            store.update_connection(c, connection_id, **facts)
-            store.mend_connection(c, connection_id)
-        grants.put_grant(c, connection_id, grant)
+            store.update_connection(db, connection_id, **facts)
+            store.mend_connection(db, connection_id)
+        grants.put_grant(db, connection_id, grant)
         if asked.row is not None:
-            grants.add_token_call(c, connection_id, asked.row, what="sign_in")
+            grants.add_token_call(db, connection_id, asked.row, what="sign_in")
         done = "connected" if row is None else "reconnected"
-        audit.record(c, now=now, user_id=me, action=done, noun="connection", noun_id=connection_id)
+        audit.record(db, now=now, user_id=me, action=done, noun="connection", noun_id=connection_id)
 
     parts().database.write(work)
     parts().connections.forget(connection_id)
@@ -92,19 +92,19 @@ def _name(connector: Connector, ticket: Ticket, connection_id: str) -> str:
     """Who gave none gets the service's name with that of the account."""
     if ticket.name:
         return ticket.name
-    with parts().database.read() as c:
-        account = store.get_connection(c, connection_id).account
-        taken = {row.name for row in store.list_connections(c) if row.id != connection_id}
+    with parts().database.read() as db:
+        account = store.get_connection(db, connection_id).account
+        taken = {row.name for row in store.list_connections(db) if row.id != connection_id}
     name = free_name(f"{connector.name} · {account}"[:90] if account else connector.name, taken)
     now = parts().clock.now()
-    parts().database.write(lambda c: store.rename_connection(c, connection_id, name, now=now))
+    parts().database.write(lambda db: store.rename_connection(db, connection_id, name, now=now))
     parts().connections.forget(connection_id)
     return name
 
 
 def _twins(connector: Connector, connection_id: str, account: str) -> list[tuple[str, str]]:
-    with parts().database.read() as c:
-        rows = store.list_connections(c, connector=connector.key)
+    with parts().database.read() as db:
+        rows = store.list_connections(db, connector=connector.key)
     twins = [row.name for row in rows if account and row.account == account and row.id != connection_id]
     if not twins:
         return []

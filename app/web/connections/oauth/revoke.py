@@ -41,5 +41,5 @@ def tell_service(facts: ConnectionFacts | None, *, keep: bool = False) -> str:
         return ""
     call, connection_id = asked.row, facts.id
     if keep and call is not None:
-        parts().database.write(lambda c: add_token_call(c, connection_id, call, what="revocation"))
+        parts().database.write(lambda db: add_token_call(db, connection_id, call, what="revocation"))
     return f"{name} was told." if asked.failure is None else f"{name} could not be told. {by_hand}"

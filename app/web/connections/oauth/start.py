@@ -24,7 +24,7 @@ from app.catalog.format.definition import Connector
 from app.errors import AppError, NotAllowed, NotFound
 from app.storage.connections import connections as store
 from app.storage.connections.sign_ins import begin_sign_in, id_of, take_sign_in
-from app.storage.database.db import db
+from app.storage.database.db import pages_db
 from app.web.connections import forms
 from app.web.connections.oauth import words
 from app.web.connections.oauth.apps import app_address, oauth_of, redirect_address
@@ -50,7 +50,7 @@ _PLACE: dict[str, Any] = {"this_path": "/connections", "this_address": "/connect
 def begin(key: str) -> Response:
     connector, auth = oauth_of(key, request.form.get("auth", ""))
     connection_id, wanted = request.form.get("connection", ""), request.form.get("next", "")
-    row = store.get_connection(db.session, connection_id) if connection_id else None
+    row = store.get_connection(pages_db.session, connection_id) if connection_id else None
     if row is not None and row.connector != key:
         raise NotFound("This connection belongs to another service.")
     form, filled = read_change(row, connector) if row else read_form(connector, {}, may_be_unnamed=True)
@@ -80,8 +80,8 @@ def _leave(connector: Connector, auth: OAuth2Auth, ticket: Ticket) -> Response:
     sign_in_id, me, now = id_of(state), my_id(), parts().clock.now()
     sealed = seal_ticket(parts().vault, sign_in_id, ticket)
 
-    def work(c: Connection) -> None:
-        begin_sign_in(c, sign_in_id, user_id=me, sealed=sealed, now=now)
+    def work(db: Connection) -> None:
+        begin_sign_in(db, sign_in_id, user_id=me, sealed=sealed, now=now)
 
     parts().database.write(work)
     answer = page("connections/oauth/leave.html", service=connector, address=address, **_PLACE)
@@ -125,7 +125,7 @@ def _take(connector: Connector) -> Ticket | Refusal:
     if not state or len(state) > LONGEST_STATE:
         return words.of_state(connector.name, "unknown")
     sign_in_id, me, now = id_of(state), my_id(), parts().clock.now()
-    taken = parts().database.write(lambda c: take_sign_in(c, sign_in_id, user_id=me, now=now))
+    taken = parts().database.write(lambda db: take_sign_in(db, sign_in_id, user_id=me, now=now))
     if taken.reason:
         return words.of_state(connector.name, taken.reason)
     return open_ticket(parts().vault, sign_in_id, taken.sealed) or words.of_state(connector.name, "unknown")
