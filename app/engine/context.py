@@ -18,6 +18,7 @@ from app.engine.versions import Version
 from app.errors import MappingFailed
 from app.flows.mapping.template import Finding
 from app.settings import Settings
+from app.states import StepState
 from app.storage.cluster.crashes import GOT_FURTHER, got_further
 from app.storage.database.db import Database
 from app.storage.database.writer import Row, Rows
@@ -25,7 +26,7 @@ from app.storage.history import progress
 from app.storage.history.progress import StepFacts
 from app.storage.letters.dead_letters import cause_of
 
-DONE = ("succeeded", "skipped")
+DONE: tuple[StepState, ...] = ("succeeded", "skipped")
 MOST_MISSED = 50
 
 
@@ -174,7 +175,7 @@ class RunContext:
     def end_step(
         self,
         key: str,
-        state: str,
+        state: StepState,
         *,
         mapped: Any = None,
         output: Any = None,

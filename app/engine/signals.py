@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from app.flows.mapping.template import Finding
+from app.states import RunState, WaitReason
 
 
 class RunEnds(Exception):
@@ -14,7 +15,7 @@ class RunEnds(Exception):
 
     def __init__(
         self,
-        state: str,
+        state: RunState,
         sentence: str = "",
         *,
         step_key: str | None = None,
@@ -34,7 +35,7 @@ class RunWaits(Exception):
 
     def __init__(
         self,
-        reason: str,
+        reason: WaitReason,
         *,
         step_key: str,
         sentence: str,

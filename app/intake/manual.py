@@ -12,12 +12,13 @@ from app.errors import FlowInvalid
 from app.intake.labels import label_of
 from app.intake.needs import Needs
 from app.intake.turns import give_places
+from app.states import EventSource
 from app.storage.flows import flows
 from app.storage.history import events
 
 
 def start_run(
-    parts: Needs, flow_id: str, payload: Any, *, by: str | None = None, source: str = "manual"
+    parts: Needs, flow_id: str, payload: Any, *, by: str | None = None, source: EventSource = "manual"
 ) -> str:
     """One run of the live version, whether the flow is on or off; returns its id.  `source`:
     `manual` or `test`.  A held flow keeps it waiting, as it does all others."""

@@ -22,6 +22,7 @@ from app.catalog.format.definition import Connector
 from app.catalog.registry import Registry
 from app.catalog.render import base_url
 from app.errors import ConnectionBroken, MappingFailed, NotFound, SettingInvalid
+from app.states import ConnectionState
 from app.storage.connections.grants import get_grant
 from app.storage.connections.sign_ins import get_app
 from app.storage.database.db import Database
@@ -43,7 +44,7 @@ class ConnectionFacts:
     auth: Auth | BuiltInAuth | None
     public: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    state: str = "ok"
+    state: ConnectionState = "ok"
     hosts: tuple[str, ...] = ()
     state_sentence: str = ""
     hold_reason: str | None = None  # not None: a person holds it

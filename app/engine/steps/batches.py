@@ -25,12 +25,13 @@ from app.errors import CallFailed, MappingFailed
 from app.flows.mapping.template import find, first
 from app.flows.mapping.values import as_text
 from app.ids import new_id
+from app.states import StepState
 from app.storage.history import gathered
 from app.storage.history.events import write_all
 from app.storage.history.gathered import Member
 from app.storage.history.progress import OpenRun
 
-GATHERED = "gathered"
+GATHERED: StepState = "gathered"
 _BACKSTOP = timedelta(minutes=10)
 _LEASE = timedelta(minutes=2)
 _NOT_TIMED = timedelta(minutes=1)  # far enough away to be a row and no timer

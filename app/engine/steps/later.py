@@ -21,9 +21,10 @@ from app.engine.steps.pacing import wait_for_turn
 from app.errors import CallFailed, ErrorKind, MappingFailed
 from app.flows.mapping.template import first
 from app.flows.mapping.values import as_text
+from app.states import StepState, WaitReason
 from app.storage.flows import callbacks
 
-ACCEPTED = "accepted"
+ACCEPTED: StepState = "accepted"
 Build = Callable[[Request, Any], CallRequest]
 
 
@@ -160,7 +161,7 @@ def _keep(ctx: RunContext, pending: Pending, state: Any) -> None:
     ctx.end_step(outgoing.key, ACCEPTED, mapped=outgoing.mapped, output=state)
 
 
-def _wait(pending: Pending, reason: str, wake_at: datetime, state: Any) -> RunWaits:
+def _wait(pending: Pending, reason: WaitReason, wake_at: datetime, state: Any) -> RunWaits:
     asked = state["asked"]
     sentence = f"{pending.service} accepted this and does it now. "
     if reason == callbacks.REASON:

@@ -11,8 +11,14 @@ from app.calls.limits.limits import IN_PLACE_S, Wait, host_of
 from app.engine.context import RunContext
 from app.engine.signals import RunWaits
 from app.errors import CallFailed
+from app.states import WaitReason
 
-_REASONS = {"turn": "rate_limit", "pause": "rate_limit", "away": "away", "retries": "retry"}
+_REASONS: dict[str, WaitReason] = {
+    "turn": "rate_limit",
+    "pause": "rate_limit",
+    "away": "away",
+    "retries": "retry",
+}
 
 
 async def wait_for_room(ctx: RunContext, lane: Lane) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from app.calls.connections.record import HIDDEN, NO_SECRETS, is_secret_header, shown_url
 from app.errors import DeliveryRefused
 from app.intake.deliveries.bodies import Document
+from app.states import DeliveryOutcome
 from app.storage.database.writer import Row
 from app.storage.history.events import delivery_row
 
@@ -52,7 +53,7 @@ class Inbound:
     def shown_query(self) -> str:
         return shown_url("?" + clean(self.query[:_LONGEST_QUERY]), NO_SECRETS)[1:] if self.query else ""
 
-    def row(self, flow_id: str, *, outcome: str, body: bytes | None, reason: str = "") -> Row:
+    def row(self, flow_id: str, *, outcome: DeliveryOutcome, body: bytes | None, reason: str = "") -> Row:
         return delivery_row(
             delivery_id=self.delivery_id,
             flow_id=flow_id,
@@ -78,7 +79,7 @@ class Accepted:
     delivery_id: str = ""
     event_ids: list[str] = field(default_factory=list)
     duplicate: bool = False
-    state: str = "accepted"
+    state: DeliveryOutcome = "accepted"
     reply: bytes | None = None
     reply_type: str = "text/plain; charset=utf-8"
     reply_headers: dict[str, str] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from app.intake.polls.records import oldest_first
 from app.intake.polls.source import Look, RequestSource, Source, look_back
 from app.intake.turns import give_places
 from app.log import fields
+from app.states import PollState
 from app.storage.flows import flows, polls, triggers
 from app.storage.flows.flows import VersionRow
 from app.storage.flows.triggers import TriggerRow
@@ -42,10 +43,8 @@ _PAYLOADS_HANDED_OVER = 200
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """state: succeeded | failed | skipped."""
-
     poll_id: str
-    state: str
+    state: PollState
     found: int = 0
     new: int = 0
     seeded: int = 0

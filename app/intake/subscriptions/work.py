@@ -21,6 +21,7 @@ from app.intake.subscriptions import calls
 from app.intake.subscriptions.calls import Found, Talk
 from app.intake.subscriptions.reach import refuse_second, refuse_unreachable
 from app.log import fields
+from app.states import SubscriptionState
 from app.storage.database.writer import Row
 from app.storage.flows import subscriptions as store
 from app.storage.flows.subscriptions import SubscriptionRow, Told, seal_told
@@ -181,7 +182,7 @@ def _knows_secret(job: Job, talk: Talk) -> bool:
     return bool(entered.get(talk.service.verify.secret))
 
 
-async def _note(job: Job, *, state: str) -> bool:
+async def _note(job: Job, *, state: SubscriptionState) -> bool:
     """On disk before the call goes out.  False = the flow changed its mind meanwhile."""
     row = job.row
 
@@ -423,7 +424,7 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", "!", "?", "…", "”")) else f"{sentence}."
 
 
-def _state_after(state: str, reason: AppError) -> str:
+def _state_after(state: SubscriptionState, reason: AppError) -> SubscriptionState:
     """Told, and no clear no: it may be there.  A clear no to the first question is a refusal."""
     if state == "making":
         status = getattr(reason, "status", None)

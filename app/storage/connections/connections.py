@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Text, delete, insert, select, type_coerce, up
 
 from app.errors import FlowInvalid, NotFound
 from app.ids import new_id
+from app.states import ConnectionState
 from app.storage.database.executor import Executor
 from app.storage.tables.models import OPEN_STATES, Flow, FlowVersion, LookupCache, Run
 from app.storage.tables.models import Connection as Table
@@ -28,7 +29,7 @@ class ConnectionRow:
     name: str
     auth: str
     public: Mapping[str, Any]
-    state: str
+    state: ConnectionState
     state_sentence: str
     owner_id: str | None
     created_at: datetime
@@ -125,7 +126,9 @@ def update_connection(
     db.execute(delete(LookupCache).where(LookupCache.connection_id == connection_id))
 
 
-def mark_checked(db: Connection, connection_id: str, *, state: str, sentence: str, now: datetime) -> None:
+def mark_checked(
+    db: Connection, connection_id: str, *, state: ConnectionState, sentence: str, now: datetime
+) -> None:
     """`state`: ok | broken; `sentence`: why, for people."""
     _set(db, connection_id, state=state, state_sentence=sentence, checked_at=now)
 

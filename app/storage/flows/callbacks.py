@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from app.states import WaitReason
 from app.storage.database.executor import Executor
 from app.storage.history.progress import OpenRun, queue_again
 from app.storage.tables.models import OPEN_STATES, Callback, Run, StepRecord
 
-REASON = "callback"
+REASON: WaitReason = "callback"
 
 
 @dataclass(frozen=True, slots=True)

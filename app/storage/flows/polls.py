@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from app.errors import NotFound
 from app.ids import new_id
+from app.states import PollState
 from app.storage.database.executor import Executor
 from app.storage.database.writer import Row
 from app.storage.tables.models import Call, Poll
@@ -22,7 +23,7 @@ class PollRow:
     flow_id: str
     started_at: datetime
     finished_at: datetime | None
-    state: str
+    state: PollState
     found: int
     new: int
     seeded: int
@@ -48,7 +49,7 @@ def add_poll(
     db: Connection,
     *,
     flow_id: str,
-    state: str,
+    state: PollState,
     started_at: datetime,
     finished_at: datetime,
     found: int = 0,

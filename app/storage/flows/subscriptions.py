@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
 
 from app.ids import new_id
+from app.states import SubscriptionState
 from app.storage.database.executor import Executor
 from app.storage.database.secrets import Vault
 from app.storage.database.writer import Row
@@ -26,17 +27,13 @@ _ENDED_KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRow:
-    """state: asked (nobody was told yet) | making (told, the answer is not known) | live | refused |
-    unsure (told, and nobody can find out) | by_hand (a person looks after it) | leaving | left (it
-    could not be ended) | gone."""
-
     id: str
     flow_id: str
     connection_id: str
     trigger: dict[str, Any]
     hook_id: str
     place: str
-    state: str
+    state: SubscriptionState
     vendor_id: str
     sealed: bytes | None
     created_at: datetime

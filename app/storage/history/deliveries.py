@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 
 from app.errors import NotFound
 from app.ids import id_floor
+from app.states import DeliveryOutcome
 from app.storage.database.executor import Executor
 from app.storage.history.received import DAY, begin_of, bounds
 from app.storage.history.rows import clean
@@ -38,7 +39,7 @@ class DeliveryRow:
     body: bytes | None
     body_size: int
     remote_addr: str
-    outcome: str
+    outcome: DeliveryOutcome
     reason: str
     repeated: int | None
 

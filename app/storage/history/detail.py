@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app.flows.model import FlowDefinition
+from app.states import EventSource, StepState
 from app.storage.database.executor import Executor
 from app.storage.history.deliveries import DeliveryRow, get_delivery
 from app.storage.history.rows import RunRow, get_row
@@ -25,7 +26,7 @@ class EventRow:
     id: str
     flow_id: str
     delivery_id: str | None
-    source: str
+    source: EventSource
     dedupe_key: str | None
     label: str
     received_at: datetime
@@ -63,7 +64,7 @@ class StepMark:
     """A step's state without its data: small enough to read all of a loop over thousands."""
 
     step_key: str
-    state: str
+    state: StepState
     attempt: int
     started_at: datetime
     finished_at: datetime | None
@@ -76,7 +77,7 @@ class StepMark:
 @dataclass(frozen=True, slots=True)
 class StepRow:
     step_key: str
-    state: str
+    state: StepState
     attempt: int
     started_at: datetime
     finished_at: datetime | None

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from app.ids import new_id
+from app.states import DeliveryOutcome, EventSource
 from app.storage.database.executor import Executor
 from app.storage.database.queued import Noted, note_new_runs
 from app.storage.database.writer import Row, Rows, Statement
@@ -72,7 +73,7 @@ def delivery_row(
     body: bytes | None,
     body_size: int,
     remote_addr: str,
-    outcome: str,
+    outcome: DeliveryOutcome,
     reason: str = "",
 ) -> Row:
     return {
@@ -106,7 +107,7 @@ def arrival_rows(
     flow_id: str,
     version_id: str,
     delivery_id: str | None,
-    source: str,
+    source: EventSource,
     now: datetime,
     held: bool = False,
 ) -> Rows:
@@ -120,7 +121,7 @@ def arrival_rows(
     return rows
 
 
-def _event(new: Arrival, flow_id: str, delivery_id: str | None, source: str, now: datetime) -> Row:
+def _event(new: Arrival, flow_id: str, delivery_id: str | None, source: EventSource, now: datetime) -> Row:
     return {
         "id": new.event_id,
         "flow_id": flow_id,
@@ -134,7 +135,7 @@ def _event(new: Arrival, flow_id: str, delivery_id: str | None, source: str, now
     }
 
 
-def _run(new: Arrival, flow_id: str, version_id: str, source: str, now: datetime, held: bool) -> Row:
+def _run(new: Arrival, flow_id: str, version_id: str, source: EventSource, now: datetime, held: bool) -> Row:
     return {
         "id": new.run_id,
         "flow_id": flow_id,

@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
+from app.states import WaitReason
 from app.storage.database.executor import Executor
 from app.storage.database.writer import Row
 from app.storage.history import progress
 from app.storage.history.progress import OpenRun
 from app.storage.tables.models import OPEN_STATES, Gathered, Run
 
-REASON = "batch"
+REASON: WaitReason = "batch"
 _WAITING = text("SELECT COUNT(*) FROM gathered WHERE line = :line AND batch_id IS NULL")
 _OF_ROW = (Gathered.run_id == bindparam("of_run"), Gathered.step_key == bindparam("of_step"))
 _CHOOSE = update(Gathered).where(*_OF_ROW).values(batch_id=bindparam("batch_id"), leader=bindparam("leader"))

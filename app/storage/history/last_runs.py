@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
+from app.states import NoReason, RunState, WaitReason
 from app.storage.database.executor import Executor
 from app.storage.tables.models import Flow, Run
 
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    state: str
-    reason: str
+    state: RunState
+    reason: WaitReason | NoReason
 
 
 def last_runs(db: Executor, *, limit: int) -> dict[str, list[LastRun]]:

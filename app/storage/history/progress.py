@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Row as SqlRow
 
+from app.states import EventSource, NoReason, RunState, StepState, WaitReason
 from app.storage.connections.connections import is_free
 from app.storage.database.executor import Executor
 from app.storage.database.queued import Noted, note_moved_runs, note_queued
@@ -91,7 +92,9 @@ _CAUSE = case(  # a person's test is nobody's dead letter
 RUN_FAIL = Noted(_run_update(*_RUN_END, cause=_CAUSE), 43, note_moved_runs)
 
 
-def step_begins(run_id: str, step_key: str, *, at: datetime, attempt: int, state: str = "started") -> Row:
+def step_begins(
+    run_id: str, step_key: str, *, at: datetime, attempt: int, state: StepState = "started"
+) -> Row:
     return {
         "run_id": run_id,
         "step_key": step_key,
@@ -127,10 +130,10 @@ class RunFacts:
     flow_id: str
     version_id: str
     event_id: str
-    state: str
-    reason: str
+    state: RunState
+    reason: WaitReason | NoReason
     label: str
-    source: str
+    source: EventSource
     created_at: datetime
     started_at: datetime | None
     position: str | None
@@ -150,7 +153,7 @@ def run_facts(db: Executor, run_id: str) -> RunFacts | None:
 
 @dataclass(frozen=True)
 class StepFacts:
-    state: str
+    state: StepState
     attempt: int
     started_at: datetime
     output: Any

@@ -25,12 +25,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from app.errors import NotFound
 from app.ids import id_floor
+from app.states import EventSource, NoReason, RunState, WaitReason
 from app.storage.database.executor import Executor
 from app.storage.tables import models
 from app.storage.tables.models import OPEN_STATES, Event, Flow, FlowVersion, Run, StepRecord
 from app.storage.tables.types import to_ms
 
-NEEDS_PERSON_REASONS = ("unknown", "held_connection", "held_flow")
+NEEDS_PERSON_REASONS: tuple[WaitReason, ...] = ("unknown", "held_connection", "held_flow")
 LONGEST_TEXT = 200
 # Not bound: a partial index is used only where the query repeats its condition.
 UNSETTLED = text(models.UNSETTLED)
@@ -47,11 +48,11 @@ class RunRow:
     flow_id: str
     version_id: str
     event_id: str
-    state: str
-    reason: str
+    state: RunState
+    reason: WaitReason | NoReason
     wake_at: datetime | None
     label: str
-    source: str
+    source: EventSource
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 
 from app.ids import id_floor
+from app.states import RunState
 from app.storage.database.executor import Executor
 from app.storage.history.detail import RunDetail, get_run
 from app.storage.history.rows import (
@@ -37,7 +38,7 @@ from app.storage.tables.types import to_ms
 __all__ = ["STATES", "RunDetail", "RunRow", "RunsPage", "get_run", "runs_page"]
 
 SEARCH_ROWS = 150_000
-STATES = OPEN_STATES + FINAL_STATES
+STATES: tuple[RunState, ...] = OPEN_STATES + FINAL_STATES
 _MOST_ROWS = 200
 _INDEXED_BY_FLOW = frozenset(STATES) - {"queued", "running", "succeeded"}
 
@@ -128,7 +129,7 @@ def _lanes(flow_id: str | None, states: Sequence[str]) -> list[_Lane]:
     return [_flow_lane(flow_id, state) for state in wanted]
 
 
-def _flow_lane(flow_id: str, state: str) -> _Lane:
+def _flow_lane(flow_id: str, state: RunState) -> _Lane:
     if state in _INDEXED_BY_FLOW:
         return _Lane((Run.flow_id == flow_id, Run.state == state, IN_FLOW_INDEX))
     if state == "succeeded":

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
+from app.states import WaitReason
 from app.storage.database.executor import Executor
 from app.storage.database.queued import note_left, note_queued
 from app.storage.database.writer import Row, Statement
@@ -18,7 +19,7 @@ from app.storage.history.progress import OpenRun
 from app.storage.tables.models import FINAL_STATES, Run, Turn
 
 TURN = Statement(insert(Turn), 3)
-REASON = "turn"
+REASON: WaitReason = "turn"
 
 # Written out: each is executed once or twice for every run of such a flow.
 _PLACE = text(

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, text, upda
 
 from app.errors import NotFound
 from app.ids import new_id
+from app.states import NoReason, OrderState, RunState, WaitReason
 from app.storage.database.executor import Executor
 from app.storage.history.rows import clean
 from app.storage.history.runs import runs_page
@@ -50,7 +51,7 @@ class Order:
     done: int
     refused: int
     sentence: str
-    state: str
+    state: OrderState
     finished_at: datetime | None
 
     @property
@@ -135,8 +136,8 @@ def advance(
     db.execute(update(BulkOrder).where(BulkOrder.id == order.id).values(**values))
 
 
-def end(db: Connection, order_id: str, state: str, *, now: datetime) -> bool:
-    """`state`: done | stopped.  False when it was over already."""
+def end(db: Connection, order_id: str, state: OrderState, *, now: datetime) -> bool:
+    """Returns False when it was over already."""
     query = update(BulkOrder).where(BulkOrder.id == order_id, BulkOrder.state == "open")
     return db.execute(query.values(state=state, finished_at=now)).rowcount > 0
 
@@ -218,7 +219,7 @@ def note_outcomes(db: Connection, order_id: str, *, now: datetime) -> int:
         _STILL_OPEN, OrderedRun.order_id == order_id
     )
     busy = 0
-    ended: dict[str, list[str]] = {}
+    ended: dict[RunState, list[str]] = {}
     for run_id, state, reason, wake_at in db.execute(of_it.join(Run, Run.id == OrderedRun.run_id)):
         if state in FINAL_STATES:
             ended.setdefault(state, []).append(run_id)
@@ -230,7 +231,7 @@ def note_outcomes(db: Connection, order_id: str, *, now: datetime) -> int:
     return busy
 
 
-def _comes_soon(reason: str, wake_at: datetime | None, now: datetime) -> bool:
+def _comes_soon(reason: WaitReason | NoReason, wake_at: datetime | None, now: datetime) -> bool:
     """A budget's line is one that others stand in too; any other wait is short or counts for nothing."""
     if reason in ("rate_limit", "away"):
         return True

@@ -6,9 +6,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
+from app.states import (
+    ConnectionState,
+    DeliveryOutcome,
+    EventSource,
+    NoReason,
+    PollState,
+    RunState,
+    StepState,
+    WaitReason,
+)
 from app.storage.tables.base import Base, partial_index
 from app.storage.tables.renamed import RenamedField
 from app.storage.tables.subscriptions import Subscription
@@ -28,8 +38,8 @@ __all__ = [
     "Subscription",
 ]
 
-OPEN_STATES = ("queued", "running", "waiting")
-FINAL_STATES = ("succeeded", "filtered", "failed", "dead", "cancelled")
+OPEN_STATES: tuple[RunState, ...] = ("queued", "running", "waiting")
+FINAL_STATES: tuple[RunState, ...] = ("succeeded", "filtered", "failed", "dead", "cancelled")
 
 # Conditions of partial indexes; a query that shall use one repeats it word by word.  `state || ''`
 # keeps the planner from preferring the index on all states.
@@ -84,7 +94,7 @@ class Connection(Base):
     auth: Mapped[str]  # key of the connector's auth block
     public: Mapped[Any] = mapped_column(JsonText)
     secrets: Mapped[bytes | None] = mapped_column(LargeBinary)
-    state: Mapped[str] = mapped_column(default="ok")  # ok | broken
+    state: Mapped[ConnectionState] = mapped_column(Text, default="ok")
     state_sentence: Mapped[str] = mapped_column(default="")
     definition_hash: Mapped[str] = mapped_column(default="")
     pace: Mapped[Any] = mapped_column(JsonText, nullable=True)  # the numbers somebody set for it
@@ -239,7 +249,7 @@ class Delivery(Base):
     body: Mapped[bytes | None] = mapped_column(PackedBytes)
     body_size: Mapped[int]
     remote_addr: Mapped[str]
-    outcome: Mapped[str]  # accepted | duplicate | refused | sample (before publishing) | handshake
+    outcome: Mapped[DeliveryOutcome] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(default="")
     repeated: Mapped[int | None]  # how many of its records had come before
     __table_args__ = (
@@ -257,7 +267,7 @@ class Event(Base):
     id: Mapped[str] = mapped_column(primary_key=True)  # evt_
     flow_id: Mapped[str]
     delivery_id: Mapped[str | None]
-    source: Mapped[str]  # webhook | poll | schedule | manual | test
+    source: Mapped[EventSource] = mapped_column(Text)
     dedupe_key: Mapped[str | None]
     label: Mapped[str]  # what a person recognises it by
     received_at: Mapped[datetime]
@@ -282,9 +292,8 @@ class DedupeKey(Base):
 class Run(Base):
     """One event through one flow version.
 
-    state: queued -> running -> (waiting -> queued)* -> succeeded | filtered | failed | dead | cancelled
-    reason of waiting: delay | retry | rate_limit | held_connection | held_flow | unknown | turn |
-    batch | status | callback | away
+    state: queued -> running -> (waiting -> queued)* -> succeeded | filtered | failed | dead | cancelled;
+    `reason` says why it waits.
     """
 
     __tablename__ = "runs"
@@ -292,11 +301,11 @@ class Run(Base):
     flow_id: Mapped[str]
     version_id: Mapped[str]
     event_id: Mapped[str]
-    state: Mapped[str]
-    reason: Mapped[str] = mapped_column(default="")
+    state: Mapped[RunState] = mapped_column(Text)
+    reason: Mapped[WaitReason | NoReason] = mapped_column(Text, default="")
     wake_at: Mapped[datetime | None]
     label: Mapped[str]
-    source: Mapped[str]  # as of the event
+    source: Mapped[EventSource] = mapped_column(Text)  # as of the event
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -335,13 +344,12 @@ class Run(Base):
 
 class StepRecord(Base):
     """What one step of a run did.  `step_key` is the step's id, inside loops with the positions of
-    the items (`s5[2].s6`).  state: started | gathered | accepted |
-    succeeded | retry | failed | skipped | unknown."""
+    the items (`s5[2].s6`)."""
 
     __tablename__ = "steps"
     run_id: Mapped[str] = mapped_column(primary_key=True)
     step_key: Mapped[str] = mapped_column(primary_key=True)
-    state: Mapped[str]
+    state: Mapped[StepState] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=1)
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
@@ -387,7 +395,7 @@ class Poll(Base):
     flow_id: Mapped[str]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
-    state: Mapped[str]  # succeeded | failed
+    state: Mapped[PollState] = mapped_column(Text)
     found: Mapped[int] = mapped_column(default=0)
     new: Mapped[int] = mapped_column(default=0)
     seeded: Mapped[int] = mapped_column(default=0)

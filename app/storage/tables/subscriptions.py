@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary
+from sqlalchemy import Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.states import SubscriptionState
 from app.storage.tables.base import Base, partial_index
 from app.storage.tables.types import JsonText
 
@@ -26,7 +27,7 @@ class Subscription(Base):
     trigger: Mapped[Any] = mapped_column(JsonText)
     hook_id: Mapped[str]
     place: Mapped[str]
-    state: Mapped[str]  # asked | making | live | refused | unsure | by_hand | leaving | left | gone
+    state: Mapped[SubscriptionState] = mapped_column(Text)
     vendor_id: Mapped[str] = mapped_column(default="")  # what the service calls it
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.states import OrderState, RunState
 from app.storage.tables.base import Base, partial_index
 from app.storage.tables.types import JsonText, PackedBytes
 
@@ -38,7 +39,7 @@ class BulkOrder(Base):
     done: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
     sentence: Mapped[str] = mapped_column(default="")  # why some were refused
-    state: Mapped[str]  # open | done | stopped
+    state: Mapped[OrderState] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
     __table_args__ = (
         partial_index("ix_bulk_orders_open", "id", where=OPEN_ORDER),
@@ -52,7 +53,7 @@ class OrderedRun(Base):
     __tablename__ = "ordered_runs"
     order_id: Mapped[str] = mapped_column(primary_key=True)
     run_id: Mapped[str] = mapped_column(primary_key=True)
-    outcome: Mapped[str | None]
+    outcome: Mapped[RunState | None] = mapped_column(Text)
     __table_args__ = (partial_index("ix_ordered_runs_open", "order_id", "run_id", where=STILL_OPEN),)
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ScalarSelect, Select, Subquery, func, literal, or_, select, text, union_all
 
 from app.ids import made_at_ms
+from app.states import EventSource, NoReason, RunState, WaitReason
 from app.storage.database.executor import Executor
 from app.storage.history.received import DAY, Sums, begin_of, bounds, day_of
 from app.storage.history.rows import HELD, IN_FLOW_INDEX, NEEDS_PERSON_REASONS, UNSETTLED, unindexed
@@ -202,11 +203,11 @@ class _One(NamedTuple):
     id: str
     flow_id: str
     event_id: str
-    state: str
-    reason: str
+    state: RunState
+    reason: WaitReason | NoReason
     settled_at: datetime | None
     replay_of: str | None
-    source: str
+    source: EventSource
 
     @property
     def day(self) -> str:
@@ -220,7 +221,7 @@ class _One(NamedTuple):
 _COLUMNS = [getattr(Run, name) for name in _One._fields]
 
 
-def kind_of(state: str, reason: str, settled_at: datetime | None) -> str:
+def kind_of(state: RunState, reason: WaitReason | NoReason, settled_at: datetime | None) -> str:
     """A field of `Became`."""
     if state in FAILED:
         return "failed" if settled_at is None else "settled"

@@ -19,6 +19,7 @@ from app.errors import AppError, CallFailed, MappingFailed
 from app.flows.mapping.template import first
 from app.intake.polls.mailbox import try_mailbox
 from app.intake.subscriptions.rows import connection_mended
+from app.states import ConnectionState
 from app.storage.connections.connections import mark_checked, note_account
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _judge(
     if failure is None:
         whose = f" (account “{account}”)" if account else ""
         return _well(parts, facts.id, f"{name} accepts this connection{whose}.", account)
-    state = "broken" if failure.kind in _REFUSED else facts.state
+    state: ConnectionState = "broken" if failure.kind in _REFUSED else facts.state
     return _failed(parts, facts.id, state, f"{failure.sentence} {failure.remedy}".strip())
 
 
@@ -108,7 +109,7 @@ def _trust(parts: Parts, connection_id: str, sentence: str) -> Checked:
     return Checked(None, sentence, _release(parts, connection_id))
 
 
-def _failed(parts: Parts, connection_id: str, state: str, sentence: str) -> Checked:
+def _failed(parts: Parts, connection_id: str, state: ConnectionState, sentence: str) -> Checked:
     now = parts.clock.now()
     parts.database.write(lambda db: mark_checked(db, connection_id, state=state, sentence=sentence, now=now))
     parts.connections.forget(connection_id)
