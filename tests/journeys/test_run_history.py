@@ -163,7 +163,7 @@ def test_with_the_keyboard_alone_a_failure_is_understood_and_put_aside(
     expect(visitor.locator(".pl-cause-sentence")).to_have_text("The CRM did not answer.")
     visitor.get_by_placeholder("Find a field or a value").focus()
     visitor.keyboard.type("trail")
-    expect(visitor.locator("#payload .pl-leaf:visible")).to_have_count(1)
+    expect(visitor.locator("#payload .pl-event-leaf:visible")).to_have_count(1)
     visitor.get_by_role("button", name="Needs nothing more").focus()
     visitor.keyboard.press("Enter")
     expect(visitor.get_by_text("Marked as needing nothing more")).to_be_visible()

@@ -8,21 +8,21 @@ function findIn(input) {
   const tree = document.getElementById(input.dataset.findIn);
   const words = input.value.trim().toLowerCase();
   let found = 0;
-  for (const node of tree.querySelectorAll(".pl-node")) {
+  for (const node of tree.querySelectorAll(".pl-event-node")) {
     node.hidden = false;
     node.classList.remove("is-found");
   }
   if (words) {
-    for (const leaf of tree.querySelectorAll(".pl-leaf")) {
+    for (const leaf of tree.querySelectorAll(".pl-event-leaf")) {
       const fits = leaf.dataset.find.includes(words);
       leaf.hidden = !fits;
       leaf.classList.toggle("is-found", fits);
       if (fits) found += 1;
     }
-    for (const branch of [...tree.querySelectorAll(".pl-node:has(> details)")].reverse()) {
+    for (const branch of [...tree.querySelectorAll(".pl-event-node:has(> details)")].reverse()) {
       const fits = branch.dataset.find.includes(words) && branch.dataset.find !== "";
-      const holds = branch.querySelector(".pl-leaf:not([hidden])") !== null;
-      if (fits) branch.querySelectorAll(".pl-node").forEach((node) => (node.hidden = false));
+      const holds = branch.querySelector(".pl-event-leaf:not([hidden])") !== null;
+      if (fits) branch.querySelectorAll(".pl-event-node").forEach((node) => (node.hidden = false));
       branch.hidden = !holds && !fits;
       if (holds || fits) branch.firstElementChild.open = true;
       if (fits) found += 1;
