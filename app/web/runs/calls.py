@@ -1,7 +1,9 @@
-"""One recorded call made fit to look at: as a line that opens, as a page alone, as the bytes kept."""
+"""One recorded call made fit to look at: a line that opens, a page, the bytes kept, a curl command."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,9 +14,12 @@ from app.storage.database.db import pages_db
 from app.storage.history.detail import CallRow, get_call
 from app.web.frame.hx import page
 from app.web.runs import words as runs_words
-from app.web.runs.bodies import ALL_CHARS, Shown, content_type, show
-from app.web.runs.curl import as_curl
+from app.web.runs.bodies import ALL_CHARS, HIDDEN, Shown, content_type, header_pairs, show
 from app.web.runs.words import StepName
+
+_OWN_WORK = ("content-length", "host", "accept-encoding", "connection", "transfer-encoding")
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PLAIN_URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +89,35 @@ def _found(made_for: str, number: int) -> CallRow:
     if call is None:
         raise NotFound("This call is not in the history.", made_for=made_for)
     return call
+
+
+def as_curl(call: CallRow) -> str:
+    """Writes a call as a curl command whose secrets stay placeholders; '' for what is no HTTP call.  A body
+    that is not text is left out, and the command says so."""
+    if not _PLAIN_URL.match(call.url):
+        return ""
+    parts = [f"curl --globoff --request {quoted(call.method)}", f"--url {quoted(call.url)}"]
+    for name, value in header_pairs(call.request_headers):
+        if name.lower() not in _OWN_WORK and _NAME.fullmatch(name):
+            parts.append(f"--header {quoted(f'{name}: {value}')}")
+    if call.request_body:
+        try:
+            parts.append(f"--data-raw {quoted(call.request_body.decode())}")
+        except UnicodeDecodeError:
+            parts.append("--data-binary @body-that-is-not-text")
+    return " \\\n  ".join(parts)
+
+
+def quoted(text: str) -> str:
+    """Quotes a text as one word of a shell.  Control characters, which could end a paste and run what
+    follows, and marks that turn text around are written as escapes."""
+    if not HIDDEN.search(text):
+        return shlex.quote(text)
+
+    def as_bytes(found: re.Match[str]) -> str:
+        if found[0] == "\x00":  # cannot stand in an argument
+            return ""
+        return "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "replace"))
+
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return "$'" + HIDDEN.sub(as_bytes, escaped) + "'"
