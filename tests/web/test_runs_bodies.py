@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.storage.history.detail import CallRow
-from app.web.runs.bodies import SHOWN_CHARS, one_line, show, show_document, visible
+from app.web.runs.bodies import MOST_NODES, SHOWN_CHARS, Node, one_line, show, show_document, tree, visible
 from app.web.runs.calls import as_curl, quoted
-from app.web.runs.tree import MOST_NODES, Node, tree
 from app.web.runs.words import took
 from tests.fakes.history import NOON
 

@@ -1,21 +1,24 @@
-"""Bodies and texts of strangers made fit to look at: indented, coloured, bounded, nothing hidden in them."""
+"""Bodies and texts of strangers made fit to look at: indented, coloured, as a tree; bounded, with nothing
+hidden in them."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
 SHOWN_CHARS = 16_000
 ALL_CHARS = 300_000
+MOST_NODES = 600
 _DEEPEST = 24
 _PARSED_TO_GUESS = 64_000
 _MOST_FIELDS = 500
 _BINARY_SHOWN = 256
+_LONGEST_VALUE = 600
 
 # Control characters, marks that turn the direction of text, characters without width, and halves of pairs.
 HIDDEN = re.compile(
@@ -29,7 +32,7 @@ Piece = tuple[str, str]  # what it is (key | text | number | word | tag | "" for
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownBody:
     """`kind`: json | xml | form | text | binary | empty.  `note` says what is not shown."""
 
     kind: str
@@ -65,10 +68,10 @@ def size_words(size: int) -> str:
 
 def show(
     body: bytes | None, content_type: str = "", *, size: int | None = None, most: int = SHOWN_CHARS
-) -> Shown:
+) -> ShownBody:
     """`size`: what it was before the history cut it."""
     if not body:
-        return Shown("empty", [], size_words(size or 0), "Cut from the history." if size else "")
+        return ShownBody("empty", [], size_words(size or 0), "Cut from the history." if size else "")
     whole = max(size or 0, len(body))
     try:
         text = body.decode()
@@ -78,14 +81,14 @@ def show(
         text = body.decode(errors="replace")
     kind = _kind(text, content_type)
     pieces = list(_pieces(kind, visible(text[:most])))
-    return Shown(kind, pieces, size_words(whole), _note(text, most, whole - len(body)))
+    return ShownBody(kind, pieces, size_words(whole), _note(text, most, whole - len(body)))
 
 
-def show_document(document: Any, *, most: int = SHOWN_CHARS) -> Shown:
+def show_document(document: Any, *, most: int = SHOWN_CHARS) -> ShownBody:
     """A JSON document from the history (a step's input or output)."""
     text = json.dumps(document, ensure_ascii=False, default=str)
     size = size_words(len(text.encode("utf-8", "replace")))
-    return Shown("json", list(_pieces("json", visible(text[:most]))), size, _note(text, most, 0))
+    return ShownBody("json", list(_pieces("json", visible(text[:most]))), size, _note(text, most, 0))
 
 
 def _note(text: str, most: int, lost: int) -> str:
@@ -96,10 +99,10 @@ def _note(text: str, most: int, lost: int) -> str:
     return ""
 
 
-def _binary(body: bytes, size: int) -> Shown:
+def _binary(body: bytes, size: int) -> ShownBody:
     dump = body[:_BINARY_SHOWN].hex(" ")
     lines = "\n".join(dump[start : start + 96].rstrip() for start in range(0, len(dump), 96))
-    return Shown(
+    return ShownBody(
         "binary", [("", lines)], size_words(size), "Not text; its first bytes as hexadecimal numbers."
     )
 
@@ -212,3 +215,59 @@ def header_pairs(headers: Any) -> list[tuple[str, str]]:
 
 def content_type(headers: Any) -> str:
     return next((value for name, value in header_pairs(headers) if name.lower() == "content-type"), "")
+
+
+# ---------------------------------------------------------------------- a document as a tree
+
+
+@dataclass(slots=True)
+class Node:
+    """`kind`: object | list | text | number | word.  `left_out`: children that are not shown."""
+
+    name: str
+    kind: str
+    value: str = ""
+    children: list[Node] = field(default_factory=list)
+    left_out: int = 0
+    size: int = 0
+
+
+def tree(payload: bytes) -> Node | None:
+    """Returns a document as a tree that opens and closes, or None for what is not JSON; bounded, so that a
+    hostile document cannot fill the page."""
+    try:
+        document = json.loads(payload, parse_float=_Written, parse_int=_Written)
+    except (ValueError, RecursionError):
+        return None
+    return _node("", document, [MOST_NODES], 0)
+
+
+class _Written(str):
+    """A number as it was written: 1.10 stays 1.10, and long ids keep their last digits."""
+
+
+def _node(name: str, document: Any, room: list[int], depth: int) -> Node:
+    room[0] -= 1
+    shown = one_line(name, 120)
+    if isinstance(document, dict):
+        pairs = [(str(key), value) for key, value in document.items()]
+        return _parent(Node(shown, "object", size=len(pairs)), pairs, room, depth)
+    if isinstance(document, list):
+        pairs = [(f"#{number}", value) for number, value in enumerate(document, 1)]
+        return _parent(Node(shown, "list", size=len(pairs)), pairs, room, depth)
+    if isinstance(document, _Written):
+        return Node(shown, "number", str(document))
+    if isinstance(document, str):
+        cut = visible(document[:_LONGEST_VALUE])
+        is_whole = len(document) <= _LONGEST_VALUE
+        return Node(shown, "text", cut if is_whole else f"{cut}… ({len(document):,} characters)")
+    return Node(shown, "word", {None: "null", True: "true", False: "false"}[document])
+
+
+def _parent(node: Node, pairs: list[tuple[str, Any]], room: list[int], depth: int) -> Node:
+    for name, value in pairs:
+        if room[0] <= 0 or depth >= _DEEPEST:
+            node.left_out = node.size - len(node.children)
+            break
+        node.children.append(_node(name, value, room, depth + 1))
+    return node

@@ -14,7 +14,7 @@ from app.storage.database.db import pages_db
 from app.storage.history.detail import CallRow, get_call
 from app.web.frame.hx import page
 from app.web.runs import words as runs_words
-from app.web.runs.bodies import ALL_CHARS, HIDDEN, Shown, content_type, header_pairs, show
+from app.web.runs.bodies import ALL_CHARS, HIDDEN, ShownBody, content_type, header_pairs, show
 from app.web.runs.words import StepName
 
 _OWN_WORK = ("content-length", "host", "accept-encoding", "connection", "transfer-encoding")
@@ -29,8 +29,8 @@ class CallView:
     call: CallRow
     host: str
     is_full: bool
-    sent: Shown
-    answer: Shown
+    sent: ShownBody
+    answer: ShownBody
     curl: str
     is_open: bool
 

@@ -25,11 +25,10 @@ from app.storage.letters.discards import DiscardRow, get_discard
 from app.storage.tables.models import Call, Run, StepRecord
 from app.web.frame.context import parts
 from app.web.runs import words as runs_words
-from app.web.runs.bodies import Shown, show, show_document
+from app.web.runs.bodies import Node, ShownBody, show, show_document, tree
 from app.web.runs.calls import CallView, call_view
 from app.web.runs.edit import Changed, changes
 from app.web.runs.timeline import Card, Timeline, View, every
-from app.web.runs.tree import Node, tree
 from app.web.runs.words import Action, StepName
 
 _CALLS_IN_FULL = 40
@@ -41,7 +40,7 @@ class Given:
     """A field of a step with the value the mapping gave."""
 
     label: str
-    value: Shown
+    value: ShownBody
     is_plain: bool
 
 
@@ -52,7 +51,7 @@ class CardView:
     brand: str
     given: list[Given]
     calls: list[CallView]
-    output: Shown | None
+    output: ShownBody | None
     findings: list[dict[str, str]]
     is_taken_over: bool
 
@@ -254,7 +253,7 @@ def _field_labels(card: Card) -> dict[str, str]:
     return {one.key: one.label for one in action.input} if action else {}
 
 
-def _output(card: Card) -> Shown | None:
+def _output(card: Card) -> ShownBody | None:
     """What later steps see; a loop's is the sum of its rounds and is not repeated here."""
     if card.row is None or card.row.output is None or card.step.kind in ("filter", "paths", "for_each"):
         return None
