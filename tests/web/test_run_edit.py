@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select, update
 
 from app.parts import Parts
+from app.storage.history.resends import changes
 from app.storage.people import audit
 from app.storage.tables.models import Event, Resend, Run, User
-from app.web.runs.edit import changes
 from tests.fakes.history import HTTP, NEXT, History
 from tests.web.browser import Browser, words
 from tests.web.test_dead_letters import stopped

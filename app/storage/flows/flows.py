@@ -65,6 +65,12 @@ def get_flow(db: Executor, flow_id: str) -> FlowRow:
     return _flow(row)
 
 
+def find_flow(db: Executor, flow_id: str | None) -> FlowRow | None:
+    """Returns None also for a flow that is deleted: its runs are still in the history."""
+    row = db.execute(_flows().where(Flow.id == flow_id)).one_or_none() if flow_id else None
+    return _flow(row) if row is not None else None
+
+
 def list_flows(db: Executor) -> list[FlowRow]:
     """To be looked at: those who edit a draft take it from `get_flow`, for these are kept and shared."""
     query = _flows(type_coerce(Flow.draft, Text)).order_by(func.lower(Flow.name), Flow.id)

@@ -1,4 +1,5 @@
-"""How a run that was made from another came about: by whom, from where, and with which data."""
+"""How a run that was made from another came about: by whom, from where, and with which data, compared with
+those that came."""
 
 from __future__ import annotations
 
@@ -6,12 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, insert, select
 
+from app.errors import NotFound
 from app.storage.database.executor import Executor
+from app.storage.history.detail import get_event
+from app.storage.history.rows import RunRow
 from app.storage.tables.models import Call, Resend, StepRecord, User
 
 _OPEN_KINDS = ("unavailable", "conflict", "rate_limited")
+_MOST_CHANGES = 30
+_LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +99,67 @@ def get_resend(db: Executor, run_id: str) -> ResendRow | None:
         return None
     made_for, mode, at, by, name, payload, keys = row
     return ResendRow(made_for, mode, at, by, name or "", payload, keys)
+
+
+def payload_of(db: Executor, run: RunRow) -> bytes:
+    """Returns the data that the run works with: as they came, or as somebody edited them.  Raises NotFound
+    when they are no longer in the history."""
+    edited = facts(db, run.id).payload if run.replay_of else None
+    if edited is not None:
+        return edited
+    event = get_event(db, run.event_id)
+    if event is None:
+        raise NotFound("What came in for this run is no longer in the history.", run=run.id)
+    return event.payload
+
+
+# ------------------------------------------------------------------------------ what was edited
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One value that somebody changed: where, what it was, what it is; '' where there was none."""
+
+    path: str
+    before: str
+    after: str
+
+
+def changes(before: bytes, after: bytes) -> list[Changed]:
+    """Returns what differs between two JSON documents, value by value in the order of the document; at most
+    30 changes."""
+    found: list[Changed] = []
+    _compare("", parsed(before), parsed(after), found)
+    return found
+
+
+def _compare(path: str, before: Any, after: Any, found: list[Changed]) -> None:
+    if len(found) >= _MOST_CHANGES or (before == after and type(before) is type(after)):
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in [*before, *(name for name in after if name not in before)]:
+            here = f"{path}.{name}" if path else str(name)
+            _compare(here, before.get(name, _NOTHING), after.get(name, _NOTHING), found)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (old, new) in enumerate(zip(before, after, strict=True), 1):
+            _compare(f"{path}[{number}]", old, new, found)
+    else:
+        found.append(Changed(path or "everything", _short(before), _short(after)))
+
+
+_NOTHING = object()
+
+
+def _short(value: Any) -> str:
+    if value is _NOTHING:
+        return ""
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def parsed(payload: bytes) -> Any:
+    """Returns the document, or the text where it is not JSON."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return payload.decode("utf-8", "replace")

@@ -25,7 +25,7 @@ class Branch:
     name: str
     taken: bool | None
     why: str
-    cards: list[Card]
+    cards: list[StepCard]
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Item:
     sentence: str
     label: str
     is_open: bool
-    cards: list[Card] = field(default_factory=list)
+    cards: list[StepCard] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Loop:
 
 
 @dataclass(slots=True)
-class Card:
+class StepCard:
     """`state` is that of the record, or `not_reached`.  `row` has the data where it is shown."""
 
     key: str
@@ -91,7 +91,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class View:
+class Opened:
     """What the reader opened: the key of an item (`s5[2]`), and per loop the first item of the page."""
 
     item: str = ""
@@ -107,23 +107,25 @@ Load = Callable[[Sequence[str]], tuple[dict[str, StepRow], dict[str, list[CallRo
 class Timeline:
     """`load` reads the data of the steps that are shown, at most `MOST_DETAILS`."""
 
-    def __init__(self, definition: FlowDefinition, marks: Sequence[StepMark], view: View, load: Load) -> None:
+    def __init__(
+        self, definition: FlowDefinition, marks: Sequence[StepMark], opened: Opened, load: Load
+    ) -> None:
         self._definition = definition
         self._marks = {mark.step_key: mark for mark in marks}
         self._numbers = numbering(definition)
-        self._view = view
+        self._opened = opened
         self._items = _items_by_loop(self._marks)
         self.cards = self._cards(definition.steps, "")
         self._fill(load)
 
-    def _cards(self, steps: Sequence[Step], prefix: str) -> list[Card]:
+    def _cards(self, steps: Sequence[Step], prefix: str) -> list[StepCard]:
         return [self._card(step, prefix) for step in steps]
 
-    def _card(self, step: Step, prefix: str) -> Card:
+    def _card(self, step: Step, prefix: str) -> StepCard:
         key = prefix + step.id
         mark = self._marks.get(key)
         state = mark.state if mark else "not_reached"
-        card = Card(key, step, self._numbers.get(step.id, ""), label(step), state, mark)
+        card = StepCard(key, step, self._numbers.get(step.id, ""), label(step), state, mark)
         if isinstance(step, PathsStep):
             for path in step.paths:
                 cards = self._cards(path.steps, prefix)
@@ -138,11 +140,11 @@ class Timeline:
         counts: dict[str, int] = {}
         for item in items:
             counts[item.state] = counts.get(item.state, 0) + 1
-        first = min(max(self._view.first.get(key, 0), 0), max(len(items) - 1, 0))
+        first = min(max(self._opened.first.get(key, 0), 0), max(len(items) - 1, 0))
         shown = items[first : first + ITEMS_SHOWN]
-        shown += [item for item in items if self._view.has_open(item.key) and item not in shown]
+        shown += [item for item in items if self._opened.has_open(item.key) and item not in shown]
         for item in shown:
-            item.is_open = self._view.has_open(item.key)
+            item.is_open = self._opened.has_open(item.key)
             if item.is_open:
                 item.cards = self._cards(step.steps, f"{item.key}.")
         return Loop(key, len(items), counts, shown, first)
@@ -167,7 +169,7 @@ class Timeline:
         return marks[0].step_key if marks else ""
 
 
-def every(cards: Sequence[Card]) -> Iterator[Card]:
+def every(cards: Sequence[StepCard]) -> Iterator[StepCard]:
     """All cards, those inside paths and open rounds of loops included."""
     for card in cards:
         yield card
@@ -195,7 +197,7 @@ def _rank(state: str) -> int:
     return _WORST_FIRST.index(state) if state in _WORST_FIRST else len(_WORST_FIRST)
 
 
-def _tell_paths(card: Card) -> None:
+def _tell_paths(card: StepCard) -> None:
     decision = card.row.output if card.row and card.branches else None
     if not isinstance(decision, dict) or not isinstance(card.step, PathsStep):
         return
@@ -205,7 +207,7 @@ def _tell_paths(card: Card) -> None:
         branch.why = str(why.get(path.id, "")) if isinstance(why, dict) else ""
 
 
-def _tell_loop(card: Card, rows: Mapping[str, StepRow], firsts: Mapping[str, str]) -> None:
+def _tell_loop(card: StepCard, rows: Mapping[str, StepRow], firsts: Mapping[str, str]) -> None:
     if card.loop is None:
         return
     output = card.row.output if card.row else None
