@@ -3,21 +3,33 @@ put away."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Flask, Response, flash, g, request
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from app.engine import dead_letters as decisions
 from app.engine.replay import Mode, WhichVersion
+from app.errors import FlowInvalid, NotFound
+from app.flows.edit import find_step
+from app.flows.model import ActionStep, EmailStep, HttpStep
+from app.storage.connections.connections import ConnectionRow, get_connection
 from app.storage.database.db import pages_db
+from app.storage.database.executor import Executor
+from app.storage.flows.flows import FlowRow, find_flow, get_version
 from app.storage.letters import dead_letters
 from app.storage.letters import orders as bulk_orders
+from app.storage.letters.dead_letters import DeadLetterGroup
 from app.storage.letters.discards import discards
-from app.web.dead_letters.view import OrderView, group_view, order_views
+from app.storage.tables.models import Run, StepRecord
+from app.watch.renamed import still_missing
+from app.web.dead_letters.orders import group_address, order_views
 from app.web.frame.context import my_id, parts
 from app.web.frame.hx import page, redirect
+from app.web.runs.words import Action, StepName, step_names
 
 blueprint = Blueprint("dead_letters", __name__)
 
@@ -25,12 +37,45 @@ _GROUPS = 50
 _PAGE = 50
 _MOST_COUNTED = 1000  # from there on the navigation says 999+
 _ORDERS_SHOWN_FOR = timedelta(hours=12)
+_KEY_TROUBLE = ("auth_expired", "permission_missing")
+_FIELD_TROUBLE = ("invalid_payload", "not_found", "gone")
+_MEANINGS = {
+    "rate_limited": "Too many calls",
+    "unavailable": "Not reachable",
+    "auth_expired": "Not signed in",
+    "permission_missing": "Not allowed",
+    "invalid_payload": "Not accepted",
+    "not_found": "Not found",
+    "conflict": "Conflict",
+    "gone": "Gone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """`flow` None: it is deleted.  `mend`: what removes the cause, None where only time does."""
+
+    group: DeadLetterGroup
+    flow: FlowRow | None
+    step: StepName | None
+    title: str
+    remedy: str
+    mend: Action | None
+    is_ordered: bool
+
+    @property
+    def address(self) -> str:
+        return f"/dead-letters/group?{urlencode({'cause': self.group.cause})}"
+
+    @property
+    def has_newer_version(self) -> bool:
+        return bool(self.flow and self.flow.live_version_id not in (None, self.group.version_id))
 
 
 @blueprint.record_once
 def _register(state: object) -> None:
     app: Flask = state.app  # type: ignore[attr-defined]
-    app.jinja_env.globals |= {"dead_letter_count": _count, "orders_under_way": _under_way}
+    app.jinja_env.globals |= {"dead_letter_count": _count}
 
 
 def _count() -> int:
@@ -41,12 +86,6 @@ def _count() -> int:
         except DBAPIError:
             g.dead_letter_count = 0
     return int(g.dead_letter_count)
-
-
-def _under_way() -> list[OrderView]:
-    """For the list of runs."""
-    found = bulk_orders.under_way(pages_db.session)
-    return order_views(pages_db.session, found) if found else []
 
 
 # ------------------------------------------------------------------------------------- looking
@@ -109,6 +148,64 @@ def _place(text: str) -> tuple[datetime, str] | None:
     return datetime.fromtimestamp(int(at) / 1000, UTC), run_id
 
 
+# ------------------------------------------------------------------------------- one group
+
+
+def group_view(db: Executor, group: DeadLetterGroup) -> GroupView:
+    what = group.what
+    step = step_names(db, group.version_id).get(what.step_id)
+    flow = find_flow(db, group.flow_id)
+    title = _MEANINGS.get(what.error_kind, "The flow said stop" if step else "Stopped")
+    return GroupView(
+        group=group,
+        flow=flow,
+        step=step,
+        title=f"{title} · {what.about}" if what.about else title,
+        remedy=_remedy(db, group.newest),
+        mend=_mend(db, group, flow, step),
+        is_ordered=bulk_orders.is_ordered(db, group.cause),
+    )
+
+
+def _mend(db: Executor, group: DeadLetterGroup, flow: FlowRow | None, step: StepName | None) -> Action | None:
+    what = group.what
+    if what.error_kind in _KEY_TROUBLE and (connection := _connection(db, group)) is not None:
+        return Action(f"Reconnect {connection.name}", f"/connections/{connection.id}", picture="plug-zap")
+    if flow is None or step is None:
+        return None
+    for missing in still_missing(db, flow.id) if what.about.startswith("field ") else ():
+        if missing.stopped(group):
+            return Action(f"Use “{missing.now}” instead"[:80], missing.address, picture="repeat")
+    in_builder = f"/flows/{flow.id}?step={quote(what.step_id)}"
+    if what.about.startswith("field "):
+        return Action("Mend the field", in_builder, picture="square-pen")
+    if what.error_kind in _FIELD_TROUBLE + _KEY_TROUBLE:
+        return Action(f"Mend step {step.number}", in_builder, picture="square-pen")
+    return None
+
+
+def _connection(db: Executor, group: DeadLetterGroup) -> ConnectionRow | None:
+    """The one that the step works with."""
+    try:
+        step = find_step(get_version(db, group.version_id).definition, group.what.step_id)
+        match step:
+            case ActionStep() | EmailStep():
+                connection_id = step.connection_id
+            case HttpStep():
+                connection_id = step.request.connection_id
+            case _:
+                return None
+        return get_connection(db, connection_id) if connection_id else None
+    except (FlowInvalid, NotFound, ValueError):  # the version, step or connection is gone
+        return None
+
+
+def _remedy(db: Executor, run_id: str) -> str:
+    query = select(StepRecord.remedy).join(Run, Run.id == StepRecord.run_id)
+    at = query.where(StepRecord.run_id == run_id, StepRecord.step_key == Run.position)
+    return db.execute(at).scalar_one_or_none() or ""
+
+
 # ------------------------------------------------------------------------------------ deciding
 
 
@@ -120,7 +217,7 @@ def resend() -> Response:
         parts().database, parts().clock, cause, mode=_mode(), version=_version(), by=my_id()
     )
     _said("They are sent again, a few at a time; this page shows how far it is.")
-    return redirect(_group_address(cause))
+    return redirect(group_address(cause))
 
 
 @blueprint.post("/dead-letters/discard")
@@ -129,7 +226,7 @@ def discard() -> Response:
     reason = request.form.get("reason", "")
     decisions.discard_group(parts().database, parts().clock, cause, reason=reason, by=my_id())
     _said("They are put away; their runs stay in the history.")
-    return redirect(_group_address(cause))
+    return redirect(group_address(cause))
 
 
 @blueprint.post("/dead-letters/chosen")
@@ -146,17 +243,7 @@ def decide_chosen() -> Response:
             parts().database, parts().clock, ids, mode=_mode(), version=_version(), by=my_id()
         )
         _said("They are sent again, a few at a time.")
-    return redirect(_group_address(cause))
-
-
-@blueprint.post("/orders/<order_id>/stop")
-def stop(order_id: str) -> Response:
-    order = bulk_orders.get_order(pages_db.session, order_id)
-    if decisions.stop_order(parts().database, parts().clock, order.id, by=my_id()):
-        flash("Stopped. What had been begun goes on; the rest stays as it was.", "success")
-    else:
-        flash("It had ended already.", "info")
-    return redirect(_group_address(order.cause) if order.cause else f"/orders/{order.id}")
+    return redirect(group_address(cause))
 
 
 def _said(sentence: str) -> None:
@@ -164,13 +251,6 @@ def _said(sentence: str) -> None:
     if parts().engine.is_started:
         parts().engine.work_orders()
     flash(sentence, "success")
-
-
-def _group_address(cause: str) -> str:
-    """The group as long as something of it is left."""
-    pages_db.session.rollback()  # what was just written is not in what this request has read
-    left = dead_letters.get_group(pages_db.session, cause) if cause else None
-    return f"/dead-letters/group?{urlencode({'cause': cause})}" if left else "/dead-letters"
 
 
 def _mode() -> Mode:
