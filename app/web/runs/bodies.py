@@ -44,10 +44,6 @@ class ShownBody:
     def text(self) -> str:
         return "".join(text for _, text in self.pieces)
 
-    @property
-    def is_long(self) -> bool:
-        return len(self.text) > 1_200
-
 
 def visible(text: object) -> str:
     """The text with everything that could hide or turn it around written out, as ⟨U+202E⟩."""
