@@ -19,7 +19,7 @@ from app.intake.polls.connector import ConnectorSource
 from app.intake.polls.records import records_in
 from app.intake.polls.source import Look
 from app.storage.flows.flows import set_sample
-from app.web.builder.answer import change_draft, say_refusals, show_parts
+from app.web.builder.draft import change_draft, say_refusals, show_parts
 from app.web.builder.lookups import Loaded
 from app.web.builder.panel import Panel, open_panel
 from app.web.builder.trial import readable

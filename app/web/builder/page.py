@@ -7,7 +7,7 @@ from flask import Blueprint, Response, render_template, request
 from app.errors import FlowInvalid, Stale
 from app.intake.activation import publish, switch_off, switch_on
 from app.intake.manual import start_run
-from app.web.builder.answer import say_refusals, show_page
+from app.web.builder.draft import say_refusals, show_page
 from app.web.builder.panel import open_panel
 from app.web.builder.picker import picker_for, trigger_choices
 from app.web.builder.view import Editor, open_editor

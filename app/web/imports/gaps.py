@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from app.flows.edit import find_step, replace_step, replace_trigger
 from app.flows.model import FlowDefinition, Gap
-from app.web.builder.answer import change_draft, say_refusals, show_parts
+from app.web.builder.draft import change_draft, say_refusals, show_parts
 from app.web.builder.panel import open_panel
 
 blueprint = Blueprint("bring_flows_gaps", __name__)
