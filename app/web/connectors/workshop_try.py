@@ -19,7 +19,7 @@ from app.errors import AppError, NotFound, Unavailable
 from app.intake.polls.connector import poll_records
 from app.storage.connections import connections as store
 from app.storage.database.db import pages_db
-from app.web.builder.trial import readable
+from app.web.builder.trying import readable
 from app.web.connectors.workshop import for_admins
 from app.web.frame.context import parts
 from app.web.frame.hx import page
