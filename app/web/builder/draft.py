@@ -43,9 +43,8 @@ from app.web.builder.forms import Data, Typed, at, change_rows, nested
 from app.web.builder.inputs import needed_inputs, usual_input
 from app.web.builder.kinds import read_step, read_trigger, shape
 from app.web.builder.pace import read_pace
-from app.web.builder.panel import Panel, open_panel
+from app.web.builder.panel import Panel, open_panel, upcoming
 from app.web.builder.signature_presets import fill_in
-from app.web.builder.times import upcoming
 from app.web.builder.view import Editor, open_editor
 from app.web.builder.words import STEP_KINDS
 from app.web.frame.context import parts

@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
-from app.errors import NotFound
+from app.errors import AppError, NotFound
 from app.flows.edit import find_step
 from app.flows.model import ActionStep, ConnectorTrigger, Mapping, Step, Trigger
+from app.flows.schedules.schedule import describe, parse_when
 from app.intake.activation import hook_address, is_webhook
+from app.intake.schedule import next_fire
 from app.web.builder.forms import Data, at, field_key
 from app.web.builder.inputs import ShownInput, extra_of, facts_of, shown_inputs
 from app.web.builder.kinds import shown_data
@@ -20,7 +24,6 @@ from app.web.builder.pace import line_options, retry_sentence, shown_pace
 from app.web.builder.scope import Scope, Source, lists_in, scope_for, sources
 from app.web.builder.signature_presets import choices
 from app.web.builder.subscriptions import Told, told_of
-from app.web.builder.times import Times, upcoming
 from app.web.builder.view import Card, Editor
 from app.web.frame.context import parts
 
@@ -203,3 +206,34 @@ def open_panel(editor: Editor, part_id: str, tab: str = "") -> Panel:
 def _first_tab(part: Step | Trigger, known: list[str]) -> str:
     """Straight to the fields where the connection is chosen already."""
     return "fields" if getattr(part, "connection_id", "") else known[0]
+
+
+@dataclass
+class Times:
+    """`wrong`: the sentence about words that say no time."""
+
+    words: str = ""
+    zone: str = ""
+    moments: list[datetime] = field(default_factory=list)
+    wrong: str = ""
+    remedy: str = ""
+
+
+def upcoming(when: str, zone_name: str) -> Times:
+    zone = zone_name if zone_name in available_timezones() else "UTC"
+    try:
+        return Times(describe(parse_when(when)), zone, _next_three(when, zone))
+    except AppError as reason:
+        return Times(wrong=getattr(reason, "reason", reason.sentence), remedy=reason.remedy)
+
+
+def _next_three(when: str, zone: str) -> list[datetime]:
+    moments: list[datetime] = []
+    after = parts().clock.now()
+    for _ in range(3):
+        found = next_fire(when, zone, after)
+        if found is None:
+            break
+        moments.append(found.astimezone(ZoneInfo(zone)))
+        after = found
+    return moments
