@@ -15,7 +15,7 @@ from app.errors import DeliveryRefused
 from app.flows.model import Signature, WebhookTrigger
 from app.intake.deliveries.signatures import verify
 from app.parts import Parts
-from app.web.builder.signature_presets import PRESETS, fill_in
+from app.web.builder.kinds import PRESETS, fill_in_signature
 from tests.web.browser import Browser
 from tests.web.flow_forms import connect, make_flow, part, send, stored
 
@@ -72,7 +72,7 @@ def test_each_kind_asks_for_what_it_needs(browser: Browser, parts: Parts) -> Non
 @pytest.mark.parametrize("key", PRESETS)
 def test_what_is_filled_in_is_a_check(key: str) -> None:
     data: dict[str, Any] = {"signature": {"connection_id": "con_1", "prefix": "old", "max_age_s": 60}}
-    fill_in(data, f"signed-as:{key}")
+    fill_in_signature(data, f"signed-as:{key}")
     check = Signature.model_validate(data["signature"])
     assert check.max_age_s == 60
     assert check.prefix != "old"
@@ -84,7 +84,7 @@ def test_what_is_filled_in_is_a_check(key: str) -> None:
 
 def test_a_form_of_mandrill_is_checked_as_it_is_signed() -> None:
     data: dict[str, Any] = {"signature": {"connection_id": "con_1"}}
-    fill_in(data, "signed-as:mandrill")
+    fill_in_signature(data, "signed-as:mandrill")
     events = json.dumps([{"event": "open"}])
     signed = hmac.new(b"key", f"https://a/hmandrill_events{events}".encode(), hashlib.sha1).digest()
     headers = {
@@ -131,6 +131,6 @@ def test_a_name_with_a_password_is_checked() -> None:
 
 def test_what_nobody_offers_changes_nothing() -> None:
     data: dict[str, Any] = {"signature": {"connection_id": "con_1"}}
-    fill_in(data, "signed-as:nobody")
-    fill_in({"signature": None}, "signed-as:stripe")
+    fill_in_signature(data, "signed-as:nobody")
+    fill_in_signature({"signature": None}, "signed-as:stripe")
     assert data == {"signature": {"connection_id": "con_1"}}

@@ -41,10 +41,9 @@ from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow, get_samples, save_draft, set_sample
 from app.web.builder.forms import Data, Typed, at, change_rows, nested
 from app.web.builder.inputs import needed_inputs, usual_input
-from app.web.builder.kinds import read_step, read_trigger, shape
+from app.web.builder.kinds import fill_in_signature, read_step, read_trigger, shape
 from app.web.builder.pace import read_pace
 from app.web.builder.panel import Panel, open_panel, upcoming
-from app.web.builder.signature_presets import fill_in
 from app.web.builder.view import Editor, open_editor
 from app.web.builder.words import STEP_KINDS
 from app.web.frame.context import parts
@@ -340,7 +339,7 @@ def save_trigger(flow_id: str) -> Response:
     data = typed_data()
     zone = str(data.pop("time_zone", editor.definition.time_zone))
     pace = data.pop("flow", None)
-    fill_in(data, request.form.get("do", ""))
+    fill_in_signature(data, request.form.get("do", ""))
     focus = change_typed(data, request.form.get("do", ""))
     typed = read_trigger(before, data)
     facts = {"time_zone": zone, **read_pace(editor.definition, pace, typed.errors)}

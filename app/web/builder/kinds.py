@@ -24,7 +24,7 @@ def read_step(step: Step, typed: Data) -> Typed[Any]:
     _default_output(data, errors)
     if step.kind in _STEP_FORMS:
         _STEP_FORMS[step.kind](data, errors)
-    return _apart(as_model(type(step), _without_helpers(data, type(step)), errors), data)
+    return _as_typed(type(step), data, errors)
 
 
 def read_trigger(trigger: Trigger, typed: Data) -> Typed[Any]:
@@ -32,7 +32,7 @@ def read_trigger(trigger: Trigger, typed: Data) -> Typed[Any]:
     data = _over(trigger.model_dump(mode="json"), typed)
     if trigger.kind in _TRIGGER_FORMS:
         _TRIGGER_FORMS[trigger.kind](data, errors)
-    return _apart(as_model(type(trigger), _without_helpers(data, type(trigger)), errors), data)
+    return _as_typed(type(trigger), data, errors)
 
 
 def shown_data(part: Step | Trigger) -> Data:
@@ -64,7 +64,8 @@ def shape(part: Step | Trigger) -> tuple[Any, ...]:
         "signature.connection_id",
         "signature.scheme",
     )
-    switches = [*(at(data, key) for key in keys), bool(data.get("success")), _else_paths(data)]
+    else_paths = tuple(path["conditions"] is None for path in data.get("paths", ()))
+    switches = [*(at(data, key) for key in keys), bool(data.get("success")), else_paths]
     return (part.kind, *switches, _repeat_parts(str(data.get("dedupe") or ""))[0], *_right_sides(data))
 
 
@@ -105,10 +106,6 @@ def _repeat(data: Data, errors: Errors) -> None:
         errors["repeat_value"] = "Say which one, for example X-Delivery-Id for a header or $.id for the data."
 
 
-def _else_paths(data: Data) -> tuple[bool, ...]:
-    return tuple(path["conditions"] is None for path in data.get("paths", ()))
-
-
 def _right_sides(data: Any) -> list[tuple[bool, bool, bool]]:
     """Which fields each condition has beside its left one: another operator may need others."""
     if isinstance(data, list):
@@ -126,23 +123,19 @@ def _over(old: Data, typed: Data) -> Data:
     kept = {key: old[key] for key in ("id", "kind", "steps", "connector", "action", "trigger") if key in old}
     result: Data = merged(old, typed) | kept
     if "paths" in old:
-        result["paths"] = _paths_over(old["paths"], typed.get("paths"))
+        # Paths are matched by their id, so that a form drawn earlier never moves steps.
+        rows = {row["id"]: row for row in typed.get("paths") or () if isinstance(row, dict) and "id" in row}
+        result["paths"] = [
+            merged(path, rows.get(path["id"], {})) | {"id": path["id"], "steps": path["steps"]}
+            for path in old["paths"]
+        ]
     return result
 
 
-def _paths_over(old: list[Data], typed: Any) -> list[Data]:
-    """Paths are matched by their id, so that a form drawn earlier never moves steps."""
-    rows = {row["id"]: row for row in typed or () if isinstance(row, dict) and "id" in row}
-    return [
-        merged(path, rows.get(path["id"], {})) | {"id": path["id"], "steps": path["steps"]} for path in old
-    ]
-
-
-def _without_helpers(data: Data, kind: type[BaseStep] | type[BaseTrigger]) -> Data:
-    return {key: value for key, value in data.items() if key in kind.model_fields}
-
-
-def _apart(typed: Typed[Any], data: Data) -> Typed[Any]:
+def _as_typed(kind: type[BaseStep] | type[BaseTrigger], data: Data, errors: Errors) -> Typed[Any]:
+    """Returns the model with all that was typed, the form's own fields among it."""
+    own = {key: value for key, value in data.items() if key in kind.model_fields}
+    typed = as_model(kind, own, errors)
     return Typed(data, typed.model, typed.errors)
 
 
@@ -217,3 +210,87 @@ _TRIGGER_FORMS: dict[str, Callable[[Data, Errors], None]] = {
     "poll": _every,
     "connector": _every,
 }
+
+
+# ------------------------------------------------------------------------------- signatures of senders
+
+# How well-known senders sign, so that nobody has to copy it from their documentation into a form.
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "standard": ("Standard Webhooks (Svix, Resend, Clerk)", {"scheme": "standard_webhooks"}),
+    "mandrill": (
+        "Mailchimp Transactional (Mandrill)",
+        {
+            "header": "X-Mandrill-Signature",
+            "algorithm": "sha1",
+            "encoding": "base64",
+            "message": "{url}{form}",
+        },
+    ),
+    "stripe": (
+        "Stripe",
+        {
+            "header": "Stripe-Signature",
+            "prefix": "v1=",
+            "message": "{timestamp}.{body}",
+            "timestamp_header": "Stripe-Signature",
+        },
+    ),
+    "shopify": (
+        "Shopify",
+        {
+            "header": "X-Shopify-Hmac-Sha256",
+            "encoding": "base64",
+            "id_header": "X-Shopify-Event-Id",
+        },
+    ),
+    "github": (
+        "GitHub, Meta",
+        {
+            "header": "X-Hub-Signature-256",
+            "prefix": "sha256=",
+            "id_header": "X-GitHub-Delivery",
+        },
+    ),
+    "twilio": (
+        "Twilio",
+        {
+            "header": "X-Twilio-Signature",
+            "algorithm": "sha1",
+            "encoding": "base64",
+            "message": "{url}{form}",
+        },
+    ),
+    "sendgrid": (
+        "SendGrid",
+        {
+            "scheme": "ecdsa_p256",
+            "header": "X-Twilio-Email-Event-Webhook-Signature",
+            "message": "{timestamp}{body}",
+            "timestamp_header": "X-Twilio-Email-Event-Webhook-Timestamp",
+        },
+    ),
+    "gitlab": ("GitLab", {"scheme": "token", "header": "X-Gitlab-Token"}),
+}
+_BARE: dict[str, Any] = {
+    "scheme": "hmac",
+    "username": "",
+    "header": "",
+    "algorithm": "sha256",
+    "encoding": "hex",
+    "prefix": "",
+    "message": "{body}",
+    "timestamp_header": "",
+    "id_header": "",
+}
+
+
+def signature_presets() -> list[tuple[str, str]]:
+    return [(key, label) for key, (label, _) in PRESETS.items()]
+
+
+def fill_in_signature(data: dict[str, Any], change: str) -> None:
+    """`signed-as:<sender>`: the fields of the check become those of that sender; its secret stays."""
+    verb, _, key = change.partition(":")
+    signature = data.get("signature")
+    if verb == "signed-as" and key in PRESETS and isinstance(signature, dict):
+        signature.update(_BARE | PRESETS[key][1])

@@ -17,12 +17,11 @@ from app.intake.activation import hook_address, is_webhook
 from app.intake.schedule import next_fire
 from app.web.builder.forms import Data, at, field_key
 from app.web.builder.inputs import ShownInput, extra_of, facts_of, shown_inputs
-from app.web.builder.kinds import shown_data
+from app.web.builder.kinds import shown_data, signature_presets
 from app.web.builder.lookups import Loaded, ask, known
 from app.web.builder.mapping import Preview, mapping_of, preview
 from app.web.builder.pace import line_options, retry_sentence, shown_pace
 from app.web.builder.scope import Scope, Source, lists_in, scope_for, sources
-from app.web.builder.signature_presets import choices
 from app.web.builder.subscriptions import Told, told_of
 from app.web.builder.view import Card, Editor
 from app.web.frame.context import parts
@@ -95,7 +94,7 @@ class Panel:
     @property
     def senders(self) -> list[tuple[str, str]]:
         """Whose way to sign can be filled in."""
-        return choices()
+        return signature_presets()
 
     @functools.cached_property
     def told(self) -> Told | None:
