@@ -16,9 +16,8 @@ from app.flows.schedules.schedule import describe, parse_when
 from app.intake.activation import hook_address, is_webhook
 from app.intake.schedule import next_fire
 from app.web.builder.forms import Data, at, field_key
-from app.web.builder.inputs import ShownInput, extra_of, facts_of, shown_inputs
+from app.web.builder.inputs import Loaded, ShownInput, ask, extra_of, facts_of, known, shown_inputs
 from app.web.builder.kinds import shown_data, signature_presets
-from app.web.builder.lookups import Loaded, ask, known
 from app.web.builder.mapping import Preview, mapping_of, preview
 from app.web.builder.pace import line_options, retry_sentence, shown_pace
 from app.web.builder.scope import Scope, Source, lists_in, scope_for, sources

@@ -27,7 +27,7 @@ from app.storage.database.db import pages_db
 from app.storage.flows.flows import set_sample
 from app.storage.tables.models import Call
 from app.web.builder.draft import change_draft, say_refusals, show_parts
-from app.web.builder.lookups import Loaded
+from app.web.builder.inputs import Loaded
 from app.web.builder.panel import Panel, open_panel
 from app.web.builder.view import open_editor
 from app.web.frame.context import parts
