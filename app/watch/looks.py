@@ -10,22 +10,30 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection, func, select, text
 
 from app.catalog.registry import Registry
-from app.ids import id_floor
+from app.ids import id_floor, made_at_ms
 from app.storage.connections.lanes import open_breakers
+from app.storage.database.executor import Executor
 from app.storage.database.space import Space
+from app.storage.flows.subscriptions import SubscriptionRow, in_doubt
 from app.storage.letters import dead_letters
-from app.storage.tables.models import HELD, Flow, Run, Trigger
+from app.storage.tables.models import HELD, Flow, FlowVersion, Run, Trigger
 from app.storage.tables.models import Connection as ConnectionTable
-from app.storage.tables.types import to_ms
+from app.storage.tables.types import from_ms, to_ms
 from app.storage.upkeep.alerts import Noticed
 from app.storage.upkeep.ledger_days import differing
 from app.watch.ledger import SHOWN_DAYS, days_until
-from app.watch.quiet import Quiet, quiet_flows
 from app.watch.renamed import renamed, still_missing
-from app.watch.untold import untold_services
 
 MOST_CAUSES = 200
 _FAILED_LOOKS = 3
+_GOES_ON = "It goes on trying."
+# How quiet is told: since the last record at least an hour has gone by, and in the same hours of each of
+# the last three weeks at least five records came in.  Nights, weekends and quiet seasons are part of it.
+WEEK = timedelta(days=7)
+_WEEKS = 3
+_AT_LEAST = 5
+_NOT_BEFORE = timedelta(hours=1)
+_MOST_COUNTED = 1000
 _HELD_FOR = timedelta(hours=24)
 _LEFT_ALONE_FOR = timedelta(minutes=10)
 _ENDS_WITHIN = timedelta(days=60)
@@ -123,6 +131,42 @@ def _quiet_words(name: str, quiet: Quiet) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """`before`: how many came in the same hours, one to three weeks ago."""
+
+    flow_id: str
+    since: datetime
+    before: list[int]
+
+
+def quiet_flows(db: Executor, now: datetime) -> Iterator[Quiet]:
+    """Held ones too: what they receive is kept.  Not those that go live less than three weeks ago."""
+    first = select(func.min(FlowVersion.created_at)).where(FlowVersion.flow_id == Flow.id).scalar_subquery()
+    newest = select(func.max(Run.id)).where(Run.flow_id == Flow.id).scalar_subquery()
+    on = select(Flow.id, newest.label("newest")).where(Flow.is_on, Flow.deleted_at.is_(None))
+    for row in db.execute(on.where(first < now - _WEEKS * WEEK)):
+        if row.newest is not None:
+            since = max(from_ms(made_at_ms(row.newest)), now - WEEK)
+            if now - since >= _NOT_BEFORE and (before := _before(db, row.id, since, now)):
+                yield Quiet(row.id, since, before)
+
+
+def _before(db: Executor, flow_id: str, since: datetime, now: datetime) -> list[int]:
+    """Empty as soon as one of the weeks was quiet as well."""
+    found = []
+    for week in range(1, _WEEKS + 1):
+        low, high = (id_floor("run", to_ms(moment - week * WEEK)) for moment in (since, now))
+        ids = select(Run.id).where(Run.flow_id == flow_id, Run.id >= low, Run.id < high)
+        number = db.execute(
+            select(func.count()).select_from(ids.limit(_MOST_COUNTED).subquery())
+        ).scalar_one()
+        if number < _AT_LEAST:
+            return []
+        found.append(number)
+    return found
+
+
 def held_flows(view: View) -> Iterator[Noticed]:
     before = id_floor("run", to_ms(view.now - _HELD_FOR))
     query = select(Run.flow_id, func.count()).where(_HELD, Run.reason == "held_flow", Run.id < before)
@@ -204,6 +248,53 @@ def ledger_differences(view: View) -> Iterator[Noticed]:
             f"/ledger/{slot.day}",
             abs(kept.difference),
         )
+
+
+def untold_services(view: View) -> Iterator[Noticed]:
+    for row in in_doubt(view.db):
+        flow, service = f"“{view.name(row.flow_id)}”", _service(view, row)
+        if row.state == "live" and not row.error_kind:
+            yield _dropped(row, flow)
+        else:
+            parts = (row.sentence, row.remedy, "" if row.next_at is None else _GOES_ON)
+            yield Noticed(
+                "subscription",
+                "flow",
+                row.flow_id,
+                f"subscription:{row.id}",
+                f"{_hears(view, row, flow, service)}: {' '.join(part for part in parts if part)}",
+                "See why",
+                f"/flows/{row.flow_id}/subscription",
+            )
+
+
+def _service(view: View, row: SubscriptionRow) -> str:
+    found = view.registry.find(str(row.trigger.get("connector", "")))
+    return found.name if found is not None else "its service"
+
+
+def _hears(view: View, row: SubscriptionRow, flow: str, service: str) -> str:
+    if row.state == "live":
+        if row.expires_at is not None and row.expires_at <= view.now:
+            ended = f"{row.expires_at:%d %b, %H:%M} UTC"
+            return f"{flow} hears nothing from {service} any more, as what was agreed ended {ended}"
+        return f"Whether {service} still sends to {flow} cannot be found out"
+    if row.state == "unsure":
+        return f"Nobody knows whether {service} sends to {flow}"
+    return f"{flow} hears nothing from {service}{' any more' if row.since is not None else ''}"
+
+
+def _dropped(row: SubscriptionRow, flow: str) -> Noticed:
+    """Over with the next look at the service, when it is well again."""
+    return Noticed(
+        "subscription",
+        "flow",
+        row.flow_id,
+        f"dropped:{row.id}:{row.vendor_id}",
+        f"{flow} may lack something: {row.sentence}",
+        "See what came in",
+        f"/flows/{row.flow_id}/ledger",
+    )
 
 
 # By the kind of what it finds.

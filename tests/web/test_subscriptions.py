@@ -16,8 +16,7 @@ from app.storage.flows.flows import create_flow
 from app.storage.flows.subscriptions import SubscriptionRow
 from app.storage.upkeep import alerts
 from app.storage.upkeep.ledger_days import flow_names
-from app.watch.looks import View
-from app.watch.untold import untold_services
+from app.watch.looks import View, untold_services
 from tests.fakes.service import FakeService
 from tests.intake.letters import Letters, install
 from tests.web.browser import Browser
