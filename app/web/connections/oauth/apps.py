@@ -20,8 +20,8 @@ from app.storage.people import audit
 from app.web.connections.page import app_of
 from app.web.frame.context import my_id, only_admins, parts
 from app.web.frame.hx import page, redirect
-from app.web.home.needs import counted
 from app.web.people.account import safe_next
+from app.web.runs.words import counted
 
 blueprint = Blueprint("oauth_apps", __name__)
 
