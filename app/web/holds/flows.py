@@ -1,4 +1,4 @@
-"""Holding a flow: its events are kept, its runs wait, and a release lets them go on in their order."""
+"""Holding a flow, and releasing it, or all flows after a restore: events are kept, runs wait."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from flask import Blueprint, Response, flash, request
 from app.intake.activation import hold, release
 from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
+from app.storage.flows.standstill import get_standstill
 from app.web.frame.context import my_id, parts
-from app.web.frame.hx import redirect
+from app.web.frame.hx import page, redirect
 from app.web.runs.words import counted
 
 blueprint = Blueprint("flow_holds", __name__)
@@ -42,3 +43,24 @@ def reason_given() -> str:
 
 def _back(flow_id: str) -> Response:
     return redirect(f"/flows/{flow_id}" if request.form.get("back") == "editor" else "/flows")
+
+
+@blueprint.get("/standstill")
+def show_standstill() -> Response:
+    return page("holds/standstill/index.html", held=get_standstill(pages_db.session))
+
+
+@blueprint.post("/standstill/release")
+def release_everything() -> Response:
+    """Flows that a person held before stay held."""
+    held = get_standstill(pages_db.session)
+    released = sum(release(parts(), flow.id, by=my_id()) for flow in held.flows) if held else 0
+    flash(f"Everything is released: {counted(released, 'run')} that waited may go on.", "success")
+    return redirect("/")
+
+
+@blueprint.post("/standstill/flows/<flow_id>")
+def release_one(flow_id: str) -> Response:
+    released = release(parts(), flow_id, by=my_id())
+    flash(f"The flow is released: {counted(released, 'run')} that waited may go on.", "success")
+    return redirect("/standstill")
