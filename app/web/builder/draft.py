@@ -372,6 +372,26 @@ def _trigger_saved(
     return show_parts(editor, panel, draw_panel=redraw, announce="" if redraw else "Saved")
 
 
+@blueprint.post("/flows/<flow_id>/gaps/<part_id>")
+def close_gap(flow_id: str, part_id: str) -> Response:
+    """One by what it says, or `all` of the step."""
+    what = request.form.get("what", "")
+    everything = request.form.get("all") == "1"
+
+    def change(definition: FlowDefinition) -> FlowDefinition:
+        trigger = definition.trigger
+        if part_id == trigger.id:
+            kept = trigger.model_copy(update={"gaps": _gaps_kept(trigger.gaps, what, everything)})
+            return replace_trigger(definition, kept)
+        step = find_step(definition, part_id)
+        return replace_step(
+            definition, step.model_copy(update={"gaps": _gaps_kept(step.gaps, what, everything)})
+        )
+
+    editor = change_draft(flow_id, change)
+    return show_parts(editor, open_panel(editor, part_id), announce="Seen to")
+
+
 # ----------------------------------------------------------------------------------- the sample
 
 

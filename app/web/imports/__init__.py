@@ -1,1 +1,1 @@
-"""Flows of other tools as drafts, and the gaps an import left."""
+"""Flows of other tools as drafts, and what stayed behind."""
