@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from app import __version__
-from app.cli import backup, connectors, demo, doctor, flows, import_flows, ledger, move, runs, serve, users
+from app.cli import backup, connectors, demo, doctor, flows, ledger, move, runs, serve, users
 from app.errors import AppError
 
 
@@ -37,7 +37,7 @@ def commands() -> None:
     """
 
 
-for module in (serve, flows, import_flows, runs, ledger, connectors, users, backup, doctor, demo, move):
+for module in (serve, flows, runs, ledger, connectors, users, backup, doctor, demo, move):
     for command in module.commands:
         commands.add_command(command)
 
