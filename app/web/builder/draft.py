@@ -25,6 +25,7 @@ from app.flows.edit import (
 )
 from app.flows.model import (
     ActionStep,
+    BaseTrigger,
     ConnectorTrigger,
     FlowDefinition,
     HttpRequest,
@@ -379,14 +380,12 @@ def close_gap(flow_id: str, part_id: str) -> Response:
     everything = request.form.get("all") == "1"
 
     def change(definition: FlowDefinition) -> FlowDefinition:
-        trigger = definition.trigger
-        if part_id == trigger.id:
-            kept = trigger.model_copy(update={"gaps": _gaps_kept(trigger.gaps, what, everything)})
-            return replace_trigger(definition, kept)
-        step = find_step(definition, part_id)
-        return replace_step(
-            definition, step.model_copy(update={"gaps": _gaps_kept(step.gaps, what, everything)})
-        )
+        part = definition.trigger if part_id == definition.trigger.id else find_step(definition, part_id)
+        gaps = [] if everything else [gap for gap in part.gaps if gap.what != what]
+        changed = part.model_copy(update={"gaps": gaps})
+        if isinstance(changed, BaseTrigger):
+            return replace_trigger(definition, changed)
+        return replace_step(definition, changed)
 
     editor = change_draft(flow_id, change)
     return show_parts(editor, open_panel(editor, part_id), announce="Seen to")
