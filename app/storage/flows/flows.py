@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Connection, Row, Select, Text, delete, func, insert, select, type_coerce, update
 
 from app.errors import FlowInvalid, NotFound, Stale
-from app.flows.model import FlowDefinition
+from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, walk
 from app.ids import new_id
 from app.storage.database.executor import Executor
 from app.storage.tables.models import OPEN_STATES, Event, Flow, FlowVersion, Hook, Run, Trigger
@@ -53,6 +53,23 @@ class VersionRow:
     definition: FlowDefinition
     created_at: datetime
     created_by: str | None
+
+
+@dataclass(frozen=True)
+class ConnectorUses:
+    """What a flow names of a connector, in its draft and in its live version."""
+
+    flow: FlowRow
+    actions: set[str] = field(default_factory=set)
+    triggers: set[str] = field(default_factory=set)
+
+    def add(self, key: str, definition: FlowDefinition) -> None:
+        trigger = definition.trigger
+        if isinstance(trigger, ConnectorTrigger) and trigger.connector == key:
+            self.triggers.add(trigger.trigger)
+        for step in walk(definition.steps):
+            if isinstance(step, ActionStep) and step.connector == key:
+                self.actions.add(step.action)
 
 
 # ------------------------------------------------------------------------------------- reading
@@ -111,6 +128,17 @@ def live_version(db: Executor, flow_id: str) -> VersionRow | None:
 def live_definition(db: Executor, flow_id: str) -> FlowDefinition | None:
     version = live_version(db, flow_id)
     return None if version is None else version.definition
+
+
+def connector_uses(db: Executor, key: str) -> Iterator[ConnectorUses]:
+    """Returns the flows that name anything of the connector."""
+    for flow in list_flows(db):
+        uses = ConnectorUses(flow)
+        for definition in (flow.draft, live_definition(db, flow.id)):
+            if definition is not None:
+                uses.add(key, definition)
+        if uses.actions or uses.triggers:
+            yield uses
 
 
 def changed_drafts(db: Executor) -> set[str]:

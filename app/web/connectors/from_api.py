@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from flask import Blueprint, Response, flash, request
 
 from app.calls.http.client import CallOutcome, CallRequest
 from app.calls.http.documents import Documents
-from app.errors import AppError, ConnectorInvalid
+from app.errors import AppError, ConnectorInvalid, NotFound
+from app.ids import new_id
 from app.imports.apis.changes import Changes, changes_of
 from app.imports.apis.choices import Choices
 from app.imports.apis.draft import Draft
@@ -18,17 +20,20 @@ from app.imports.apis.fetching import draft_with_references
 from app.imports.apis.folder import read_origin, write_connector
 from app.imports.apis.given import Given
 from app.imports.apis.reading import MOST_BYTES
+from app.storage.database.db import pages_db
+from app.storage.flows.flows import connector_uses
 from app.storage.people import audit
 from app.web.connections.page import free_name, make_connection
-from app.web.connectors.from_api_pending import find, forget, keep
-from app.web.connectors.uses import uses_of
 from app.web.frame.context import my_id, only_admins, parts
 from app.web.frame.hx import page, redirect
 
 blueprint = Blueprint("bring_api", __name__)
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{1,47}")
+_PENDING_ID = re.compile(r"api_[0-9A-Za-z]{1,60}")
 _FETCH_S = 30
+_DAY_S = 86_400
+_MOST_PENDING = 50
 _FOR_ADMINS = "add an API"  # a connector decides where keys are sent
 
 
@@ -70,18 +75,18 @@ def read() -> Response:
     except AppError as reason:
         return _ask(asked, reason, 422)
     _settle_key(draft)
-    return redirect(f"/connectors/bring/{keep(parts(), draft, my_id())}")
+    return redirect(f"/connectors/bring/{_keep(draft)}")
 
 
 @blueprint.get("/connectors/bring/<pending_id>")
 def report(pending_id: str) -> Response:
-    return _report(pending_id, find(parts(), pending_id, my_id()), None)
+    return _report(pending_id, _find(pending_id), None)
 
 
 @blueprint.post("/connectors/bring/<pending_id>")
 def make(pending_id: str) -> Response:
     only_admins(_FOR_ADMINS)
-    draft = find(parts(), pending_id, my_id())
+    draft = _find(pending_id)
     chosen = request.form.getlist("operation")
     try:
         _name(draft, request.form.get("name", ""), request.form.get("key", ""))
@@ -98,7 +103,7 @@ def make(pending_id: str) -> Response:
             db, now=now, user_id=me, action="brought", noun="connector", noun_id=key, detail=detail
         )
     )
-    forget(parts(), pending_id)
+    _forget(pending_id)
     flash(f"“{draft.name}” is ready: {len(made.actions)} actions, {len(made.triggers)} triggers.", "success")
     if request.form.get("connect") and (draft.secrets or draft.public):
         return _connect(draft)
@@ -167,6 +172,48 @@ def _name(draft: Draft, name: str, key: str) -> None:
     draft.name = draft.head["name"] = name
 
 
+# ------------------------------------------------------------ read, and waiting for a choice
+
+
+def _keep(draft: Draft) -> str:
+    """Seals it, since keys may have stood in what was pasted; only who brought it sees it."""
+    folder = _pending()
+    folder.mkdir(parents=True, exist_ok=True)
+    now = parts().clock.now().timestamp()
+    kept = sorted(folder.glob("api_*.sealed"), key=lambda one: one.stat().st_mtime, reverse=True)
+    for number, old in enumerate(kept):  # the oldest make room
+        if number >= _MOST_PENDING or now - old.stat().st_mtime > _DAY_S:
+            old.unlink(missing_ok=True)
+    pending_id = new_id("api")
+    sealed = parts().vault.seal(json.dumps(draft.as_json()).encode(), f"{pending_id}:{my_id()}")
+    file = folder / f"{pending_id}.sealed"
+    file.touch(mode=0o600)
+    file.write_bytes(sealed)
+    return pending_id
+
+
+def _find(pending_id: str) -> Draft:
+    """Raises NotFound."""
+    file = _pending() / f"{pending_id}.sealed"
+    gone = NotFound("This description is no longer here.", remedy="Bring it in again.")
+    if not _PENDING_ID.fullmatch(pending_id) or not file.is_file():
+        raise gone
+    try:
+        plain = parts().vault.open(file.read_bytes(), f"{pending_id}:{my_id()}")
+    except Exception as reason:  # whoever else asks learns nothing
+        raise gone from reason
+    return Draft.from_json(json.loads(plain))
+
+
+def _forget(pending_id: str) -> None:
+    if _PENDING_ID.fullmatch(pending_id):
+        (_pending() / f"{pending_id}.sealed").unlink(missing_ok=True)
+
+
+def _pending() -> Path:
+    return parts().settings.data_dir / "imports"
+
+
 # -------------------------------------------------------------------------------------- the pages
 
 
@@ -202,7 +249,7 @@ def _report(
 def _used_by(key: str, changes: Changes) -> list[UsedBy]:
     """Flows whose draft or live version names an operation that is gone."""
     found = []
-    for uses in uses_of(key):
+    for uses in connector_uses(pages_db.session, key):
         names = uses.actions & set(changes.gone) | uses.triggers & set(changes.gone_triggers)
         if names:
             found.append(UsedBy(uses.flow.id, uses.flow.name, tuple(sorted(names))))

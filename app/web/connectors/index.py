@@ -32,7 +32,7 @@ _PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 @dataclass(frozen=True)
-class Line:
+class ConnectorLine:
     """`warning`: what makes this connector worth a look, '' if nothing does."""
 
     shelf: Shelf
@@ -53,7 +53,7 @@ def index() -> Response:
         shelf = registry.shelf_of(connector.key)
         if shelf is not None:
             warning, number = warning_of(connector, _today()), used.get(connector.key, 0)
-            lines.append(Line(shelf, connector, _report(shelf), warning, number))
+            lines.append(ConnectorLine(shelf, connector, _report(shelf), warning, number))
     return page(
         "connectors/index.html",
         looks=LEVEL_LOOKS,

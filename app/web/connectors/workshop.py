@@ -23,8 +23,8 @@ from app.catalog.workbench.changing import (
 from app.errors import ConnectorInvalid, FlowInvalid, NotAllowed, NotFound
 from app.storage.connections import connections as store
 from app.storage.database.db import pages_db
+from app.storage.flows.flows import connector_uses
 from app.web.connectors import workshop_forms as forms
-from app.web.connectors.uses import uses_of
 from app.web.frame.context import me, only_admins, parts
 from app.web.frame.hx import page, redirect
 
@@ -171,7 +171,7 @@ def _used_by(key: str) -> list[str]:
     names = [
         f"The connection “{row.name}”" for row in store.list_connections(pages_db.session, connector=key)
     ]
-    return names + [f"The flow “{uses.flow.name}”" for uses in uses_of(key)]
+    return names + [f"The flow “{uses.flow.name}”" for uses in connector_uses(pages_db.session, key)]
 
 
 # ------------------------------------------------------------------------------- what it can do
@@ -228,7 +228,9 @@ def remove_operation(key: str, part: str, operation: str) -> Response:
     bench = open_bench(key)
     _operation(bench, part, operation)
     word = _NAMES[part]
-    using = [uses.flow.name for uses in uses_of(key) if operation in getattr(uses, part)]
+    using = [
+        uses.flow.name for uses in connector_uses(pages_db.session, key) if operation in getattr(uses, part)
+    ]
     if using:
         raise NotAllowed(
             f"The flow “{using[0]}” uses this {word}, so it stays.", remedy="Take it out of the flow first."
