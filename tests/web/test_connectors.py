@@ -10,7 +10,7 @@ import pytest
 from app.parts import Parts
 from app.storage.connections import connections as store
 from app.web.connectors.index import monogram, span, warning_of
-from app.web.frame.plain_markdown import Span, blocks, spans
+from app.web.frame.markdown import only_elsewhere, render
 from tests.web.browser import Browser
 
 CONNECTOR = """
@@ -158,17 +158,35 @@ def test_its_connections_are_linked_from_its_page(browser: Browser, parts: Parts
     assert "1 connection" in browser.get("/connectors").text
 
 
-def test_markdown_is_read_into_blocks() -> None:
-    found = blocks("# Title\nOne\ntwo\n\n- a\n  more\n- b\n1. c\n\n```\nx < y\n")
-    assert [block.kind for block in found] == ["paragraph", "list", "code"]
-    assert found[0].spans == [Span("text", "One two")]
-    assert [item[0].text for item in found[1].items] == ["a more", "b", "c"]
-    assert found[2].text == "x < y\n" or found[2].text == "x < y"
+def test_a_readme_becomes_paragraphs_lists_and_code() -> None:
+    found = render("# Title\nOne\ntwo\n\n- a\n  more\n- b\n\n```\nx < y\n", only_elsewhere)
+    assert found.title == "Title"
+    assert found.body == (
+        "<p>One\ntwo</p>\n<ul>\n<li>a\nmore</li>\n<li>b</li>\n</ul>\n"
+        '<pre tabindex="0"><code>x &lt; y\n</code></pre>\n'
+    )
+
+
+def test_a_stranger_s_text_brings_neither_markup_nor_pictures_nor_links_within_the_product() -> None:
+    for text in (
+        "<script>alert(1)</script>",
+        "[x](javascript:alert(1))",
+        "![x](https://elsewhere.example/pixel.png)",
+        "[out](/logout)",
+        '<img src=x onerror="alert(1)">',
+        "| <b>x</b> |\n|---|\n| <img src=x> |",
+    ):
+        body = render(text, only_elsewhere).body
+        assert not any(mark in body for mark in ("<script", "<img", "<a ", "<b>")), text
+    link = render("[x](https://elsewhere.example/)", only_elsewhere).body
+    assert link == (
+        '<p><a href="https://elsewhere.example/" rel="noopener noreferrer" target="_blank">x</a></p>\n'
+    )
 
 
 def test_unfinished_marks_stay_as_they_are() -> None:
-    assert spans("a `b and **c [d](x)") == [Span("text", "a `b and **c [d](x)")]
-    assert blocks("") == []
+    assert render("a `b and **c", only_elsewhere).body == "<p>a `b and **c</p>\n"
+    assert render("", only_elsewhere).body == ""
 
 
 @pytest.mark.parametrize(

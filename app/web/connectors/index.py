@@ -18,7 +18,7 @@ from app.storage.connections import connections as store
 from app.storage.database.db import pages_db
 from app.web.frame.context import parts
 from app.web.frame.hx import page, redirect
-from app.web.frame.plain_markdown import Block, blocks
+from app.web.frame.markdown import Rendered, only_elsewhere, render
 
 blueprint = Blueprint("connectors", __name__)
 
@@ -156,10 +156,10 @@ def _today() -> date:
     return parts().clock.now().date()
 
 
-def _readme(path: Path | None) -> list[Block]:
+def _readme(path: Path | None) -> Rendered:
     if path is None:
-        return []
+        return render("", only_elsewhere)
     try:
-        return blocks(path.read_text(encoding="utf-8", errors="replace"))
+        return render(path.read_text(encoding="utf-8", errors="replace"), only_elsewhere)
     except OSError as reason:
         raise NotFound("The README of this connector cannot be read.") from reason
