@@ -94,7 +94,11 @@ def with_demo(settings: Settings) -> Iterator[Settings]:
     services = DemoProcess(_listen_on(settings.host), port, settings.data_dir / "demo.db")
     try:
         wanted = _reaching(settings, services.port)
-        _load(wanted)
+        with opened_parts(wanted) as parts:
+            try:
+                load_demo(parts)
+            except Unavailable as reason:
+                click.echo(f"{reason.sentence} The demo's flows may not be told of orders.", err=True)
         click.echo(f"The demo shop is open: {wanted.demo_url}/shop/")
         yield wanted
     finally:
@@ -112,14 +116,6 @@ def _reaching(settings: Settings, port: int) -> Settings:
     listens_on = _listen_on(settings.host)
     address = f"{'127.0.0.1' if listens_on in _EVERYWHERE else listens_on}:{port}"
     return replace(settings, demo_url=f"http://{address}", allow_targets=(*settings.allow_targets, address))
-
-
-def _load(settings: Settings) -> None:
-    with opened_parts(settings) as parts:
-        try:
-            load_demo(parts)
-        except Unavailable as reason:
-            click.echo(f"{reason.sentence} The demo's flows may not be told of orders.", err=True)
 
 
 commands = [demo, demo_load]

@@ -49,7 +49,10 @@ class DemoProcess:
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C ends Plumbline first, which then ends them
         )
-        said = _first_line(process)
+        # Empty when the process ends or stays silent.
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], _START_S)
+        said = process.stdout.readline().decode("utf-8", "replace") if ready else ""
         if found := re.search(r"http://\S+:(\d+)", said):
             return process, int(found[1])
         process.kill()
@@ -70,10 +73,3 @@ class DemoProcess:
             with self._lock, contextlib.suppress(SettingInvalid):
                 if not self._ends.is_set():
                     self._process, _ = self._launch(self.port)
-
-
-def _first_line(process: subprocess.Popen[bytes]) -> str:
-    """Empty when the process ends or stays silent."""
-    assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], _START_S)
-    return process.stdout.readline().decode("utf-8", "replace") if ready else ""

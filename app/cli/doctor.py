@@ -34,7 +34,17 @@ def doctor(ctx: click.Context, as_json: bool, compacts: bool) -> None:
     """
     settings = Settings.from_env()
     if compacts:
-        _compact(settings)
+        url = make_url(settings.database)
+        if url.get_backend_name() != "sqlite":
+            raise SettingInvalid("PostgreSQL gives room back by itself (autovacuum).")
+        refuse_second(settings)
+        if not Path(url.database or "").is_file():
+            raise SettingInvalid(
+                f"There is no database at {url.database}.", remedy="Is PLUMBLINE_DATA_DIR right?"
+            )
+        before, after = compact(Path(url.database or ""))
+        click.echo(f"The database file had {before / 1e6:,.1f} MB and now has {after / 1e6:,.1f} MB.")
+        click.echo("From now on it becomes smaller by itself when history goes.")
         return
     found = _look(settings)
     if as_json:
@@ -85,20 +95,6 @@ def _print(found: list[Checked]) -> None:
             click.echo(f"      {one.remedy}")
     bad = sum(one.look == "bad" for one in found)
     click.echo("All is well." if not bad else "1 thing is wrong." if bad == 1 else f"{bad} things are wrong.")
-
-
-def _compact(settings: Settings) -> None:
-    url = make_url(settings.database)
-    if url.get_backend_name() != "sqlite":
-        raise SettingInvalid("PostgreSQL gives room back by itself (autovacuum).")
-    refuse_second(settings)
-    if not Path(url.database or "").is_file():
-        raise SettingInvalid(
-            f"There is no database at {url.database}.", remedy="Is PLUMBLINE_DATA_DIR right?"
-        )
-    before, after = compact(Path(url.database or ""))
-    click.echo(f"The database file had {before / 1e6:,.1f} MB and now has {after / 1e6:,.1f} MB.")
-    click.echo("From now on it becomes smaller by itself when history goes.")
 
 
 commands = [doctor]

@@ -22,7 +22,17 @@ def move_command(address: str) -> None:
     The server has to be stopped. The SQLite file stays as it is.
     """
     settings = Settings.from_env()
-    _check(settings, address)
+    here = make_url(settings.database)
+    if here.get_backend_name() != "sqlite" or not Path(here.database or "").is_file():
+        raise SettingInvalid(
+            f"There is no SQLite database to move at {here.render_as_string()}.",
+            remedy="Set PLUMBLINE_DATA_DIR to its folder, and leave PLUMBLINE_DATABASE_URL unset.",
+        )
+    if not with_driver(address).startswith("postgresql+psycopg://"):
+        raise SettingInvalid(
+            f"{address} is not the address of a PostgreSQL database.",
+            remedy="Use postgresql://user:password@host/name.",
+        )
     with alone(settings):
         source, target = Database(settings.database), Database(address)
         target.start()
@@ -35,20 +45,6 @@ def move_command(address: str) -> None:
     click.echo(f"All {rows:,} rows of {len(moved)} tables are there, counted on both sides.")
     click.echo("From now on start Plumbline with PLUMBLINE_DATABASE_URL set to that address, and with the")
     click.echo(f"same key: PLUMBLINE_SECRET_KEY, or {settings.data_dir / 'secret.key'} as it is.")
-
-
-def _check(settings: Settings, address: str) -> None:
-    here = make_url(settings.database)
-    if here.get_backend_name() != "sqlite" or not Path(here.database or "").is_file():
-        raise SettingInvalid(
-            f"There is no SQLite database to move at {here.render_as_string()}.",
-            remedy="Set PLUMBLINE_DATA_DIR to its folder, and leave PLUMBLINE_DATABASE_URL unset.",
-        )
-    if not with_driver(address).startswith("postgresql+psycopg://"):
-        raise SettingInvalid(
-            f"{address} is not the address of a PostgreSQL database.",
-            remedy="Use postgresql://user:password@host/name.",
-        )
 
 
 def _say(moved: Moved) -> None:

@@ -71,16 +71,12 @@ def verdicts(
     """Of what differs, or differed when it was last looked at.  `everything`: each day is counted anew,
     which reads all its events; else today, yesterday, what looks wrong, and one older day each hour."""
     names = days_until(now, days)
-    turn = _turn(names, now)
+    older = names[_ALWAYS_ANEW:]
+    turn = names[:_ALWAYS_ANEW] + ([older[int(now.timestamp()) // 3600 % len(older)]] if older else [])
     for day in names:
         with database.snapshot() as db:
             over = begin_of(day) + DAY + _CLOSED_AFTER <= now
             yield from _of_day(db, day, anew=everything or day in turn, is_over=over)
-
-
-def _turn(names: list[str], now: datetime) -> list[str]:
-    older = names[_ALWAYS_ANEW:]
-    return names[:_ALWAYS_ANEW] + ([older[int(now.timestamp()) // 3600 % len(older)]] if older else [])
 
 
 def _of_day(db: Connection, day: str, *, anew: bool, is_over: bool) -> Iterator[Verdict]:
@@ -139,7 +135,9 @@ def _words(no_run: int, vanished: int, deliveries: int, lost: int) -> str:
     if no_run > 0:
         said.append(f"{_number(no_run, 'record')} came in, and there is no run for {_them(no_run)}.")
     if no_run < 0:
-        said.append(f"There {_are(-no_run, 'run')} for which no record came in.")
+        number = -no_run
+        are = ("is " if number == 1 else "are ") + _number(number, "run")
+        said.append(f"There {are} for which no record came in.")
     if vanished > 0:
         said.append(f"{_number(vanished, 'record')} left the history without being too old.")
     if deliveries > 0:
@@ -152,10 +150,6 @@ def _words(no_run: int, vanished: int, deliveries: int, lost: int) -> str:
 
 def _number(number: int, one: str, many: str = "") -> str:
     return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"
-
-
-def _are(number: int, one: str) -> str:
-    return ("is " if number == 1 else "are ") + _number(number, one)
 
 
 def _them(number: int) -> str:

@@ -110,25 +110,22 @@ class _Splitter:
             if self._text[self._at].isspace():
                 self._at += 1
             else:
-                found.append(self._word())
+                word = ""
+                while self._at < len(self._text) and not self._text[self._at].isspace():
+                    letter = self._text[self._at]
+                    if letter == "$" and self._text[self._at + 1 : self._at + 2] == "'":
+                        self._at += 1
+                        word += self._quoted("'", escapes=True)
+                    elif letter in "'\"":
+                        word += self._quoted(letter, escapes=letter == '"')
+                    elif letter == "\\" and self._at + 1 < len(self._text):
+                        word += self._text[self._at + 1]
+                        self._at += 2
+                    else:
+                        word += letter
+                        self._at += 1
+                found.append(word)
         return found
-
-    def _word(self) -> str:
-        word = ""
-        while self._at < len(self._text) and not self._text[self._at].isspace():
-            letter = self._text[self._at]
-            if letter == "$" and self._text[self._at + 1 : self._at + 2] == "'":
-                self._at += 1
-                word += self._quoted("'", escapes=True)
-            elif letter in "'\"":
-                word += self._quoted(letter, escapes=letter == '"')
-            elif letter == "\\" and self._at + 1 < len(self._text):
-                word += self._text[self._at + 1]
-                self._at += 2
-            else:
-                word += letter
-                self._at += 1
-        return word
 
     def _quoted(self, mark: str, *, escapes: bool) -> str:
         ansi = mark == "'" and escapes

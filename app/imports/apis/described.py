@@ -114,13 +114,15 @@ def _operation(
     operation = item[method]
     given = _parameters(references, item, operation)
     path, query = _split(path)
+    value = operation.get("tags")
+    first_word = _word(value[0]) if isinstance(value, list) and value else ""
     return Described(
         method=method.upper(),
         path=path,
         name=_word(operation.get("operationId")),
         summary=_word(operation.get("summary")) or _word(item.get("summary")),
         description=_word(operation.get("description")) or _word(item.get("description")),
-        tag=_first_word(operation.get("tags")),
+        tag=first_word,
         docs=_docs(operation),
         deprecated=operation.get("deprecated") is True,
         parameters=tuple(_parameter(one, is_old) for one in given if one["in"] not in ("body", "formData")),
@@ -291,10 +293,6 @@ def _example(one: Any, references: References | None = None) -> Any:
 
 def _word(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
-
-
-def _first_word(value: Any) -> str:
-    return _word(value[0]) if isinstance(value, list) and value else ""
 
 
 def _docs(operation: Any) -> str:

@@ -67,7 +67,9 @@ def draft_of(
     chosen = choices or Choices()
     references = References(root, home, others)
     shapes = Shapes(references)
-    source = _shown(home)
+    # Without what may be a key: it goes into files.
+    parts = urlsplit(home)
+    source = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else ""
     servers = servers_of(root, source)
     found = list(described(root, references))
     base, prefixes = _bases(found, servers, chosen.server)
@@ -91,12 +93,6 @@ def draft_of(
     draft.wanted = list(references.wanted)
     draft.notes = list(dict.fromkeys(references.broken.values()))[:20]
     return draft
-
-
-def _shown(home: str) -> str:
-    """Without what may be a key: it goes into files."""
-    parts = urlsplit(home)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else ""
 
 
 def _bases(found: list[Any], servers: list[Any], wanted: str) -> tuple[Base, dict[str, str | None]]:

@@ -69,15 +69,11 @@ def _as_json(given: Given) -> dict[str, Any]:
     }
 
 
-def _limit() -> None:
+def _main() -> None:
+    """In the other process."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_S, MOST_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it has nothing to write
-
-
-def _main() -> None:
-    """In the other process."""
-    _limit()
     told = json.loads(sys.stdin.buffer.read())
     given = Given(
         base64.b64decode(told["content"]),

@@ -51,7 +51,20 @@ def write_connector(
     """`only`: keys of the operations that are taken.  Raises ConnectorInvalid when a folder of that
     name is there already and was not made here, or when nothing can be used."""
     target = folder / draft.key
-    _refuse(draft, target, only, replace)
+    if not draft.usable or (only is not None and not any(one.key in only for one in draft.usable)):
+        reason = draft.refused[0].reason if draft.refused else ""
+        raise ConnectorInvalid(
+            f"no operation is chosen that can be used. {reason}".strip(),
+            file=draft.key,
+            remedy="Choose at least one operation.",
+        )
+    if target.exists() and not (replace and (target / ORIGIN).is_file()):
+        raise ConnectorInvalid(
+            "there is a connector of that key already.",
+            file=str(target),
+            field="key",
+            remedy="Choose another key, or replace the one that was brought in before.",
+        )
     with _aside(folder, dry) as scratch:
         made = scratch / draft.key
         for path, text in _files(draft, only):
@@ -94,23 +107,6 @@ def _put(made: Path, target: Path, scratch: Path) -> None:
     except OSError:
         (scratch / "before").rename(target)
         raise
-
-
-def _refuse(draft: Draft, target: Path, only: Collection[str] | None, replace: bool) -> None:
-    if not draft.usable or (only is not None and not any(one.key in only for one in draft.usable)):
-        reason = draft.refused[0].reason if draft.refused else ""
-        raise ConnectorInvalid(
-            f"no operation is chosen that can be used. {reason}".strip(),
-            file=draft.key,
-            remedy="Choose at least one operation.",
-        )
-    if target.exists() and not (replace and (target / ORIGIN).is_file()):
-        raise ConnectorInvalid(
-            "there is a connector of that key already.",
-            file=str(target),
-            field="key",
-            remedy="Choose another key, or replace the one that was brought in before.",
-        )
 
 
 def _files(draft: Draft, only: Collection[str] | None) -> Iterator[tuple[str, str]]:

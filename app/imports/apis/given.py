@@ -31,28 +31,24 @@ class Given:
 def draft_from(given: Given) -> Draft:
     """Raises ConnectorInvalid."""
     try:
-        return _draft(given)
+        kind, root, recorded = _told(given)
+        others = {address: read_document(one, address) for address, one in given.others.items()}
+        draft = draft_of(
+            root,
+            file=given.file,
+            today=given.today,
+            home=given.home,
+            others=others,
+            choices=given.choices,
+        )
+        draft.kind = kind
+        if recorded is not None:
+            _take_along(draft, recorded)
+        return draft
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as reason:
         raise ConnectorInvalid(
             f"something in it is not as such a document has it ({str(reason)[:120]}).", file=given.file
         ) from reason
-
-
-def _draft(given: Given) -> Draft:
-    kind, root, recorded = _told(given)
-    others = {address: read_document(one, address) for address, one in given.others.items()}
-    draft = draft_of(
-        root,
-        file=given.file,
-        today=given.today,
-        home=given.home,
-        others=others,
-        choices=given.choices,
-    )
-    draft.kind = kind
-    if recorded is not None:
-        _take_along(draft, recorded)
-    return draft
 
 
 def _told(given: Given) -> tuple[str, Any, AsDocument | None]:

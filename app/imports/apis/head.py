@@ -40,13 +40,24 @@ def head_of(
 ) -> dict[str, Any]:
     info = root["info"] if isinstance(root.get("info"), dict) else {}
     name = choices.name or _name(info, home, file)
+    external = root.get("externalDocs")
+    contact = info.get("contact")
+    found = [
+        external.get("url") if isinstance(external, dict) else "",
+        contact.get("url") if isinstance(contact, dict) else "",
+        home,
+        base.address,
+        info.get("termsOfService"),
+    ]
+    fitting = [one for one in found if isinstance(one, str) and _URL.fullmatch(one) and "${" not in one]
+    docs = fitting[0] if fitting else "https://www.openapis.org"
     head: dict[str, Any] = {
         "key": choices.key or key_of(name, set(), "api"),
         "name": name,
         "category": "other",
         "description": plain_text(info.get("description"), 300) or f"From {name}’s own description.",
         "owner": "you",
-        "docs": _docs(root, info, base, home),
+        "docs": docs,
         "api": {"base_url": base.address, "checked": today},
     }
     if version := str(info.get("version") or "")[:60]:
@@ -69,20 +80,6 @@ def _name(info: dict[str, Any], home: str, file: str) -> str:
     title = re.sub(r"[\"\\{}$]", "", title)
     title = _NOISE.sub("", title).strip() or title
     return title or urlsplit(home).hostname or PurePath(file).stem or "API"
-
-
-def _docs(root: Any, info: dict[str, Any], base: Base, home: str) -> str:
-    external = root.get("externalDocs")
-    contact = info.get("contact")
-    found = [
-        external.get("url") if isinstance(external, dict) else "",
-        contact.get("url") if isinstance(contact, dict) else "",
-        home,
-        base.address,
-        info.get("termsOfService"),
-    ]
-    fitting = [one for one in found if isinstance(one, str) and _URL.fullmatch(one) and "${" not in one]
-    return fitting[0] if fitting else "https://www.openapis.org"
 
 
 def _auth(ways: list[Way]) -> list[dict[str, Any]]:

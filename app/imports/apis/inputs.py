@@ -137,7 +137,13 @@ class Inputs:
                 made[inner] = template
         if depth > 0 and required and not fixed:
             self._need_one(self.fields[before:])
-        return _with_fixed(made, fixed, required)
+        # Values that are always the same go along only where something else is sent.
+        if not made and not (fixed and required):
+            return None
+        if not fixed or required:
+            return {**fixed, **made}
+        asked = "".join(sorted({one for one in _texts(made) if one.startswith("${")}))
+        return {"$when": asked, **fixed, **made} if asked and len(asked) < 9_000 else made
 
     def _need_one(self, fields: list[dict[str, Any]]) -> None:
         if fields and not self.one_of and not any(one.get("required") for one in fields):
@@ -230,16 +236,6 @@ def _is_filled_in(shape: Schema, wanted: bool) -> bool:
     if shape.get("readOnly") is True:
         return False
     return wanted or shape.get("deprecated") is not True
-
-
-def _with_fixed(made: dict[str, Any], fixed: dict[str, Any], required: bool) -> dict[str, Any] | None:
-    """Values that are always the same go along only where something else is sent."""
-    if not made and not (fixed and required):
-        return None
-    if not fixed or required:
-        return {**fixed, **made}
-    asked = "".join(sorted({one for one in _texts(made) if one.startswith("${")}))
-    return {"$when": asked, **fixed, **made} if asked and len(asked) < 9_000 else made
 
 
 def _texts(node: Any) -> list[str]:

@@ -55,30 +55,33 @@ class OperationMaker:
     ) -> DraftOperation:
         """`prefix` None: on no address that is known.  `at`: an address besides the connector's own."""
         draft = DraftOperation(one.title, tag=plain_text(one.tag, 60), deprecated=one.deprecated)
-        draft.label = _label(one)
+        name = one.name.rpartition("/")[2] if "/" in one.name else one.name
+        draft.label = plain_text(one.summary, 120) or label_of(name or _named_by_path(one))[:120]
         try:
-            self._fill(draft, one, prefix, at)
+            if one.problem:
+                raise TooHard(one.problem.rstrip("."))
+            if prefix is None:
+                listed = one.servers if isinstance(one.servers, list) else []
+                where = next(
+                    (str(s["url"])[:80] for s in listed if isinstance(s, dict) and s.get("url")),
+                    "the first one",
+                )
+                raise TooHard(f"it lives at another address, {where}: bring that in by itself")
+            ways = self._sign_in.ways_of(one.security, _needed(one))
+            usable = [way for way in ways if not way.reason]
+            if ways and not usable:
+                raise TooHard(ways[0].reason)
+            self._make(draft, one, prefix, usable)
+            if at:
+                draft.action["requests"][0]["at"] = at
+                if draft.trigger:
+                    draft.trigger["request"]["at"] = at
+                self.made_requests.pop()  # “Test connection” asks the connector's own address
         except TooHard as reason:
             draft.reason = f"{str(reason)[:1].upper()}{str(reason)[1:]}."
         except RecursionError:
             draft.reason = "Its schemas are nested too deeply to be read."
         return draft
-
-    def _fill(self, draft: DraftOperation, one: Described, prefix: str | None, at: str) -> None:
-        if one.problem:
-            raise TooHard(one.problem.rstrip("."))
-        if prefix is None:
-            raise TooHard(f"it lives at another address, {_where(one)}: bring that in by itself")
-        ways = self._sign_in.ways_of(one.security, _needed(one))
-        usable = [way for way in ways if not way.reason]
-        if ways and not usable:
-            raise TooHard(ways[0].reason)
-        self._make(draft, one, prefix, usable)
-        if at:
-            draft.action["requests"][0]["at"] = at
-            if draft.trigger:
-                draft.trigger["request"]["at"] = at
-            self.made_requests.pop()  # “Test connection” asks the connector's own address
 
     def _make(self, draft: DraftOperation, one: Described, prefix: str, ways: list[Way]) -> None:
         hidden = frozenset(name for way in ways for name in way.hidden)
@@ -154,11 +157,6 @@ def _needed(one: Described) -> frozenset[str]:
     return frozenset(f"{other.place}:{other.name}".lower() for other in one.parameters if other.required)
 
 
-def _where(one: Described) -> str:
-    listed = one.servers if isinstance(one.servers, list) else []
-    return next((str(s["url"])[:80] for s in listed if isinstance(s, dict) and s.get("url")), "the first one")
-
-
 def _validate(kind: type[Action] | type[PollTrigger], data: dict[str, Any]) -> None:
     checked = {**data, "docs": data["docs"] or _DOCS}
     try:
@@ -166,11 +164,6 @@ def _validate(kind: type[Action] | type[PollTrigger], data: dict[str, Any]) -> N
     except ValidationError as error:
         place, sentence = complaint(error, checked, kind)
         raise TooHard(f"{place}: {sentence}".rstrip(".")[:300]) from error
-
-
-def _label(one: Described) -> str:
-    name = one.name.rpartition("/")[2] if "/" in one.name else one.name
-    return plain_text(one.summary, 120) or label_of(name or _named_by_path(one))[:120]
 
 
 def _named_by_path(one: Described) -> str:

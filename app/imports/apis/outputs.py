@@ -87,18 +87,15 @@ def _field(shape: Schema, path: str, name: str, example: Any) -> dict[str, Any]:
     kind = _TYPES.get(shape["type"], "string")
     if kind == "string" and shape.get("format") in ("date", "date-time"):
         kind = "date" if shape["format"] == "date" else "datetime"
-    made: dict[str, Any] = {"path": path, "label": _label(path)}
+    parts = re.findall(r"[A-Za-z0-9_][^.\[\]'$]*", re.sub(r"\[0\]", "", path))
+    label = ": ".join(label_of(one) for one in parts[-2:])[:200] or "Answer"
+    made: dict[str, Any] = {"path": path, "label": label}
     if kind != "string":
         made["type"] = kind
     sample = _sample(shape, example)
     if sample is not None:
         made["sample"] = sample
     return made
-
-
-def _label(path: str) -> str:
-    parts = re.findall(r"[A-Za-z0-9_][^.\[\]'$]*", re.sub(r"\[0\]", "", path))
-    return ": ".join(label_of(one) for one in parts[-2:])[:200] or "Answer"
 
 
 def _sample(shape: Schema, example: Any) -> Any:

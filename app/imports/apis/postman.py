@@ -88,12 +88,14 @@ def _request(item: Any, variables: dict[str, str], auth: Any) -> Recorded:
     if isinstance(told, str):
         return Recorded("GET", _whole(_filled(told, variables)), auth=auth)
     described = told.get("description")
+    url = told.get("url")
+    part = url.get("variable") if isinstance(url, dict) else None
     one = Recorded(
         str(told.get("method") or "GET").upper(),
         _whole(_filled(_url(told.get("url")), variables)),
         description=str(described.get("content") if isinstance(described, dict) else described or ""),
         headers=_rows(told.get("header"), variables),
-        path_values=dict(_rows(_part(told.get("url"), "variable"), variables)),
+        path_values=dict(_rows(part, variables)),
         auth=_auth(told.get("auth"), variables) or auth,
     )
     _body(one, told.get("body"), variables)
@@ -103,10 +105,6 @@ def _request(item: Any, variables: dict[str, str], auth: Any) -> Recorded:
 
 def _whole(url: str) -> str:
     return url if "://" in url or url.startswith("{{") else f"https://{url}"
-
-
-def _part(url: Any, name: str) -> Any:
-    return url.get(name) if isinstance(url, dict) else None
 
 
 def _url(url: Any) -> str:

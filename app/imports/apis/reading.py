@@ -111,7 +111,12 @@ class _Builder:
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 self._open(event, {} if kind is yaml.MappingStartEvent else [])
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                self._close(event)
+                done = self._stack.pop()
+                for table in reversed(done.merges):
+                    done.value = {**table, **done.value}
+                if done.anchor is not None:
+                    self._anchors[done.anchor] = (done.value, done.parts)
+                self._take(done.value, event, done.parts)
             elif kind is yaml.AliasEvent:
                 self._alias(event)
             elif kind is yaml.DocumentStartEvent:
@@ -127,14 +132,6 @@ class _Builder:
         if isinstance(self._stack[-1].value, dict) and self._stack[-1].key is None:
             raise self._wrong(event, "a name has to be a plain text.")
         self._stack.append(_Open(value, event.anchor))
-
-    def _close(self, event: Any) -> None:
-        done = self._stack.pop()
-        for table in reversed(done.merges):
-            done.value = {**table, **done.value}
-        if done.anchor is not None:
-            self._anchors[done.anchor] = (done.value, done.parts)
-        self._take(done.value, event, done.parts)
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self._anchors:

@@ -30,18 +30,15 @@ class References:
                 return node
             target = self._target(node["$ref"], self._homes.get(id(node), self.home))
             if "description" in node and isinstance(target, dict) and "$ref" not in target:
-                return self._described(node, target)
+                # The target with the words that stand beside the reference; the same table each time.
+                if id(node) not in self._merged:
+                    merged = {**target, "description": node["description"]}
+                    if id(target) in self._homes:
+                        self._homes[id(merged)] = self._homes[id(target)]
+                    self._merged[id(node)] = (merged, node)
+                return self._merged[id(node)][0]
             node = target
         return {}
-
-    def _described(self, node: Any, target: Any) -> Any:
-        """The target with the words that stand beside the reference; the same table each time."""
-        if id(node) not in self._merged:
-            merged = {**target, "description": node["description"]}
-            if id(target) in self._homes:
-                self._homes[id(merged)] = self._homes[id(target)]
-            self._merged[id(node)] = (merged, node)
-        return self._merged[id(node)][0]
 
     def name_of(self, node: Any) -> str:
         """The reference as it is written: what tells a schema that holds itself."""

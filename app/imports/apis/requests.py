@@ -243,7 +243,15 @@ def _add_body(made: dict[str, Any], body: Body, inputs: Inputs) -> None:
     if rank == 3:
         _add_multipart(made, body, inputs)
     elif rank == 5:
-        _add_raw(made, body, inputs)
+        kind = body.content_type.partition(";")[0].strip() or "text/plain"
+        if not re.fullmatch(r"[\w.+-]+/[\w.+*-]+", kind):
+            raise TooHard(f"its body is of a kind nobody knows: “{kind[:40]}”")
+        if "*" in kind:
+            kind = "text/plain" if kind.startswith("text/") else "application/octet-stream"
+        example = body.example if isinstance(body.example, str) else None
+        help = f"Sent as it is, as {kind}."
+        key = inputs.add("body", "text", required=body.required, help=help, sample=example or "text")
+        made.update({"body_kind": "raw", "content_type": kind, "body": f"${{input.{key}}}"})
     else:
         if rank == 1:
             made["content_type"] = body.content_type.partition(";")[0].strip()
@@ -276,7 +284,17 @@ def _add_multipart(made: dict[str, Any], body: Body, inputs: Inputs) -> None:
         if inner.get("readOnly") is True or "${" in name:
             continue
         if inner.get("format") in ("binary", "byte") or inner.get("type") == "file" or _is_media(inner):
-            parts[name] = _file(name, inner, inputs, required)
+            words = f"{label_of(name)} (content of the file)"
+            content = inputs.add(name, "text", required=required, shown=words, sample="text")
+            called = inputs.add(
+                f"{name}_name", "string", required=required, shown=f"{label_of(name)} (name of the file)"
+            )
+            inputs.samples[called] = "file.txt"
+            parts[name] = {
+                "$when": f"${{input.{content}}}",
+                "filename": f"${{input.{called}}}",
+                "content": f"${{input.{content}}}",
+            }
             continue
         template = inputs.value(name, schema, required=required, flat=True)
         if template is not None:
@@ -290,29 +308,3 @@ def _add_multipart(made: dict[str, Any], body: Body, inputs: Inputs) -> None:
 def _is_media(shape: Schema) -> bool:
     kind = shape.get("contentMediaType")
     return isinstance(kind, str) and not kind.startswith(("text/plain", "application/json"))
-
-
-def _file(name: str, shape: Schema, inputs: Inputs, required: bool) -> dict[str, Any]:
-    words = f"{label_of(name)} (content of the file)"
-    content = inputs.add(name, "text", required=required, shown=words, sample="text")
-    called = inputs.add(
-        f"{name}_name", "string", required=required, shown=f"{label_of(name)} (name of the file)"
-    )
-    inputs.samples[called] = "file.txt"
-    return {
-        "$when": f"${{input.{content}}}",
-        "filename": f"${{input.{called}}}",
-        "content": f"${{input.{content}}}",
-    }
-
-
-def _add_raw(made: dict[str, Any], body: Body, inputs: Inputs) -> None:
-    kind = body.content_type.partition(";")[0].strip() or "text/plain"
-    if not re.fullmatch(r"[\w.+-]+/[\w.+*-]+", kind):
-        raise TooHard(f"its body is of a kind nobody knows: “{kind[:40]}”")
-    if "*" in kind:
-        kind = "text/plain" if kind.startswith("text/") else "application/octet-stream"
-    example = body.example if isinstance(body.example, str) else None
-    help = f"Sent as it is, as {kind}."
-    key = inputs.add("body", "text", required=body.required, help=help, sample=example or "text")
-    made.update({"body_kind": "raw", "content_type": kind, "body": f"${{input.{key}}}"})

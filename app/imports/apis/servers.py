@@ -80,7 +80,23 @@ def base_of(server: dict[str, Any], taken: set[str], also: Iterable[dict[str, An
         name = found[1]
         if name not in keys:
             keys[name] = key_of(name, taken | set(keys.values()), "server")
-            fields.append(_field(keys[name], name, variables.get(name), url, found.start()))
+            key = keys[name]
+            described = variables.get(name)
+            at = found.start()
+            facts = described if isinstance(described, dict) else {}
+            default = str(facts.get("default") or "")
+            choices = [str(one) for one in facts["enum"]] if isinstance(facts.get("enum"), list) else []
+            made: dict[str, Any] = {"key": key, "label": label_of(name)}
+            if help := plain_text(facts.get("description")):
+                made["help"] = help
+            pattern = "|".join(re.escape(one) for one in choices)
+            if 0 < len(choices) <= 100 and len(pattern) <= 500 and "" not in choices:
+                made |= {"choices": choices, "pattern": pattern}
+            else:
+                made["pattern"] = _pattern(name, default, url, at)
+            if default and (not choices or default in choices) and re.fullmatch(made["pattern"], default):
+                made["default"] = default
+            fields.append(made)
         return f"${{connection.{keys[name]}}}"
 
     address, (path, hidden) = _without_secrets(_safe(url))
@@ -144,23 +160,6 @@ def _address_field() -> dict[str, Any]:
         "help": "The document does not say where the API is. For example: https://api.example.com",
         "pattern": _ADDRESS,
     }
-
-
-def _field(key: str, name: str, described: Any, url: str, at: int) -> dict[str, Any]:
-    facts = described if isinstance(described, dict) else {}
-    default = str(facts.get("default") or "")
-    choices = [str(one) for one in facts["enum"]] if isinstance(facts.get("enum"), list) else []
-    made: dict[str, Any] = {"key": key, "label": label_of(name)}
-    if help := plain_text(facts.get("description")):
-        made["help"] = help
-    pattern = "|".join(re.escape(one) for one in choices)
-    if 0 < len(choices) <= 100 and len(pattern) <= 500 and "" not in choices:
-        made |= {"choices": choices, "pattern": pattern}
-    else:
-        made["pattern"] = _pattern(name, default, url, at)
-    if default and (not choices or default in choices) and re.fullmatch(made["pattern"], default):
-        made["default"] = default
-    return made
 
 
 def _pattern(name: str, default: str, url: str, at: int) -> str:

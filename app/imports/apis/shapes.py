@@ -40,34 +40,28 @@ class Shapes:
             return dict(_ANYTHING)
         self._open.add(place)
         try:
-            made = self._made(found)
+            made: Schema = {key: one for key, one in found.items() if key not in ("allOf", "oneOf", "anyOf")}
+            made["type"] = _kind(found)
+            made["properties"] = _table(made.get("properties"))
+            made["required"] = _names(made.get("required"))
+            if not isinstance(made.get("format"), str):
+                made.pop("format", None)
+            for part in _listed(found.get("allOf")):
+                made = _together(made, self.of(part))
+            for word in ("oneOf", "anyOf"):
+                variants = [self.of(one) for one in _listed(found.get(word))[:_MOST_VARIANTS]]
+                if variants:
+                    told = found.get("discriminator")
+                    name = told.get("propertyName") if isinstance(told, dict) else told
+                    common_name = name if isinstance(name, str) else ""
+                    made = _together(made, _decided(variants, common_name))
+            if not made["type"]:
+                made["type"] = _guessed(made)
         finally:
             self._open.discard(place)
         self._done[place] = made
         self._kept += [found, made]
         return made
-
-    def _made(self, found: Schema) -> Schema:
-        made: Schema = {key: one for key, one in found.items() if key not in ("allOf", "oneOf", "anyOf")}
-        made["type"] = _kind(found)
-        made["properties"] = _table(made.get("properties"))
-        made["required"] = _names(made.get("required"))
-        if not isinstance(made.get("format"), str):
-            made.pop("format", None)
-        for part in _listed(found.get("allOf")):
-            made = _together(made, self.of(part))
-        for word in ("oneOf", "anyOf"):
-            variants = [self.of(one) for one in _listed(found.get(word))[:_MOST_VARIANTS]]
-            if variants:
-                made = _together(made, _decided(variants, self._common_name(found)))
-        if not made["type"]:
-            made["type"] = _guessed(made)
-        return made
-
-    def _common_name(self, found: Schema) -> str:
-        told = found.get("discriminator")
-        name = told.get("propertyName") if isinstance(told, dict) else told
-        return name if isinstance(name, str) else ""
 
 
 def fixed_value(shape: Schema) -> Any:
@@ -142,14 +136,12 @@ def _merged_properties(one: dict[str, Any], other: dict[str, Any]) -> dict[str, 
     for name, schema in one.items():
         before = made.get(name)
         if isinstance(before, dict) and isinstance(schema, dict) and before is not schema:
-            made[name] = {"allOf": [schema, before]} if _says_more(before) else schema
+            made[name] = (
+                {"allOf": [schema, before]} if bool(set(before) - {"description", "title"}) else schema
+            )
         else:
             made[name] = schema
     return made
-
-
-def _says_more(schema: Schema) -> bool:
-    return bool(set(schema) - {"description", "title"})
 
 
 def _decided(variants: list[Schema], common: str) -> Schema:

@@ -46,7 +46,16 @@ class SignIn:
         self._base = base
         self._said = False
         if said:
-            self._say(said, name)
+            # A person knows better than the document how one signs in.
+            kinds: dict[str, dict[str, Any]] = {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic"},
+                "header": {"type": "apiKey", "in": "header", "name": name or "X-Api-Key"},
+                "query": {"type": "apiKey", "in": "query", "name": name or "api_key"},
+            }
+            self._schemes = {"access": kinds[said]} if said in kinds else {}
+            self._everywhere = [{"access": []}] if said in kinds else []
+            self._said = True
         self._ways: dict[tuple[str, ...], Way] = {}
         self.used: dict[tuple[str, ...], int] = {}
 
@@ -55,7 +64,8 @@ class SignIn:
         required parameters, as `place:name`: keys that are all among them are wanted together."""
         wanted = self._everywhere if security is None or self._said else security
         if security is None and wanted is None:
-            wanted = self._undeclared()
+            # A document that describes one scheme and asks for none has forgotten to.
+            wanted = [{name: []} for name in list(self._schemes)[:3]]
         given = [one for one in wanted if isinstance(one, dict)] if isinstance(wanted, list) else []
         if not given or any(not one for one in given):
             return []
@@ -69,22 +79,6 @@ class SignIn:
             if not way.reason:
                 self.used[way.names] = self.used.get(way.names, 0) + 1
         return ways
-
-    def _say(self, said: str, name: str) -> None:
-        """A person knows better than the document how one signs in."""
-        kinds: dict[str, dict[str, Any]] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "basic": {"type": "http", "scheme": "basic"},
-            "header": {"type": "apiKey", "in": "header", "name": name or "X-Api-Key"},
-            "query": {"type": "apiKey", "in": "query", "name": name or "api_key"},
-        }
-        self._schemes = {"access": kinds[said]} if said in kinds else {}
-        self._everywhere = [{"access": []}] if said in kinds else []
-        self._said = True
-
-    def _undeclared(self) -> list[dict[str, Any]]:
-        """A document that describes one scheme and asks for none has forgotten to."""
-        return [{name: []} for name in list(self._schemes)[:3]]
 
     def guess(self, parameters: Iterable[tuple[str, str]]) -> None:
         """A document without any scheme may still ask for a header or parameter that is a key."""

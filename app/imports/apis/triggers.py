@@ -139,7 +139,16 @@ def trigger_of(
     if not identity or not moment:
         return None
     inputs = Inputs(shapes)
-    since, asked, whole = _since(shapes, operation, moment)
+    # The parameter that asks for what came after, its schema, and the parameter it is a part of; one that
+    # speaks of the same moment if there is one.
+    stem = re.sub(r"[^a-z]|at$|time$|date$", "", moment.lower())[:6]
+    given = [one for one in operation.parameters if one.place == "query" and not _LATEST.search(one.name)]
+    plain = [(one.name, shapes.of(one.schema), one.name) for one in given]
+    parts = [(f"{one.name}[{word}]", shape, one.name) for one in given for word, shape in _range(shapes, one)]
+    fitting = [one for one in (*plain, *parts) if _SINCE.search(one[0]) and one[1]["type"] in _COUNTED[:3]]
+    same = [one for one in fitting if stem and stem in re.sub(r"[^a-z]", "", one[0].lower())]
+    bare = [one for one in plain if one[0].lower() == "since" or _is_after(one[0], one[1])]
+    since, asked, whole = next(iter([*same, *bare]), ("", {}, ""))
     paging = paging_of(shapes, operation, records)
     taken = (since, whole, paging.pop("parameter", ""), paging.pop("sized", ""))
     own = {f"query:{name.lower()}" for name in taken if name}
@@ -200,19 +209,6 @@ def moment_of(shapes: Shapes, record: Schema) -> str:
 # --------------------------------------------------------------------------------------- since
 
 
-def _since(shapes: Shapes, operation: Described, moment: str) -> tuple[str, Schema, str]:
-    """The parameter that asks for what came after, its schema, and the parameter it is a part of; one
-    that speaks of the same moment if there is one."""
-    stem = re.sub(r"[^a-z]|at$|time$|date$", "", moment.lower())[:6]
-    given = [one for one in operation.parameters if one.place == "query" and not _LATEST.search(one.name)]
-    plain = [(one.name, shapes.of(one.schema), one.name) for one in given]
-    parts = [(f"{one.name}[{word}]", shape, one.name) for one in given for word, shape in _range(shapes, one)]
-    fitting = [one for one in (*plain, *parts) if _SINCE.search(one[0]) and one[1]["type"] in _COUNTED[:3]]
-    same = [one for one in fitting if stem and stem in re.sub(r"[^a-z]", "", one[0].lower())]
-    bare = [one for one in plain if one[0].lower() == "since" or _is_after(one[0], one[1])]
-    return next(iter([*same, *bare]), ("", {}, ""))
-
-
 _LATEST = re.compile(r"before|until|end|max|page|cursor", re.IGNORECASE)
 
 
@@ -246,7 +242,9 @@ def paging_of(shapes: Shapes, operation: Described, records: Records) -> dict[st
     parameter that takes the page; `limit`: the size of a page, asked for."""
     query = {one.name.lower(): one for one in operation.parameters if one.place == "query"}
     sized = next((query[name] for name in _SIZES if name in query), None)
-    size = _size(shapes, sized)
+    most = shapes.of(sized.schema).get("maximum") if sized is not None else None
+    least = most if isinstance(most, int) and not isinstance(most, bool) and most > 0 else 50
+    size = min(int(least), 50)
     found: dict[str, Any] = {"sized": sized.name, "limit": {sized.name: str(size)}} if sized else {}
     answer = shapes.of(operation.answer)
     if link := _link(shapes, answer):
@@ -283,12 +281,6 @@ def _counted(shapes: Shapes, query: dict[str, Parameter], size: int) -> dict[str
 
 def _asks(one: Parameter) -> dict[str, Any]:
     return {"parameter": one.name, "asks": one.name}
-
-
-def _size(shapes: Shapes, one: Parameter | None) -> int:
-    most = shapes.of(one.schema).get("maximum") if one is not None else None
-    least = most if isinstance(most, int) and not isinstance(most, bool) and most > 0 else 50
-    return min(int(least), 50)
 
 
 def _link(shapes: Shapes, answer: Schema) -> str:

@@ -134,17 +134,13 @@ def read_document(data: dict[str, Any], report: Report, where: str, name: str) -
         raise FlowInvalid("none of its nodes can be read: each needs a name and a type.", where=where)
     edges, helpers = _edges(data.get("connections"), nodes, report)
     return Document(
-        _title(data.get("name")) or name or "Brought from n8n",
+        " ".join(text_of(data.get("name")).split())[:200] or name or "Brought from n8n",
         nodes,
         edges,
         helpers,
         _table(data.get("settings")),
         _pinned(data.get("pinData"), nodes),
     )
-
-
-def _title(value: Any) -> str:
-    return " ".join(text_of(value).split())[:200]
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -40,24 +40,34 @@ def bring_flows(
         return _own(text, file, tool)
     data = _document(text, file)
     documents = _documents(data)
-    for name, is_it, bring in _tools():
+    # what reads the expressions of other tools is a tenth of all imports, and few servers ever use it
+    from app.imports.flows.make.blueprint import bring_make, is_make
+    from app.imports.flows.n8n.export import bring_n8n, is_n8n
+
+    tools = [("n8n", is_n8n, bring_n8n), ("make", is_make, bring_make)]
+    for name, is_it, bring in tools:
         if documents and all(is_it(one) for one in documents):
             if tool not in ("", name):
                 raise FlowInvalid(f"this is an export of {TITLES[name]}, not of {TITLES[tool]}.", where=file)
-            return _brought(name, bring, documents, connectors, file, time_zone)
+            if len(documents) > MOST_FLOWS:
+                raise FlowInvalid(
+                    f"the file holds {len(documents)} flows; at most {MOST_FLOWS} are read.", where=file
+                )
+            drafts: list[Draft] = []
+            report = Report()
+            stem = re.sub(r"\.[a-z]+$", "", file.rpartition("/")[2])[:100]
+            for number, document in enumerate(documents, start=1):
+                own = Report() if len(documents) > 1 else report
+                where = f"{file}, flow {number}" if len(documents) > 1 else file
+                drafts += _one(bring, document, connectors, own, where, stem, time_zone)
+                if own is not report:
+                    report.add(own, f"{number}: ")
+            return Brought(name, drafts, report)
     return _own(text, file, tool)
 
 
 Bring = Callable[..., list[Draft]]
 TITLES = {"n8n": "n8n", "make": "Make", "plumbline": "Plumbline"}
-
-
-def _tools() -> list[tuple[str, Callable[[Any], bool], Bring]]:
-    # what reads the expressions of other tools is a tenth of all imports, and few servers ever use it
-    from app.imports.flows.make.blueprint import bring_make, is_make
-    from app.imports.flows.n8n.export import bring_n8n, is_n8n
-
-    return [("n8n", is_n8n, bring_n8n), ("make", is_make, bring_make)]
 
 
 def _own(text: str, file: str, tool: str) -> Brought:
@@ -71,25 +81,6 @@ _HOW = {
     "n8n": "In n8n, open the workflow and choose Download from the menu at the top right.",
     "make": "In Make, open the scenario and choose Export Blueprint from the menu at the bottom.",
 }
-
-
-def _brought(
-    tool: str, bring: Bring, documents: list[Any], connectors: Connectors, file: str, time_zone: str
-) -> Brought:
-    if len(documents) > MOST_FLOWS:
-        raise FlowInvalid(
-            f"the file holds {len(documents)} flows; at most {MOST_FLOWS} are read.", where=file
-        )
-    drafts: list[Draft] = []
-    report = Report()
-    stem = re.sub(r"\.[a-z]+$", "", file.rpartition("/")[2])[:100]
-    for number, document in enumerate(documents, start=1):
-        own = Report() if len(documents) > 1 else report
-        where = f"{file}, flow {number}" if len(documents) > 1 else file
-        drafts += _one(bring, document, connectors, own, where, stem, time_zone)
-        if own is not report:
-            report.add(own, f"{number}: ")
-    return Brought(tool, drafts, report)
 
 
 def _one(
@@ -127,12 +118,6 @@ def _document(text: str, file: str) -> Any:
     except orjson.JSONDecodeError as error:
         where = f"{file}, line {error.lineno}" if file else f"line {error.lineno}"
         raise FlowInvalid(f"this is not JSON: {error.msg}.", where=where) from None
-    if _too_deep(data):
-        raise FlowInvalid(f"the file is nested more than {LIMIT_NESTING} deep.", where=file)
-    return data
-
-
-def _too_deep(data: Any) -> bool:
     layer, levels = [data], 0
     while layer and levels <= LIMIT_NESTING:
         layer = [
@@ -143,4 +128,7 @@ def _too_deep(data: Any) -> bool:
             if isinstance(inner, dict | list)
         ]
         levels += 1
-    return bool(layer)
+    too_deep = bool(layer)
+    if too_deep:
+        raise FlowInvalid(f"the file is nested more than {LIMIT_NESTING} deep.", where=file)
+    return data

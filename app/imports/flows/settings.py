@@ -227,7 +227,11 @@ class Settings:
         for number, (place, value) in enumerate(leaves(self.data)):
             if number > _MOST_LEAVES:
                 return
-            if value in (None, "", False, "=") or self._is_taken(place) or _is_cosmetic(place):
+            if (
+                value in (None, "", False, "=")
+                or self._is_taken(place)
+                or (place.rpartition(".")[2] in _COSMETIC)
+            ):
                 continue
             shown = (
                 "…" if is_private(place.rpartition(".")[2], as_text(value)) else text_without(as_text(value))
@@ -242,10 +246,6 @@ class Settings:
 
 
 _NO_SETTING = "There is no such setting here."
-
-
-def _is_cosmetic(place: str) -> bool:
-    return place.rpartition(".")[2] in _COSMETIC
 
 
 __all__ = ["Joined", "Ref", "Settings", "blocks_of", "leaves", "n8n_source", "note_expressions"]

@@ -55,13 +55,10 @@ class Presence:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(10)
-        self._leave()
-        self._engine.dispose()
-
-    def _leave(self) -> None:
         if self.process_id:
             with contextlib.suppress(SQLAlchemyError), self._engine.begin() as db:
                 processes.unregister(db, self.process_id)
+        self._engine.dispose()
 
     def begin_anew(self) -> None:
         """What was done under the old id has been broken off: a new id may be taken."""
@@ -97,7 +94,12 @@ class Presence:
     def _beat(self, db: Connection) -> None:
         with db.begin():
             is_empty = schema_of(db) is None
-            self._say(processes.misfit(db))
+            misfit = processes.misfit(db)
+            if misfit and misfit != self.misfit:
+                log.error("%s", fields(event="refuses_to_work", reason=misfit))
+            elif self.misfit and not misfit:
+                log.info("%s", fields(event="works_again"))
+            self.misfit = misfit
         if is_empty:
             return
         with db.begin():
@@ -109,13 +111,6 @@ class Presence:
         if not alive:
             log.error("%s", fields(event="taken_for_dead", process=self.process_id))
             self.on_taken_for_dead()
-
-    def _say(self, misfit: str) -> None:
-        if misfit and misfit != self.misfit:
-            log.error("%s", fields(event="refuses_to_work", reason=misfit))
-        elif self.misfit and not misfit:
-            log.info("%s", fields(event="works_again"))
-        self.misfit = misfit
 
     def _hear(self, payload: str) -> None:
         word, _, value = payload.partition(" ")

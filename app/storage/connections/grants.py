@@ -88,7 +88,8 @@ def begin_renewal(
 ) -> GrantRow | None:
     """The row as it is now, for the one who may renew it; None for all others: somebody is at it, or
     there is a newer token than the one they have seen."""
-    at = _clock(db, now)
+    # Several machines share a PostgreSQL, and their clocks differ.
+    at = _DATABASE_NOW if db.dialect.name == "postgresql" else now
     if seen == 0:
         db.execute(_FIRST, {"connection_id": connection_id})
     free = or_(Grant.renewer.is_(None), Grant.renewing_until < at, Grant.renewing_until.is_(None))
@@ -118,11 +119,6 @@ def is_being_renewed(db: Connection, grant: GrantRow, now: datetime) -> bool:
     if db.dialect.name == "postgresql":
         at = db.execute(select(_DATABASE_NOW)).scalar_one()
     return grant.renewing_until >= at
-
-
-def _clock(db: Connection, now: datetime) -> Any:
-    """Several machines share a PostgreSQL, and their clocks differ."""
-    return _DATABASE_NOW if db.dialect.name == "postgresql" else now
 
 
 def _later(db: Connection, at: Any) -> Any:

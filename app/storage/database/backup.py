@@ -48,21 +48,7 @@ def copy_database(source: Path, target: Path, *, now: datetime, release: str) ->
     the copy is complete and found good, or not at all.  Raises SettingInvalid."""
     if target.exists():
         raise SettingInvalid(f"{target} exists already.", remedy="Name another file, or delete that one.")
-    _check_room(source, target.parent)
-    part = target.with_name(target.name + ".part")
-    try:
-        _copy(source, part, now, release)
-        found = look_at(part)
-        os.replace(part, target)
-    except sqlite3.Error as reason:
-        raise SettingInvalid(f"{source} cannot be copied to {target}: {reason}.") from reason
-    finally:
-        part.unlink(missing_ok=True)
-    _flush_folder(target.parent)
-    return Copy(target, found.made_at, found.release, found.schema, found.size, found.counts)
-
-
-def _check_room(source: Path, folder: Path) -> None:
+    folder = target.parent
     if not folder.is_dir():
         raise SettingInvalid(f"{folder} is not a folder.", remedy="Make it, or name another file.")
     wanted, free = source.stat().st_size + _LEFT_FREE, shutil.disk_usage(folder).free
@@ -71,23 +57,30 @@ def _check_room(source: Path, folder: Path) -> None:
             f"The copy needs {wanted // 1_000_000:,} MB and {folder} has {free // 1_000_000:,} MB free.",
             remedy="Make room, or name a file on another disk.",
         )
-
-
-def _copy(source: Path, part: Path, now: datetime, release: str) -> None:
-    os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
-    info = orjson.dumps({"made_at": now.isoformat(), "release": release}).decode()
-    with (
-        contextlib.closing(sqlite3.connect(source)) as read,
-        contextlib.closing(sqlite3.connect(part)) as kept,
-    ):
-        read.backup(kept)
-        kept.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
-        if _has_table(kept, "server_values"):
-            kept.execute("DELETE FROM server_values WHERE name = ?", (_INFO,))
-            kept.execute("INSERT INTO server_values (name, value) VALUES (?, ?)", (_INFO, info))
-        kept.commit()
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    part = target.with_name(target.name + ".part")
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+        info = orjson.dumps({"made_at": now.isoformat(), "release": release}).decode()
+        with (
+            contextlib.closing(sqlite3.connect(source)) as read,
+            contextlib.closing(sqlite3.connect(part)) as kept,
+        ):
+            read.backup(kept)
+            kept.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+            if _has_table(kept, "server_values"):
+                kept.execute("DELETE FROM server_values WHERE name = ?", (_INFO,))
+                kept.execute("INSERT INTO server_values (name, value) VALUES (?, ?)", (_INFO, info))
+            kept.commit()
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        found = look_at(part)
+        os.replace(part, target)
+    except sqlite3.Error as reason:
+        raise SettingInvalid(f"{source} cannot be copied to {target}: {reason}.") from reason
+    finally:
+        part.unlink(missing_ok=True)
+    _flush_folder(target.parent)
+    return Copy(target, found.made_at, found.release, found.schema, found.size, found.counts)
 
 
 def look_at(path: Path) -> Copy:

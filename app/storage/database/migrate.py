@@ -63,47 +63,37 @@ def _migrate(db: Connection, *, is_sqlite: bool) -> bool:
     if not is_sqlite:
         db.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     was_empty = not inspect(db).has_table("flows")
-    _refuse_newer(db)
-    if schema_of(db) != schema_head():
-        _upgrade(db)
-    if not is_sqlite:
-        _migrate_jobs(db)
-    return was_empty
-
-
-def _upgrade(db: Connection) -> None:
-    from alembic import command  # a tenth of a second that a start without an upgrade does not need
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
-    config.attributes["connection"] = db
-    command.upgrade(config, "head")
-
-
-def _migrate_jobs(db: Connection) -> None:
-    """The job queue's own tables: made by its package, and brought on by the files it ships."""
-    from procrastinate.schema import SchemaManager  # with PostgreSQL alone: it would slow down every start
-
-    files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
-    known = get_value(db, _JOBS)
-    if known is None:
-        _run_script(db, SchemaManager.get_schema())
-    for file in files if known is not None else ():
-        if file.name > known:
-            _run_script(db, file.read_text())
-    if files and known != files[-1].name:
-        put_value(db, _JOBS, files[-1].name)
-
-
-def _run_script(db: Connection, script: str) -> None:
-    db.exec_driver_sql(script, execution_options={"no_parameters": True})
-
-
-def _refuse_newer(db: Connection) -> None:
     current = schema_of(db)
     if current is not None and current not in _KNOWN:
         raise SettingInvalid(
             f"This database was written by a newer release of Plumbline (schema {current}).",
             remedy="Install that release again, or restore the backup made before the upgrade.",
         )
+    if schema_of(db) != schema_head():
+        from alembic import command  # a tenth of a second that a start without an upgrade does not need
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(_FOLDER))
+        config.attributes["connection"] = db
+        command.upgrade(config, "head")
+    if not is_sqlite:
+        # The job queue's own tables: made by its package, and brought on by the files it ships.
+        from procrastinate.schema import (
+            SchemaManager,  # with PostgreSQL alone: it would slow down every start
+        )
+
+        files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+        known = get_value(db, _JOBS)
+        if known is None:
+            _run_script(db, SchemaManager.get_schema())
+        for file in files if known is not None else ():
+            if file.name > known:
+                _run_script(db, file.read_text())
+        if files and known != files[-1].name:
+            put_value(db, _JOBS, files[-1].name)
+    return was_empty
+
+
+def _run_script(db: Connection, script: str) -> None:
+    db.exec_driver_sql(script, execution_options={"no_parameters": True})

@@ -82,19 +82,17 @@ class _Compiled:
         elif self._positions is None:
             db.exec_driver_sql(self._text, [self._named(row) for row in rows])
         elif self._together and len(rows) >= _AT_ONCE[-1] and self._all_differ(rows):
-            self._execute_together(db, [self._tuple(row) for row in rows])
+            values = [self._tuple(row) for row in rows]
+            start = 0
+            for size in _AT_ONCE:
+                while len(values) - start >= size:
+                    flat = tuple([value for one in values[start : start + size] for value in one])
+                    db.exec_driver_sql(self._together[size], flat)
+                    start += size
+            if start < len(values):
+                db.exec_driver_sql(self._text, values[start:])
         else:
             db.exec_driver_sql(self._text, [self._tuple(row) for row in rows])
-
-    def _execute_together(self, db: Connection, values: list[tuple[Any, ...]]) -> None:
-        start = 0
-        for size in _AT_ONCE:
-            while len(values) - start >= size:
-                flat = tuple([value for one in values[start : start + size] for value in one])
-                db.exec_driver_sql(self._together[size], flat)
-                start += size
-        if start < len(values):
-            db.exec_driver_sql(self._text, values[start:])
 
     def _all_differ(self, rows: Sequence[Row]) -> bool:
         """Of two values for one row, a joint update would take either; one after the other, the last."""

@@ -66,7 +66,12 @@ def load_key(configured: str, data_dir: Path, *, database_is_new: bool) -> bytes
             f"{path} is missing, but the database already holds data sealed with it.",
             remedy="Put the file back from your backup, or set PLUMBLINE_SECRET_KEY.",
         )
-    return _make(path)
+    key = secrets.token_bytes(32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.hex() + "\n")
+    return key
 
 
 def has_key(db: Connection) -> bool:
@@ -91,13 +96,4 @@ def _parse(text: str, source: str) -> bytes:
         raise SettingInvalid(f"{source} is not a key: 64 hexadecimal digits are needed.") from reason
     if len(key) != 32:
         raise SettingInvalid(f"{source} is not a key: it has {len(key)} bytes, 32 are needed.")
-    return key
-
-
-def _make(path: Path) -> bytes:
-    key = secrets.token_bytes(32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key.hex() + "\n")
     return key

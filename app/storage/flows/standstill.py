@@ -52,7 +52,11 @@ def hold_everything(db: Connection, *, now: datetime, backup_of: datetime | None
         "flows": sorted({*held, *before.get("flows", [])}),
     }
     put_value(db, _NAME, facts)
-    return _lie_down(db, _sentence(backup_of))
+    # Those that would go on by themselves; who waits for a person or a connection does so already.
+    sentence = _sentence(backup_of)
+    goes_on = Run.state.in_(("queued", "running")) | ((Run.state == "waiting") & Run.wake_at.is_not(None))
+    values = {"state": "waiting", "reason": "held_flow", "wake_at": None, "sentence": sentence}
+    return db.execute(update(Run).where(goes_on).values(**values)).rowcount
 
 
 def _sentence(backup_of: datetime | None) -> str:
@@ -62,13 +66,6 @@ def _sentence(backup_of: datetime | None) -> str:
         f"This run was under way when the backup of {backup_of:%d %b %Y, %H:%M} UTC was made. What it has "
         f"sent since then is not known here, and would be sent again. {_WAYS_ON}"
     )
-
-
-def _lie_down(db: Connection, sentence: str) -> int:
-    """Those that would go on by themselves; who waits for a person or a connection does so already."""
-    goes_on = Run.state.in_(("queued", "running")) | ((Run.state == "waiting") & Run.wake_at.is_not(None))
-    values = {"state": "waiting", "reason": "held_flow", "wake_at": None, "sentence": sentence}
-    return db.execute(update(Run).where(goes_on).values(**values)).rowcount
 
 
 def get_standstill(db: Executor) -> Standstill | None:

@@ -170,7 +170,10 @@ def add_subscription(
         "next_at": now,
     }
     db.execute(insert(Subscription), values)
-    _forget_ended(db, flow_id)
+    # The last few stay to be looked at.
+    past = [row.id for row in of_flow(db, flow_id) if row.state in ENDED]
+    if past[_ENDED_KEPT:]:
+        remove(db, past[_ENDED_KEPT:])
     return subscription_id
 
 
@@ -209,13 +212,6 @@ def remove(db: Connection, ids: Iterable[str]) -> None:
     chosen = list(ids)
     db.execute(delete(Subscription).where(Subscription.id.in_(chosen)))
     db.execute(delete(Call).where(Call.made_for.in_(chosen)))
-
-
-def _forget_ended(db: Connection, flow_id: str) -> None:
-    """The last few stay to be looked at."""
-    past = [row.id for row in of_flow(db, flow_id) if row.state in ENDED]
-    if past[_ENDED_KEPT:]:
-        remove(db, past[_ENDED_KEPT:])
 
 
 def add_calls(db: Connection, subscription_id: str, calls: list[tuple[str, Row]]) -> None:

@@ -208,16 +208,13 @@ def _delete_events(db: Connection, ids: set[str], before_pruning: BeforePruning)
     db.execute(delete(Event).where(Event.id.in_(ids)))
     deliveries = {row.id for row in found}
     if split := [row.received_at for row in found if row.split]:
-        deliveries -= _still_needed(db, split)
+        # The ids of an event and its delivery are made together, which bounds the search.
+        low, high = _floor("evt", min(split) - _TOGETHER), _floor("evt", max(split) + _TOGETHER)
+        query = select(Event.delivery_id).where(Event.id.between(low, high), Event.delivery_id.is_not(None))
+        still_needed = {delivery_id for delivery_id in db.scalars(query) if delivery_id is not None}
+        deliveries -= still_needed
     if deliveries:
         _delete_deliveries(db, list(deliveries), before_pruning)
-
-
-def _still_needed(db: Connection, moments: list[datetime]) -> set[str]:
-    """The ids of an event and its delivery are made together, which bounds the search."""
-    low, high = _floor("evt", min(moments) - _TOGETHER), _floor("evt", max(moments) + _TOGETHER)
-    query = select(Event.delivery_id).where(Event.id.between(low, high), Event.delivery_id.is_not(None))
-    return {delivery_id for delivery_id in db.scalars(query) if delivery_id is not None}
 
 
 # ---------------------------------------------------------------------------------- deliveries

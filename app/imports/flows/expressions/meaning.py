@@ -208,7 +208,14 @@ class Translator:
         if isinstance(found, Ref) and key == "length":
             return found.through("length")
         if isinstance(found, Ref) and isinstance(key, int) and found.uses:
-            return _nth(found, key)
+            # The item of a list that a function gives; of a match, its group.
+            name, args = found.uses[-1]
+            if name == "match" and len(args) == 1:
+                before = Ref(found.root, found.keys, found.uses[:-1])
+                return before.through("match", args[0], str(key))
+            if name == "from_json":
+                return found.through("inside", str(key))
+            return found.through("pick", str(key + 1))
         if isinstance(found, Ref):
             return found.down(key)
         raise NotCarried(f"'{str(key)[:40]}' cannot be taken from that.")
@@ -352,17 +359,6 @@ class Translator:
         return value.through("lookup", f"{key}={yes};*={no}").through("default", no)
 
 
-def _nth(value: Ref, index: int) -> Ref:
-    """The item of a list that a function gives; of a match, its group."""
-    name, args = value.uses[-1]
-    if name == "match" and len(args) == 1:
-        before = Ref(value.root, value.keys, value.uses[:-1])
-        return before.through("match", args[0], str(index))
-    if name == "from_json":
-        return value.through("inside", str(index))
-    return value.through("pick", str(index + 1))
-
-
 def _found(value: Any) -> Found:
     return cast(Found, value)
 
@@ -400,12 +396,12 @@ def document_of(tree: Tree, translator: Translator) -> Any:
     if isinstance(tree, Items):
         return [document_of(inner, translator) for inner in tree.items]
     if isinstance(tree, Literal):
-        return _whole(tree.value)
+        return (
+            int(tree.value)
+            if isinstance(tree.value, float) and tree.value.is_integer() and abs(tree.value) < 1e15
+            else tree.value
+        )
     return written(translator.value(tree))
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
 
 
 def fixed_json(tree: Items | Pairs, translator: Translator) -> Ref:

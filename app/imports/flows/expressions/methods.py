@@ -51,7 +51,13 @@ _HASHES = {"md5": "md5", "sha256": "sha256"}
 
 def apply_method(value: Value, name: str, args: tuple[Tree, ...], translator: Translates) -> Any:
     if not isinstance(value, Ref):
-        return _of_text(value, name, args, translator)
+        if name in ("toString", "trim") and not isinstance(value, Joined | Ref):
+            return as_text(value).strip() if name == "trim" else as_text(value)
+        if name == "toString":
+            return value
+        if name in ("toLowerCase", "toUpperCase") and isinstance(value, str):
+            return value.lower() if name == "toLowerCase" else value.upper()
+        raise NotCarried("A function works on a text that is put together; set that text in a step before.")
     if name in _SAME_NAME and not args:
         function, *given = _SAME_NAME[name]
         return value.through(function, *given)
@@ -62,16 +68,6 @@ def apply_method(value: Value, name: str, args: tuple[Tree, ...], translator: Tr
     if name in dates.METHODS:
         return dates.from_value(value).method(name, [_argument(arg, translator) for arg in args])
     raise NotCarried(f"There is no function like '{name[:40]}' here.")
-
-
-def _of_text(value: Value, name: str, args: tuple[Tree, ...], translator: Translates) -> Value:
-    if name in ("toString", "trim") and not isinstance(value, Joined | Ref):
-        return as_text(value).strip() if name == "trim" else as_text(value)
-    if name == "toString":
-        return value
-    if name in ("toLowerCase", "toUpperCase") and isinstance(value, str):
-        return value.lower() if name == "toLowerCase" else value.upper()
-    raise NotCarried("A function works on a text that is put together; set that text in a step before.")
 
 
 def _argument(tree: Tree, translator: Translates) -> Any:
@@ -212,20 +208,16 @@ def _through(function: str, *given: str) -> Callable[[Translates, tuple[Tree, ..
         value = translator.value(args[0])
         if isinstance(value, Ref):
             return value.through(function, *given)
-        return _of_fixed(function, value)
+        if function in ("text",):
+            return value if isinstance(value, Joined) else as_text(value)
+        if function == "number" and isinstance(value, int | float | str):
+            try:
+                return float(value)
+            except ValueError:
+                raise NotCarried("It reads a text as a number that is none.") from None
+        raise NotCarried("A function works on a text that is put together; set that text in a step before.")
 
     return apply
-
-
-def _of_fixed(function: str, value: Value) -> Value:
-    if function in ("text",):
-        return value if isinstance(value, Joined) else as_text(value)  # type: ignore[arg-type]
-    if function == "number" and isinstance(value, int | float | str):
-        try:
-            return float(value)
-        except ValueError:
-            raise NotCarried("It reads a text as a number that is none.") from None
-    raise NotCarried("A function works on a text that is put together; set that text in a step before.")
 
 
 def _now_number(translator: Translates, args: tuple[Tree, ...]) -> Any:

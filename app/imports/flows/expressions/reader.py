@@ -356,7 +356,10 @@ class _Reader:
             self.refuse()
         self.index += 1
         if word.kind == "number":
-            return Literal(_number(word.text))
+            number = float(word.text)
+            if number > 1e15:
+                raise NotCarried("A number in it is too large.")
+            return Literal(number)
         if word.kind == "text":
             return Literal(_plain(word.text[1:-1]))
         if word.kind == "template":
@@ -412,13 +415,6 @@ class _Reader:
             if not self.take(","):
                 self.need("}")
                 return
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if number > 1e15:
-        raise NotCarried("A number in it is too large.")
-    return number
 
 
 # ------------------------------------------------------------------------- texts with blocks

@@ -69,7 +69,13 @@ def bring_make(
     builder = Builder(shared)
     trigger, seen, rest = builder.start(modules, data)
     steps = builder.chain(rest, seen)
-    _orphans(data, report, shared)
+    designer = data.get("metadata")
+    designer = designer.get("designer") if isinstance(designer, dict) else None
+    orphans = designer.get("orphans") if isinstance(designer, dict) else None
+    if isinstance(orphans, list) and orphans:
+        reason = "They are not connected to the others in Make."
+        report.leave_out(f"{len(orphans)} loose modules", "metadata.designer.orphans", reason)
+        shared.lost.append(Gap(what=f"{len(orphans)} loose modules", reason=reason))
     trigger = trigger.model_copy(update={"gaps": [*trigger.gaps, *shared.lost]})
     title = " ".join(str(data.get("name") or name or "Brought from Make").split())[:200]
     zone = time_zone if zone_named(time_zone) else "UTC"
@@ -96,7 +102,21 @@ def _modules(raw: Any, report: Report, where: str, counter: list[int], depth: in
             report.part(place)
             report.leave_out("a module", place, "It is not a module: it has no kind.")
             continue
-        module = _module(facts, counter[0])
+        number = counter[0]
+        id_ = facts.get("id")
+        id_ = str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else f"?{number}"
+        kind = facts["module"][:100]
+        designer = facts.get("metadata")
+        designer = designer.get("designer") if isinstance(designer, dict) else None
+        name = designer.get("name") if isinstance(designer, dict) else None
+        title = (
+            " ".join(name.split())[:100]
+            if isinstance(name, str) and name.strip()
+            else kind.partition(":")[2] or kind
+        )
+        module = Module(
+            id_, kind, f"{id_}: {title}", {key: facts[key] for key in facts if not key.startswith("_")}
+        )
         if depth < 20:
             routes = facts.get("routes")
             for route in routes[:100] if isinstance(routes, list) else []:
@@ -109,36 +129,11 @@ def _modules(raw: Any, report: Report, where: str, counter: list[int], depth: in
     return found
 
 
-def _module(facts: dict[str, Any], number: int) -> Module:
-    id_ = facts.get("id")
-    id_ = str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else f"?{number}"
-    kind = facts["module"][:100]
-    designer = facts.get("metadata")
-    designer = designer.get("designer") if isinstance(designer, dict) else None
-    name = designer.get("name") if isinstance(designer, dict) else None
-    title = (
-        " ".join(name.split())[:100]
-        if isinstance(name, str) and name.strip()
-        else kind.partition(":")[2] or kind
-    )
-    return Module(id_, kind, f"{id_}: {title}", {key: facts[key] for key in facts if not key.startswith("_")})
-
-
 def _all(modules: list[Module]) -> Iterator[Module]:
     for module in modules:
         yield module
         for inner in (*module.facts.get("_routes", []), module.facts.get("_onerror", [])):
             yield from _all(inner)
-
-
-def _orphans(data: dict[str, Any], report: Report, shared: Shared) -> None:
-    designer = data.get("metadata")
-    designer = designer.get("designer") if isinstance(designer, dict) else None
-    orphans = designer.get("orphans") if isinstance(designer, dict) else None
-    if isinstance(orphans, list) and orphans:
-        reason = "They are not connected to the others in Make."
-        report.leave_out(f"{len(orphans)} loose modules", "metadata.designer.orphans", reason)
-        shared.lost.append(Gap(what=f"{len(orphans)} loose modules", reason=reason))
 
 
 # ------------------------------------------------------------------------------------- building

@@ -208,7 +208,13 @@ class _Reader:
 
     def call(self, name: str, args: list[Found]) -> Found:
         if name in ("ifempty", "ifEmpty") and len(args) == 2:
-            return _if_empty(_plain(args[0]), _plain(args[1]))
+            value = _plain(args[0])
+            other = _plain(args[1])
+            if not isinstance(value, Ref | Joined):
+                return value if value not in (None, "") else other
+            if isinstance(other, Ref | Joined):
+                return Filled(value, other)
+            return value.through("default", as_text(other)) if isinstance(value, Ref) else value
         known = _FUNCTIONS.get(name)
         if known is None:
             raise NotCarried(f"There is no function like '{name[:40]}' here.")
@@ -228,14 +234,6 @@ def _plain(found: Found) -> Value:
     if isinstance(found, Filled):
         raise NotCarried("It goes on with a value that has a stand-in.")
     return found
-
-
-def _if_empty(value: Value, other: Value) -> Found:
-    if not isinstance(value, Ref | Joined):
-        return value if value not in (None, "") else other
-    if isinstance(other, Ref | Joined):
-        return Filled(value, other)
-    return value.through("default", as_text(other)) if isinstance(value, Ref) else value
 
 
 def _fixed(args: list[Value], index: int, default: str = "") -> str:

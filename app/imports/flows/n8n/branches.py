@@ -37,7 +37,21 @@ def branches_of(work: Work) -> Branch | None:
     if kind == "filter":
         return Branch([Way("Those that pass", _tested(work))], is_filter=True)
     if kind == "switch":
-        return _switch(work)
+        settings = work.settings
+        if settings.text("mode", "rules") == "expression":
+            settings.mapping("output")
+            settings.ignore("numberOutputs", "rules")
+            settings.leave_out(
+                "the choice of a way", "A calculation chooses it; say for each path when to take it."
+            )
+            return Branch([Way(f"Path {number}", NO_TEST) for number in range(1, 5)])
+        ways = _newer(work) if isinstance(settings.peek_raw("rules.values"), list) else _older(work)
+        take: Literal["first", "all"] = "all" if settings.flag("options.allMatchingOutputs") else "first"
+        settings.ignore("options", "rules", "dataType", "fallbackOutput", "looseTypeValidation", "value1")
+        if not ways:
+            settings.leave_out("the conditions", "There are none in the export; say what to check.")
+            ways = [Way("Path 1", NO_TEST)]
+        return Branch(ways, take)
     return None
 
 
@@ -55,24 +69,6 @@ def _tested(work: Work) -> Conditions:
 
 
 # ------------------------------------------------------------------------------------- switch
-
-
-def _switch(work: Work) -> Branch:
-    settings = work.settings
-    if settings.text("mode", "rules") == "expression":
-        settings.mapping("output")
-        settings.ignore("numberOutputs", "rules")
-        settings.leave_out(
-            "the choice of a way", "A calculation chooses it; say for each path when to take it."
-        )
-        return Branch([Way(f"Path {number}", NO_TEST) for number in range(1, 5)])
-    ways = _newer(work) if isinstance(settings.peek_raw("rules.values"), list) else _older(work)
-    take: Literal["first", "all"] = "all" if settings.flag("options.allMatchingOutputs") else "first"
-    settings.ignore("options", "rules", "dataType", "fallbackOutput", "looseTypeValidation", "value1")
-    if not ways:
-        settings.leave_out("the conditions", "There are none in the export; say what to check.")
-        ways = [Way("Path 1", NO_TEST)]
-    return Branch(ways, take)
 
 
 def _newer(work: Work) -> list[Way]:

@@ -64,7 +64,20 @@ def _loose(document: Document, starts: list[tuple[Node | None, list[str]]]) -> l
 
 
 def _shared(document: Document, connectors: Connectors, report: Report, notes: dict[str, str]) -> Shared:
-    return Shared(report, connectors, notes=notes, wanted=_wanted(document), pinned=document.pinned)
+    # Which fields of each node are read later on: by its name, or by the nodes right behind it.
+    texts = {
+        name: json.dumps(node.parameters, default=str)[:100_000] for name, node in document.nodes.items()
+    }
+    found: dict[str, list[str]] = {}
+    behind = _before(document)
+    for name, text in texts.items():
+        for node, word, key in _NAMED.findall(text):
+            found.setdefault(node, []).append(word or key)
+        read = [word or key for word, key in _CURRENT.findall(text)]
+        for before in behind.get(name, ()) if read else ():
+            found.setdefault(before, []).extend(read)
+    wanted = {name: list(dict.fromkeys(keys)) for name, keys in found.items()}
+    return Shared(report, connectors, notes=notes, wanted=wanted, pinned=document.pinned)
 
 
 # ------------------------------------------------------------------------------------- starting
@@ -216,22 +229,6 @@ def _covered(document: Document, note: Node) -> list[Node]:
 
 _READ = r"(?:\?\.|\.)?(?:(?<=\.)([A-Za-z_]\w{0,60})|\[\\?[\"']([^\"'\\\]]{1,60}))"
 _CURRENT = re.compile(r"\$json" + _READ)
-
-
-def _wanted(document: Document) -> dict[str, list[str]]:
-    """Which fields of each node are read later on: by its name, or by the nodes right behind it."""
-    texts = {
-        name: json.dumps(node.parameters, default=str)[:100_000] for name, node in document.nodes.items()
-    }
-    found: dict[str, list[str]] = {}
-    behind = _before(document)
-    for name, text in texts.items():
-        for node, word, key in _NAMED.findall(text):
-            found.setdefault(node, []).append(word or key)
-        read = [word or key for word, key in _CURRENT.findall(text)]
-        for before in behind.get(name, ()) if read else ():
-            found.setdefault(before, []).extend(read)
-    return {name: list(dict.fromkeys(keys)) for name, keys in found.items()}
 
 
 _NAMED = re.compile(

@@ -34,11 +34,28 @@ def web_request(work: Work) -> Done:
         settings.leave_out(f"the method '{method[:20]}'", "There is no such kind of request.")
         method = "GET"
     parse, place = _answer(work)
+    # n8n trims it and puts http:// in front where that is missing.
+    mapping = settings.mapping("url")
+    url = mapping.value.strip()
+    if url and not url.startswith("{{") and not re.match(r"(?i)https?://", url):
+        url = f"https://{url}"
+    mapping = address_without(settings, mapping.model_copy(update={"value": url}))
+    url = mapping.value
+    address = mapping.model_copy(update={"value": re.sub(r"\s+(?=[^{}]*(?:\{\{|$))", "", url)})
+    settings.ignore("sendHeaders", "specifyHeaders", "jsonParameters")
+    if settings.peek("jsonHeaders") not in (None, "") and settings.peek("specifyHeaders") == "json":
+        rows = _rows_of_json(settings, "jsonHeaders")
+    elif settings.peek("headerParametersJson") not in (None, ""):
+        rows = _rows_of_json(settings, "headerParametersJson")
+    else:
+        rows = _rows(settings, "headerParameters.parameters", "headerParametersUi.parameter")
+    found = [row for row in rows if row.name or row.mapping.value]
+    headers = without_private(settings, found, "header")
     facts: dict[str, Any] = {
         "method": method,
-        "url": _address(settings),
+        "url": address,
         "query": without_private(settings, _query(settings), "parameter"),
-        "headers": _headers(settings),
+        "headers": headers,
         "connection_id": sign_in(work),
         "parse": parse,
         **_body(settings, method),
@@ -47,17 +64,6 @@ def web_request(work: Work) -> Done:
     step = HttpStep(request=HttpRequest(**facts), **work.facts())
     items = work.shared.pinned.get(work.node.name, [])
     return Done([step], place, Ref(step.id) if len(items) > 1 else None)
-
-
-def _address(settings: Settings) -> Mapping:
-    """n8n trims it and puts http:// in front where that is missing."""
-    mapping = settings.mapping("url")
-    url = mapping.value.strip()
-    if url and not url.startswith("{{") and not re.match(r"(?i)https?://", url):
-        url = f"https://{url}"
-    mapping = address_without(settings, mapping.model_copy(update={"value": url}))
-    url = mapping.value
-    return mapping.model_copy(update={"value": re.sub(r"\s+(?=[^{}]*(?:\{\{|$))", "", url)})
 
 
 # ------------------------------------------------------------------------------- names and values
@@ -88,18 +94,6 @@ def _query(settings: Settings) -> list[NamedMapping]:
     if settings.peek("queryParametersJson") not in (None, "") and settings.peek("jsonParameters"):
         return _rows_of_json(settings, "queryParametersJson")
     return _rows(settings, "queryParameters.parameters", "queryParametersUi.parameter")
-
-
-def _headers(settings: Settings) -> list[NamedMapping]:
-    settings.ignore("sendHeaders", "specifyHeaders", "jsonParameters")
-    if settings.peek("jsonHeaders") not in (None, "") and settings.peek("specifyHeaders") == "json":
-        rows = _rows_of_json(settings, "jsonHeaders")
-    elif settings.peek("headerParametersJson") not in (None, ""):
-        rows = _rows_of_json(settings, "headerParametersJson")
-    else:
-        rows = _rows(settings, "headerParameters.parameters", "headerParametersUi.parameter")
-    found = [row for row in rows if row.name or row.mapping.value]
-    return without_private(settings, found, "header")
 
 
 def _rows_of_json(settings: Settings, place: str) -> list[NamedMapping]:
@@ -185,12 +179,8 @@ def json_text(settings: Settings, place: str) -> str:
         filled = settings.block(piece[0].strip(), place, number, alone=False)
         number += 1
         inner = json.dumps(written(filled.value), ensure_ascii=False)
-        out += inner[1:-1] if _is_inside_text(out) else inner
+        out += inner[1:-1] if (len(re.findall(r'"', re.sub(r"\\.", "", out))) % 2 == 1) else inner
     return out
-
-
-def _is_inside_text(before: str) -> bool:
-    return len(re.findall(r'"', re.sub(r"\\.", "", before))) % 2 == 1
 
 
 def _written_out(settings: Settings, place: str, value: str) -> str | None:

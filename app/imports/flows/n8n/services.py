@@ -176,22 +176,18 @@ def _special(work: Work, kind: str, wanted: str, step: ActionStep) -> None:
         settings.ignore("columnToMatchOn", "columns.matchingColumns")
         settings.mapping("valueToMatchOn")
     if kind == "whatsApp":
-        _template(settings, step)
+        # A template is written `name|language` there; whose number it is says the connection.
+        settings.ignore("phoneNumberId")
+        for key, index in (("template", 0), ("language", -1)):
+            mapping = step.input.get(key)
+            if mapping is not None and "{{" not in mapping.value:
+                step.input[key] = Mapping(value=mapping.value.split("|")[index])
     if kind == "notion" and settings.peek_raw("propertiesUi"):
         for place, value in leaves(settings.peek_raw("propertiesUi"), "propertiesUi"):
             if isinstance(value, str) and value.startswith("="):
                 settings.mapping(place)
         settings.ignore("propertiesUi")
         settings.leave_out("the properties", "Enter them as Notion writes them, in “More properties”.")
-
-
-def _template(settings: Settings, step: ActionStep) -> None:
-    """A template is written `name|language` there; whose number it is says the connection."""
-    settings.ignore("phoneNumberId")
-    for key, index in (("template", 0), ("language", -1)):
-        mapping = step.input.get(key)
-        if mapping is not None and "{{" not in mapping.value:
-            step.input[key] = Mapping(value=mapping.value.split("|")[index])
 
 
 def _given(
@@ -202,7 +198,10 @@ def _given(
     if step.connector == "google_sheets" and step.action in ("add_row", "update_row", "upsert_row"):
         return Echo(work.seen.current, {row.name: row.mapping.value for row in step.extra}), None
     if step.connector == "airtable":
-        return _records(work, step, operation, me)
+        if operation.many is not None and step.action == "find_record":
+            work.settings.leave_out("all records that are found", "Only the first one is found here.")
+            return Record(me), None
+        return Record(me), me if operation.many is not None else None
     if operation.many is not None and step.action != operation.actions[0]:
         work.settings.leave_out("all that is found", "Only the first one is found here.")
     elif operation.many is not None:
@@ -211,13 +210,6 @@ def _given(
             return Cells(items, _headers(work)), items
         return Plain(me), items
     return Known(me, frozenset(heads - {""}), service), None
-
-
-def _records(work: Work, step: ActionStep, operation: Operation, me: Ref) -> tuple[Place, Ref | None]:
-    if operation.many is not None and step.action == "find_record":
-        work.settings.leave_out("all records that are found", "Only the first one is found here.")
-        return Record(me), None
-    return Record(me), me if operation.many is not None else None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,15 @@ def webhook(work: Work) -> Started:
     settings.ignore(
         "path", "options.rawBody", "options.ignoreBots", "options.allowedOrigins", "multipleMethods"
     )
-    _answers(settings)
+    # How the sender is answered: here at once, with 202, when the delivery is stored.
+    mode = settings.text("responseMode", "onReceived")
+    settings.ignore("responseCode", "options.responseCode")
+    answer = settings.text("responseData") or settings.text("options.responseData")
+    if mode == "lastNode":
+        settings.leave_out("the answer of the last node", _ANSWERED)
+    elif answer not in ("", "noData", "allEntries", "firstEntryJson"):
+        settings.leave_out("the answer to the sender", _ANSWERED)
+    settings.ignore("options.responseHeaders", "options.responsePropertyName", "options.responseContentType")
     way = settings.text("authentication", "none")
     if way != "none":
         settings.leave_out(f"the check of callers ({way})", _CHECK)
@@ -49,18 +57,6 @@ def webhook(work: Work) -> Started:
 
 
 _CHECK = "The address here is secret by itself; for a signature, set it up at the trigger."
-
-
-def _answers(settings: Settings) -> None:
-    """How the sender is answered: here at once, with 202, when the delivery is stored."""
-    mode = settings.text("responseMode", "onReceived")
-    settings.ignore("responseCode", "options.responseCode")
-    answer = settings.text("responseData") or settings.text("options.responseData")
-    if mode == "lastNode":
-        settings.leave_out("the answer of the last node", _ANSWERED)
-    elif answer not in ("", "noData", "allEntries", "firstEntryJson"):
-        settings.leave_out("the answer to the sender", _ANSWERED)
-    settings.ignore("options.responseHeaders", "options.responsePropertyName", "options.responseContentType")
 
 
 _ANSWERED = (
@@ -173,7 +169,14 @@ def _interval(row: dict[str, Any], settings: Settings) -> str:
             every = _every(_int(row, "hoursInterval", 1, 1, 23), "hour", 24, settings)
             return f"{every} at minute {_int(row, 'triggerAtMinute', 0, 0, 59)}"
         case "weeks":
-            return _weekly(row, settings)
+            if _int(row, "weeksInterval", 1, 1, 52) > 1:
+                settings.leave_out(f"every {row['weeksInterval']} weeks", "It starts every week here.")
+            given = row.get("triggerAtDay", [0])
+            days = given if isinstance(given, list) else [given]
+            numbers = sorted(
+                {int(day) % 7 for day in days if isinstance(day, int | float) and 0 <= day <= 7}
+            ) or [0]
+            return f"every {' and '.join(_WEEKDAYS[number] for number in numbers)} at {_at(row)}"
         case "months":
             return _monthly(row, settings)
         case "cronExpression":
@@ -193,15 +196,6 @@ def _every(amount: int, unit: str, size: int, settings: Settings) -> str:
         )
         amount = near
     return f"every {amount} {unit}s" if amount > 1 else f"every {unit}"
-
-
-def _weekly(row: dict[str, Any], settings: Settings) -> str:
-    if _int(row, "weeksInterval", 1, 1, 52) > 1:
-        settings.leave_out(f"every {row['weeksInterval']} weeks", "It starts every week here.")
-    given = row.get("triggerAtDay", [0])
-    days = given if isinstance(given, list) else [given]
-    numbers = sorted({int(day) % 7 for day in days if isinstance(day, int | float) and 0 <= day <= 7}) or [0]
-    return f"every {' and '.join(_WEEKDAYS[number] for number in numbers)} at {_at(row)}"
 
 
 def _monthly(row: dict[str, Any], settings: Settings) -> str:
