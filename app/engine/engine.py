@@ -25,7 +25,7 @@ from app.log import fields
 from app.storage.cluster.crashes import put_back
 from app.storage.cluster.messages import tell
 from app.storage.connections.connections import set_hold
-from app.storage.connections.lanes import free_lanes, set_pace
+from app.storage.connections.limits import free_lanes, set_pace
 from app.storage.database.db import Database
 from app.storage.history import progress, turns
 from app.storage.tables.models import OPEN_STATES, Run

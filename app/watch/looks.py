@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, text
 
 from app.catalog.registry import Registry
 from app.ids import id_floor, made_at_ms
-from app.storage.connections.lanes import open_breakers
+from app.storage.connections.limits import open_breakers
 from app.storage.database.executor import Executor
 from app.storage.database.space import Space
 from app.storage.flows.subscriptions import SubscriptionRow, in_doubt

@@ -18,7 +18,7 @@ from app.calls.limits.shares import share_of_slots
 from app.calls.message.answer import Answer
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed
-from app.storage.connections.shared_budgets import SharedBudgets
+from app.storage.connections.limits import SharedBudgets
 from app.storage.database.db import Database
 from app.storage.database.migrate import migrate
 from tests.calls.calling import call, connection

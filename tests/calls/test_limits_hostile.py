@@ -15,8 +15,8 @@ from app.calls.limits.limits import MAX_PAUSE_S, Limits
 from app.calls.limits.windows import Window, read_kept
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed
-from app.storage.connections import lanes as store
-from app.storage.connections.lanes import LaneRow
+from app.storage.connections import limits as store
+from app.storage.connections.limits import LaneRow
 from app.storage.database.db import Database
 from tests.calls.calling import call, connection
 from tests.fakes.clock import FakeClock

@@ -17,7 +17,7 @@ from app.engine.dispatch.tickets import RunTicket
 from app.engine.holds import wake_line
 from app.parts import open_parts
 from app.settings import Settings
-from app.storage.connections.lanes import lanes_in_force, open_breakers
+from app.storage.connections.limits import lanes_in_force, open_breakers
 from app.storage.tables.models import Lane
 from tests.engine.world import World, http
 from tests.fakes.clock import FakeClock

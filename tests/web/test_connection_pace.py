@@ -10,8 +10,8 @@ from sqlalchemy import insert, select, update
 
 from app.calls.connections.pace import write_pace
 from app.parts import Parts
-from app.storage.connections import lanes
-from app.storage.connections.lanes import LaneRow
+from app.storage.connections import limits
+from app.storage.connections.limits import LaneRow
 from app.storage.people import audit
 from app.storage.tables.models import Connection, Run
 from tests.fakes.history import HTTP, NOON, History
@@ -34,7 +34,7 @@ def crm(parts: Parts) -> str:
 
 def pace(parts: Parts) -> Any:
     with parts.database.read() as db:
-        return lanes.get_pace(db, "con_1")
+        return limits.get_pace(db, "con_1")
 
 
 def leave_alone(parts: Parts, **more: Any) -> None:
@@ -50,7 +50,7 @@ def leave_alone(parts: Parts, **more: Any) -> None:
         "sentence": "It answered 503 Unavailable.",
         **more,
     }
-    parts.database.write(lambda db: lanes.keep_lane(db, LaneRow(**facts)))
+    parts.database.write(lambda db: limits.keep_lane(db, LaneRow(**facts)))
 
 
 def in_line(parts: Parts, number: int, reason: str = "rate_limit", seconds: float = 600) -> str:
@@ -72,7 +72,7 @@ def test_the_page_says_what_the_service_allows_and_what_is_used(
     browser: Browser, parts: Parts, crm: str
 ) -> None:
     windows = {"calls/1": {"most": 5, "per": 1.0, "starts": [4e9, 4e9], "in_group": 0}}
-    parts.database.write(lambda db: lanes.keep_budget(db, crm, {"windows": windows, "unseen": 0}, NOON))
+    parts.database.write(lambda db: limits.keep_budget(db, crm, {"windows": windows, "unseen": 0}, NOON))
     text = words(browser.get(PAGE).text)
     assert "5 calls a second" in text
     assert "2 of 5 used" in text
@@ -200,7 +200,7 @@ def test_a_service_that_is_left_alone_is_tried_at_the_push_of_a_button(
     assert answer.status_code == 303
     assert "3 runs that waited ask now" in browser.get(PAGE).text
     with parts.database.read() as db:
-        (row,) = lanes.open_breakers(db, crm)
+        (row,) = limits.open_breakers(db, crm)
         assert row.tried_at is not None
         assert row.tried_at <= parts.clock.now()
         assert set(db.scalars(select(Run.state))) == {"queued"}

@@ -23,7 +23,7 @@ from app.catalog.format.definition import Limit
 from app.clock import Clock
 from app.ids import new_id
 from app.log import fields
-from app.storage.connections.shared_budgets import SharedBudgets
+from app.storage.connections.limits import SharedBudgets
 
 log = logging.getLogger("plumbline.calls")
 

@@ -15,7 +15,7 @@ from app.calls.limits.lanes import Counts, Host
 from app.calls.limits.shares import LEASE_S
 from app.clock import Clock
 from app.log import fields
-from app.storage.connections.shared_budgets import SharedBudgets
+from app.storage.connections.limits import SharedBudgets
 
 log = logging.getLogger("plumbline.calls")
 

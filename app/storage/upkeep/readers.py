@@ -5,14 +5,15 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from app.storage.database.executor import Executor
-from app.storage.tables.models import Connection, Flow, User
+from app.storage.tables.models import Connection as ConnectionTable
+from app.storage.tables.models import Flow, User
 
 
 def address_of_owner(db: Executor, noun: str, noun_id: str) -> str:
     """'' where it has none, or the owner has left."""
     owners = {
         "flow": select(Flow.owner_id).where(Flow.id == noun_id),
-        "connection": select(Connection.owner_id).where(Connection.id == noun_id),
+        "connection": select(ConnectionTable.owner_id).where(ConnectionTable.id == noun_id),
     }
     if noun not in owners:
         return ""

@@ -24,10 +24,9 @@ from app.calls.connections.pace import (
 from app.calls.limits.windows import name_of, read_kept
 from app.catalog.format.definition import Limit
 from app.errors import AppError
-from app.storage.connections import lanes
+from app.storage.connections import limits as kept_limits
 from app.storage.connections.connections import ConnectionRow, get_connection
-from app.storage.connections.lanes import LaneRow
-from app.storage.connections.waiting import Waiting, waiting_runs
+from app.storage.connections.limits import LaneRow, Waiting, waiting_runs
 from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
 from app.storage.people import audit
@@ -93,7 +92,7 @@ def limits_view(row: ConnectionRow) -> LimitsView:
     limits, usual_at_once = _facts_of(row.connector)
     pace = _pace_of(row.id, usual_at_once)
     used, now = _used(row.id), parts().clock.now()
-    kept = lanes.lanes_of(pages_db.session, row.id)
+    kept = kept_limits.lanes_of(pages_db.session, row.id)
     return LimitsView(
         at_once=pace.at_once,
         is_own_at_once=pace.at_once != usual_at_once,
@@ -153,7 +152,7 @@ def _facts_of(connector: str) -> tuple[Sequence[Limit], int]:
 
 
 def _pace_of(connection_id: str, usual_at_once: int) -> Pace:
-    return read_pace(lanes.get_pace(pages_db.session, connection_id), usual_at_once)
+    return read_pace(kept_limits.get_pace(pages_db.session, connection_id), usual_at_once)
 
 
 def _used(connection_id: str) -> Mapping[str, int]:
@@ -170,7 +169,7 @@ def _used(connection_id: str) -> Mapping[str, int]:
             found = None
         if found is not None:
             return found
-    kept = lanes.get_budget(pages_db.session, connection_id)
+    kept = kept_limits.get_budget(pages_db.session, connection_id)
     windows = kept.get("windows") if isinstance(kept, dict) else None
     now = parts().clock.now().timestamp()
     return {name: window.used(now) for name, window in read_kept(windows).items()}
@@ -183,7 +182,7 @@ def _used(connection_id: str) -> Mapping[str, int]:
 def show(connection_id: str) -> Response:
     row = get_connection(pages_db.session, connection_id)
     limits, usual = _facts_of(row.connector)
-    kept = lanes.get_pace(pages_db.session, row.id)
+    kept = kept_limits.get_pace(pages_db.session, row.id)
     return _page(row, show_limits(read_pace(kept, usual), limits, usual, kept))
 
 
@@ -194,7 +193,7 @@ def save(connection_id: str) -> Response:
     form = read_limits(request.form, limits, usual)
     if form.problems:
         return _page(row, form, 422)
-    before = lanes.get_pace(pages_db.session, row.id)
+    before = kept_limits.get_pace(pages_db.session, row.id)
     asked = parts().engine.set_pace(row.id, form.pace)
     _record(row.id, "changed the limits", {"from": before, "to": form.pace})
     flash(_saved(row, asked), "success")

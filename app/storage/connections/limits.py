@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+import orjson
+from sqlalchemy import Connection, create_engine, delete, event, func, insert, or_, select, text, update
 
 from app.storage.cluster.messages import tell
+from app.storage.database.db import KEEPALIVES
 from app.storage.database.executor import Executor
-from app.storage.tables.models import Budget, Lane
+from app.storage.tables.models import Budget, Lane, Run
 from app.storage.tables.models import Connection as ConnectionTable
+from app.storage.tables.types import to_ms
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,105 @@ def set_pace(db: Connection, connection_id: str, pace: Any) -> None:
 
 def get_pace(db: Executor, connection_id: str) -> Any:
     return db.execute(select(ConnectionTable.pace).where(ConnectionTable.id == connection_id)).scalar()
+
+
+T = TypeVar("T")
+Change = Callable[[Any, float], tuple[Any, T]]
+
+_LOOK = text("SELECT windows FROM budgets WHERE connection_id = :id FOR UPDATE")
+_NOW = text("SELECT extract(epoch FROM clock_timestamp())::float8")
+_NEW = text(
+    "INSERT INTO budgets (connection_id, windows, saved_at) VALUES (:id, '{}', 0)"
+    " ON CONFLICT (connection_id) DO NOTHING"
+)
+_KEEP = text("UPDATE budgets SET windows = :kept, saved_at = :at WHERE connection_id = :id")
+# A lost second of counting is worth less than waiting for the disk at each group of calls; and a process
+# that is stopped in the middle must not keep the others out.
+_SETTINGS = ("synchronous_commit = off", "idle_in_transaction_session_timeout = '5s'", "lock_timeout = '8s'")
+
+
+class SharedBudgets:
+    """Used by one thread."""
+
+    def __init__(self, url: str, now: Callable[[Connection], float] | None = None) -> None:
+        """`now`: seconds since 1970; by default those of the database, which all processes see."""
+        self._now = now or (lambda connection: float(connection.execute(_NOW).scalar_one()))
+        self._engine = create_engine(
+            url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=dict(KEEPALIVES)
+        )
+
+        @event.listens_for(self._engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.autocommit = True
+            for setting in _SETTINGS:
+                connection.execute(f"SET {setting}")
+            connection.autocommit = False
+
+    def change(self, connection_id: str, work: Change[T]) -> T:
+        """`work` gets what is kept and the moment, and gives what is to be kept and its own result."""
+        with self._engine.begin() as db:
+            kept = db.execute(_LOOK, {"id": connection_id}).scalar()
+            if kept is None:
+                db.execute(_NEW, {"id": connection_id})
+                kept = db.execute(_LOOK, {"id": connection_id}).scalar_one()
+            now = self._now(db)
+            changed, result = work(orjson.loads(kept), now)
+            row = {"id": connection_id, "kept": orjson.dumps(changed).decode()}
+            db.execute(_KEEP, {**row, "at": to_ms(datetime.fromtimestamp(now, UTC))})
+        return result
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+MOST_LOOKED_AT = 20_000
+_PACED = ("rate_limit", "away")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """`reason` rate_limit: a line; away: the service fails and is left alone.  `last_at`: when the last
+    of them has its turn."""
+
+    connection_id: str
+    name: str
+    connector: str
+    reason: str
+    number: int
+    first_at: datetime
+    last_at: datetime
+
+    @property
+    def is_more(self) -> bool:
+        return self.number >= MOST_LOOKED_AT
+
+
+def waiting_runs(
+    db: Executor, *, flow_id: str | None = None, connection_id: str | None = None
+) -> list[Waiting]:
+    """By connection and reason, the longest line first."""
+    one = select(Run.waits_for, Run.reason, Run.wake_at).where(
+        Run.state == "waiting", Run.reason.in_(_PACED), Run.waits_for.is_not(None)
+    )
+    if flow_id:
+        one = one.where(Run.flow_id == flow_id)
+    if connection_id:
+        one = one.where(Run.waits_for == connection_id)
+    some = one.limit(MOST_LOOKED_AT).subquery()
+    number = func.count().label("number")
+    query = (
+        select(
+            some.c.waits_for,
+            ConnectionTable.name,
+            ConnectionTable.connector,
+            some.c.reason,
+            number,
+            func.min(some.c.wake_at),
+            func.max(some.c.wake_at),
+        )
+        .join(ConnectionTable, ConnectionTable.id == some.c.waits_for)
+        .where(some.c.wake_at.is_not(None))
+        .group_by(some.c.waits_for, ConnectionTable.name, ConnectionTable.connector, some.c.reason)
+        .order_by(number.desc(), some.c.waits_for)
+    )
+    return [Waiting(*row) for row in db.execute(query)]
