@@ -16,7 +16,7 @@ from app.errors import Unavailable
 from app.log import fields
 from app.storage.cluster.processes import has_role
 from app.storage.database.space import Space
-from app.storage.upkeep import alert_mails, alerts
+from app.storage.upkeep import alerts
 from app.storage.upkeep.alerts import Noticed
 from app.storage.upkeep.ledger_days import flow_names, forget_old_days
 from app.watch.ledger import count_up
@@ -130,7 +130,7 @@ async def _tell(post: Post) -> None:
 
 
 def _forget(db: Connection, now: datetime) -> None:
-    alerts.forget_old(db, now)
-    alert_mails.forget_old(db, now - _TOLD_KEPT)
+    alerts.forget_old_alerts(db, now)
+    alerts.forget_old_mails(db, now - _TOLD_KEPT)
     forget_old_days(db, now)
     forget_mended(db, now)

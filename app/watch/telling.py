@@ -25,10 +25,8 @@ from app.settings import Settings
 from app.storage.database.db import Database
 from app.storage.database.executor import Executor
 from app.storage.database.secrets import Vault
-from app.storage.upkeep import alert_mails, alerts
-from app.storage.upkeep.alert_mails import Telling, Told
-from app.storage.upkeep.alerts import AlertRow
-from app.storage.upkeep.readers import address_of_owner, administrators
+from app.storage.upkeep import alerts
+from app.storage.upkeep.alerts import AlertRow, Telling, Told, address_of_owner, administrators
 
 log = logging.getLogger("plumbline.watch")
 
@@ -65,7 +63,7 @@ async def tell(post: Post) -> int:
     """How many messages went out."""
     now = post.clock.now()
     with post.database.read() as db:
-        telling = alert_mails.read_telling(db)
+        telling = alerts.read_telling(db)
         due = [] if telling.is_quiet(now) else messages(db, post.settings, telling, now)
     sent = 0
     for message in due:
@@ -80,18 +78,18 @@ async def tell(post: Post) -> int:
 
 
 def _claim(db: Connection, *, message: Message, until: datetime) -> bool:
-    return alert_mails.claim(db, message.told, recipients=message.to, until=until)
+    return alerts.claim(db, message.told, recipients=message.to, until=until)
 
 
 def _note(db: Connection, *, message: Message, failure: CallFailed | None, now: datetime) -> None:
     if failure is None:
-        alert_mails.note_sent(db, message.told, at=now)
+        alerts.note_sent(db, message.told, at=now)
         alerts.note_mailed(db, [one.id for one in message.alerts], now)
         return
     tries = max(told.tries for told in message.told)
     again = now + timedelta(minutes=_AGAIN_AFTER[min(tries, len(_AGAIN_AFTER) - 1)])
     sentence = f"{failure.sentence} {failure.remedy}".strip()
-    alert_mails.note_failed(db, message.told, sentence=sentence, again_at=again)
+    alerts.note_failed(db, message.told, sentence=sentence, again_at=again)
     log.warning("%s", fields(event="alert_not_sent", way=message.way, reason=failure.kind))
 
 
@@ -103,7 +101,7 @@ def messages(db: Executor, settings: Settings, telling: Telling, now: datetime) 
     open_ones = [one for one in alerts.open_alerts(db) if one.seen_at is None]
     if not open_ones:
         return []
-    told = alert_mails.all_told(db)
+    told = alerts.all_told(db)
     found: dict[tuple[str, str], Message] = {}
     for way in _ways(settings, telling):
         for (noun, noun_id), ones in _by_noun(open_ones).items():

@@ -23,8 +23,7 @@ from app.storage.database.secrets import Vault
 from app.storage.database.space import Space
 from app.storage.people.users import create_user
 from app.storage.tables.models import Flow, Run
-from app.storage.upkeep.alert_mails import Telling, save_telling
-from app.storage.upkeep.alerts import AlertRow, open_alerts
+from app.storage.upkeep.alerts import AlertRow, Telling, open_alerts, save_telling
 from app.watch import telling
 from app.watch.rounds import Rounds
 from app.watch.telling import SEALED_FOR, Post

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from app.storage.history.rows import settle
-from app.storage.upkeep import alert_mails, alerts
-from app.storage.upkeep.alert_mails import Telling
+from app.storage.upkeep import alerts
+from app.storage.upkeep.alerts import Telling
 from tests.fakes.history import NOON
 from tests.watch.conftest import House
 
@@ -95,12 +95,11 @@ def test_two_processes_that_tell_at_once_send_one_message(house: House) -> None:
     house.stopped(house.flow())
     house.look()
     with house.database.read() as db:
-        told = [alert_mails.Told("mail:flow", house.open()[0].noun_id)]
-        assert alert_mails.all_told(db) == {}
+        told = [alerts.Told("mail:flow", house.open()[0].noun_id)]
+        assert alerts.all_told(db) == {}
     until = NOON + timedelta(minutes=10)
     claims = [
-        house.database.write(lambda db: alert_mails.claim(db, told, recipients="", until=until))
-        for _ in range(2)
+        house.database.write(lambda db: alerts.claim(db, told, recipients="", until=until)) for _ in range(2)
     ]
     assert claims == [True, False]
     house.tell()
@@ -110,10 +109,8 @@ def test_two_processes_that_tell_at_once_send_one_message(house: House) -> None:
 def test_a_message_whose_process_died_goes_out_ten_minutes_later(house: House) -> None:
     house.stopped(house.flow())
     house.look()
-    told = [alert_mails.Told("mail:flow", house.open()[0].noun_id)]
-    house.database.write(
-        lambda db: alert_mails.claim(db, told, recipients="", until=NOON + timedelta(minutes=10))
-    )
+    told = [alerts.Told("mail:flow", house.open()[0].noun_id)]
+    house.database.write(lambda db: alerts.claim(db, told, recipients="", until=NOON + timedelta(minutes=10)))
     house.tell(seconds=601)
     assert len(house.mails) == 1
 
@@ -136,18 +133,18 @@ def test_mail_that_cannot_be_sent_is_on_record_and_tried_again_later_and_less_of
     house.office.replies["MAIL"] = "451 later"
     house.tell()
     with house.database.read() as db:
-        [failed] = alert_mails.failing(db)
+        [failed] = alerts.failing(db)
     assert "does not let “plumbline@example.com” send (status 451)" in failed.sentence
     assert failed.next_try_at == NOON + timedelta(minutes=1)
     house.tell(seconds=61)
     with house.database.read() as db:
-        [failed] = alert_mails.failing(db)
+        [failed] = alerts.failing(db)
     assert failed.next_try_at == house.clock.now() + timedelta(minutes=5)
     house.office.replies.clear()
     house.tell(seconds=301)
     assert len(house.mails) == 1
     with house.database.read() as db:
-        assert alert_mails.failing(db) == []
+        assert alerts.failing(db) == []
 
 
 def test_a_web_address_gets_what_slack_understands_and_mail_goes_besides(house: House) -> None:
@@ -171,7 +168,7 @@ def test_an_address_inside_the_own_network_is_not_called_and_not_named(house: Ho
     house.look()
     house.tell()
     with house.database.read() as db:
-        [failed] = alert_mails.failing(db)
+        [failed] = alerts.failing(db)
     assert failed.noun == "web:flow"
     assert "blocked" in failed.sentence
     assert "secret-part" not in failed.sentence

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.parts import Parts
-from app.storage.upkeep import alert_mails, alerts
+from app.storage.upkeep import alerts
 from app.storage.upkeep.alerts import Noticed
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser, words
@@ -75,12 +75,12 @@ def test_the_worst_is_a_banner_on_every_page_until_it_is_seen(browser: Browser, 
 
 
 def test_mail_that_cannot_be_sent_is_said_where_alerts_are_read(browser: Browser, parts: Parts) -> None:
-    told = [alert_mails.Told("mail:flow", "flow_a")]
+    told = [alerts.Told("mail:flow", "flow_a")]
     now = parts.clock.now()
 
     def work(connection: Any) -> None:
-        alert_mails.claim(connection, told, recipients="ops@example.com", until=now)
-        alert_mails.note_failed(connection, told, sentence="Status 451.", again_at=now + timedelta(hours=1))
+        alerts.claim(connection, told, recipients="ops@example.com", until=now)
+        alerts.note_failed(connection, told, sentence="Status 451.", again_at=now + timedelta(hours=1))
 
     parts.database.write(work)
     shown = words(browser.get("/alerts").text)
@@ -104,15 +104,15 @@ def test_who_is_told_is_kept_and_the_web_address_is_never_shown(browser: Browser
     assert 'value="ops@example.com, boss@example.com"' in page
     assert "secret-part" not in page
     with parts.database.read() as db:
-        first = alert_mails.read_telling(db)
+        first = alerts.read_telling(db)
     assert first.owners
     assert "secret-part" not in str(first)
     browser.post("/settings/alerts", FORM)
     with parts.database.read() as db:
-        assert alert_mails.read_telling(db).webhook == first.webhook
+        assert alerts.read_telling(db).webhook == first.webhook
     browser.post("/settings/alerts", FORM | {"forget_webhook": "1"})
     with parts.database.read() as db:
-        assert alert_mails.read_telling(db).webhook == ""
+        assert alerts.read_telling(db).webhook == ""
 
 
 @pytest.mark.parametrize(

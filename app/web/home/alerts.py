@@ -19,11 +19,9 @@ from app.ids import new_id
 from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.storage.people.users import is_email, list_users
-from app.storage.upkeep import alert_mails, alerts
-from app.storage.upkeep.alert_mails import Telling, Told
-from app.storage.upkeep.alerts import AlertRow
+from app.storage.upkeep import alerts
+from app.storage.upkeep.alerts import AlertRow, Telling, Told, administrators
 from app.storage.upkeep.ledger_days import flow_names
-from app.storage.upkeep.readers import administrators
 from app.watch.telling import MAIL, SEALED_FOR, Post, send_to_mail, send_to_web
 from app.web.frame.context import me, my_id, only_admins, parts
 from app.web.frame.hx import page, redirect
@@ -123,13 +121,13 @@ def index() -> Response:
 
 def _telling() -> dict[str, Any]:
     """Why nobody may be told, and what could not be sent."""
-    telling = alert_mails.read_telling(pages_db.session)
+    telling = alerts.read_telling(pages_db.session)
     names = flow_names(pages_db.session)
     return {
         "is_silent": not parts().settings.smtp_url and not telling.webhook,
         "is_quiet": telling.is_quiet(parts().clock.now()),
         "quiet_to": f"{telling.quiet_to} ({telling.time_zone})",
-        "failing": _failing(alert_mails.failing(pages_db.session), names),
+        "failing": _failing(alerts.failing(pages_db.session), names),
     }
 
 
@@ -172,14 +170,14 @@ def mark_all_seen() -> Response:
 @blueprint.get(_PAGE)
 def show_settings() -> Response:
     only_admins(_FOR_ADMINS)
-    telling = alert_mails.read_telling(pages_db.session)
+    telling = alerts.read_telling(pages_db.session)
     return _shown_settings(telling, {name: getattr(telling, name) for name in _FIELDS[:4]}, {})
 
 
 @blueprint.post(_PAGE)
 def save_settings() -> Response:
     only_admins(_FOR_ADMINS)
-    before = alert_mails.read_telling(pages_db.session)
+    before = alerts.read_telling(pages_db.session)
     values = {name: request.form.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
     problems = _problems(values)
     if problems:
@@ -188,8 +186,8 @@ def save_settings() -> Response:
     by, now = my_id(), parts().clock.now()
 
     def work(db: Connection) -> None:
-        alert_mails.save_telling(db, telling)
-        alert_mails.forget_failures(db)
+        alerts.save_telling(db, telling)
+        alerts.forget_failures(db)
         action = "changed who is told of alerts"
         audit.record(db, now=now, user_id=by, action=action, noun="server", noun_id="", detail=None)
 
@@ -261,7 +259,7 @@ def _is_web(text: str) -> bool:
 def try_it() -> Response:
     """To the address of the settings, else to whoever presses the button."""
     only_admins(_FOR_ADMINS)
-    telling = alert_mails.read_telling(pages_db.session)
+    telling = alerts.read_telling(pages_db.session)
     user = me()
     to = telling.to or (user.email if user else "")
     if not parts().settings.smtp_url and not telling.webhook:
