@@ -9,7 +9,7 @@ import time
 from app.engine.dispatch.jobs import QUEUE, retry_stalled
 from app.log import fields
 from app.storage.cluster import claims, processes
-from app.storage.cluster.job_rows import newest_job, oldest_job, stalled_jobs
+from app.storage.cluster.claims import newest_job, oldest_job, stalled_jobs
 from app.storage.database.db import Database
 from app.storage.database.queued import note_queued
 

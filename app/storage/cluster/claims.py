@@ -2,15 +2,14 @@
 
 A run is claimed while it is queued, and released in the transaction that ends it or lays it down.  The
 claims of a process that has gone silent are given up together with its entry among the processes:
-from then on nothing that it still tries to write is committed.
-"""
+from then on nothing that it still tries to write is committed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from app.storage.database.executor import Executor
 from app.storage.database.queued import note_queued
@@ -119,3 +118,32 @@ def requeue(db: Connection, run_ids: Sequence[str]) -> list[str]:
     free = Run.id.not_in(select(Claim.run_id))
     db.execute(update(Run).where(Run.id.in_(open_ids), free).values(state="queued"))
     return open_ids
+
+
+_OLDEST = text("SELECT min(id) FROM procrastinate_jobs WHERE queue_name = :queue")
+_NEWEST = text("SELECT last_value FROM procrastinate_jobs_id_seq")
+_WAITING = text("SELECT count(*) FROM procrastinate_jobs WHERE queue_name = :queue AND status = 'todo'")
+_STALLED = text(
+    "SELECT count(*) FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id"
+    " WHERE j.status = 'doing' AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => :after))"
+)
+
+
+def stalled_jobs(db: Executor, after_s: float) -> int:
+    """Jobs whose worker is gone or silent."""
+    return int(db.execute(_STALLED, {"after": after_s}).scalar_one())
+
+
+def oldest_job(db: Executor, queue: str) -> int | None:
+    """The number of the oldest job that is still there."""
+    oldest: int | None = db.execute(_OLDEST, {"queue": queue}).scalar_one()
+    return oldest
+
+
+def newest_job(db: Executor) -> int:
+    """The number given last, whether that job is still there or not."""
+    return int(db.execute(_NEWEST).scalar_one())
+
+
+def waiting_jobs(db: Executor, queue: str) -> int:
+    return int(db.execute(_WAITING, {"queue": queue}).scalar_one())
