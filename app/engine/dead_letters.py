@@ -14,8 +14,7 @@ from app.errors import FlowInvalid, NotFound
 from app.storage.database.db import Database
 from app.storage.history.rows import clean
 from app.storage.letters import orders as bulk_orders
-from app.storage.letters.dead_letters import get_group, parse_cause
-from app.storage.letters.discards import LONGEST_REASON
+from app.storage.letters.dead_letters import LONGEST_REASON, get_group, parse_cause
 from app.storage.people import audit
 
 MOST_CHOSEN = 5_000

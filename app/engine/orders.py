@@ -22,7 +22,7 @@ from app.log import fields
 from app.storage.cluster.messages import tell
 from app.storage.database.db import Database
 from app.storage.letters import orders as bulk_orders
-from app.storage.letters.discards import discard
+from app.storage.letters.dead_letters import discard
 from app.storage.letters.orders import Order
 from app.storage.tables.models import Flow
 

@@ -22,8 +22,7 @@ from app.engine.orders import MOST_UNDER_WAY, Orders
 from app.engine.replay import replay
 from app.errors import FlowInvalid, NotFound
 from app.storage.letters import orders as bulk_orders
-from app.storage.letters.dead_letters import count, groups
-from app.storage.letters.discards import discards, get_discard
+from app.storage.letters.dead_letters import count, discards, get_discard, groups
 from app.storage.letters.orders import Order
 from app.storage.people import audit
 from app.storage.tables.models import OPEN_STATES, Flow, Run, StepRecord, Turn

@@ -17,8 +17,7 @@ from app.storage.history.resends import get_resend
 from app.storage.history.rows import settle
 from app.storage.letters import dead_letters
 from app.storage.letters import orders as bulk_orders
-from app.storage.letters.dead_letters import cause_of
-from app.storage.letters.discards import discard, discards, get_discard, take_back
+from app.storage.letters.dead_letters import cause_of, discard, discards, get_discard, take_back
 from app.storage.letters.orders import Order
 from app.storage.tables.models import BulkOrder, Flow, OrderedRun, Resend, Run
 from app.storage.upkeep.keep_rules import Rule, Rules

@@ -22,8 +22,7 @@ from app.storage.database.executor import Executor
 from app.storage.flows.flows import FlowRow, find_flow, get_version
 from app.storage.letters import dead_letters
 from app.storage.letters import orders as bulk_orders
-from app.storage.letters.dead_letters import DeadLetterGroup
-from app.storage.letters.discards import discards
+from app.storage.letters.dead_letters import DeadLetterGroup, discards
 from app.storage.tables.models import Run, StepRecord
 from app.watch.renamed import still_missing
 from app.web.dead_letters.orders import group_address, order_views

@@ -13,7 +13,7 @@ from app.engine.replay import decide_unknown, replay
 from app.errors import FlowInvalid
 from app.storage.database.db import pages_db
 from app.storage.history.rows import get_row, same_cause, settle, stopped_of, unsettle
-from app.storage.letters.discards import take_back
+from app.storage.letters.dead_letters import take_back
 from app.storage.people import audit
 from app.web.frame.context import me, my_id, parts
 from app.web.frame.hx import redirect

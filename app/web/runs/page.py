@@ -37,7 +37,7 @@ from app.storage.history.detail import (
 )
 from app.storage.history.resends import Changed, ResendRow, changes, facts, get_resend, parsed, payload_of
 from app.storage.history.rows import RunRow, get_row, same_cause
-from app.storage.letters.discards import DiscardRow, get_discard
+from app.storage.letters.dead_letters import DiscardRow, get_discard
 from app.storage.people import audit
 from app.storage.tables.models import Call, Run, StepRecord
 from app.web.frame.context import my_id, parts
