@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from app.storage.database.db import Database
-from app.storage.history.last_runs import LastRun, last_runs
+from app.storage.history.counts import LastRun, last_runs
 from app.storage.tables.models import Flow, Run
 from tests.fakes.clock import START
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ScalarSelect, Select, Subquery, func, literal, select, union_all
+from sqlalchemy.orm import aliased
 
 from app.ids import id_floor
+from app.states import NoReason, RunState, WaitReason
 from app.storage.database.executor import Executor
 from app.storage.history.rows import HELD, IN_FLOW_INDEX, UNSETTLED, not_replayed, unindexed
 from app.storage.tables.models import Call, Flow, Run
@@ -148,3 +151,26 @@ def speed(db: Executor, *, flow_id: str | None = None) -> Speed | None:
     if not waits:
         return None
     return Speed(waits[min(int(len(waits) * 0.95), len(waits) - 1)], len(waits))
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    state: RunState
+    reason: WaitReason | NoReason
+
+
+def last_runs(db: Executor, *, limit: int) -> dict[str, list[LastRun]]:
+    """Flow -> its last runs, the oldest of them first.  Reads no more rows than it gives."""
+    newer = aliased(Run)
+    last = select(newer.id).where(newer.flow_id == Flow.id).order_by(newer.id.desc()).limit(limit)
+    query = (
+        select(Run.flow_id, Run.state, Run.reason)
+        .select_from(Flow)
+        .join(Run, Run.id.in_(last.correlate(Flow)))
+        .where(Flow.deleted_at.is_(None))
+        .order_by(Run.id)
+    )
+    found: dict[str, list[LastRun]] = defaultdict(list)
+    for flow_id, state, reason in db.execute(query):
+        found[flow_id].append(LastRun(state, reason))
+    return found

@@ -29,8 +29,7 @@ from app.storage.flows.flows import (
     rename,
     save_draft,
 )
-from app.storage.history.counts import counts_by_flow
-from app.storage.history.last_runs import LastRun, last_runs
+from app.storage.history.counts import LastRun, counts_by_flow, last_runs
 from app.storage.people import audit
 from app.storage.people.users import list_users
 from app.web.builder.words import CardWords, trigger_words
