@@ -206,3 +206,22 @@ def _set(db: Connection, connection_id: str, **values: Any) -> None:
     changed = db.execute(update(Table).where(Table.id == connection_id).values(**values))
     if changed.rowcount == 0:
         raise NotFound("This connection is not there any more.", connection=connection_id)
+
+
+def get_found(db: Executor, connection_id: str, name: str, *, since: datetime) -> list[Any] | None:
+    """None = never fetched, or before `since`."""
+    query = select(LookupCache.items).where(
+        LookupCache.connection_id == connection_id,
+        LookupCache.name == name,
+        LookupCache.fetched_at >= since,
+    )
+    found = db.execute(query).scalar_one_or_none()
+    return found if isinstance(found, list) else None
+
+
+def keep_found(db: Connection, connection_id: str, name: str, items: list[Any], *, now: datetime) -> None:
+    db.execute(
+        delete(LookupCache).where(LookupCache.connection_id == connection_id, LookupCache.name == name)
+    )
+    values = {"connection_id": connection_id, "name": name, "fetched_at": now, "items": items}
+    db.execute(insert(LookupCache), values)

@@ -26,7 +26,7 @@ from app.flows.mapping.template import MISSING, fill
 from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, Mapping, Step, Trigger, walk
 from app.intake.needs import Needs
 from app.intake.polls.source import wait_turn
-from app.storage.connections.lookups import get_found, keep_found
+from app.storage.connections.connections import get_found, keep_found
 from app.storage.database.db import pages_db
 from app.web.builder.scope import Scope
 from app.web.frame.context import parts
