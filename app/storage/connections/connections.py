@@ -1,4 +1,4 @@
-"""Connections: accounts at services, which flows use them, and when they were last tried."""
+"""Connections: accounts at services, which flows use them, when they were last tried, and choices found there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts that may not be called for a while, and what connections used of their limits."""
+"""Limits as they are stored: hosts that are left alone, what connections used, and runs that wait for it."""
 
 from __future__ import annotations
 

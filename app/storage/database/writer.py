@@ -7,14 +7,14 @@ does not take its neighbours with it: the group is then repeated part by part.
 
 When nothing can be written (the disk is full, another program holds the lock), whoever can be told so
 is told.  What must not be lost any more, the results of calls that were made, is `patient`: it stays
-here, in its order and before all else, until it is written.
-"""
+here, in its order and before all else, until it is written."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,12 +23,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.errors import Unavailable
 from app.log import fields
 from app.storage.database.prepared import Row, Statement
 from app.storage.database.queued import begin_notes
-from app.storage.database.trouble import as_told, trouble
 
 T = TypeVar("T")
 __all__ = ["Row", "Rows", "Statement", "Writer"]
@@ -281,3 +281,48 @@ def _settle_all(parts: list[_Part]) -> None:
     for part in parts:
         if part.waiter is not None and not part.waiter.done():
             _settle(part.waiter, part)
+
+
+# The low byte of SQLite's result code says the kind, the rest the occasion.
+_SQLITE = {
+    5: "Another program holds the database locked.",  # SQLITE_BUSY
+    6: "Another program holds the database locked.",  # SQLITE_LOCKED
+    8: "The database may only be read.",  # SQLITE_READONLY, such as a disk mounted so after an error
+    10: "The disk does not work as it should.",  # SQLITE_IOERR
+    13: "The disk is full.",  # SQLITE_FULL
+    14: "A file of the database cannot be opened.",  # SQLITE_CANTOPEN
+}
+# The class of a SQLSTATE: the connection, resources (disk, connections), a shut-down.
+_POSTGRES = {
+    "08": "The database is away.",
+    "25": "The database may only be read.",
+    "53": "The disk of the database is full, or it has too many connections.",
+    "57": "The database is being stopped.",
+    "58": "The disk of the database does not work as it should.",
+}
+
+
+def trouble(reason: BaseException) -> Unavailable | None:
+    """What to tell whoever wanted to write; None when the same write would fail at any time."""
+    if not isinstance(reason, DBAPIError):
+        return None
+    sentence = _of_sqlite(reason.orig) if isinstance(reason.orig, sqlite3.Error) else _of_postgres(reason)
+    return Unavailable(f"{sentence} Nothing was accepted.") if sentence else None
+
+
+def as_told(reason: Exception | None) -> Exception | None:
+    """What comes out where the write was asked for."""
+    if isinstance(reason, OperationalError):
+        return Unavailable("The database cannot be written now; nothing was accepted.")
+    return reason
+
+
+def _of_sqlite(reason: sqlite3.Error) -> str:
+    code = getattr(reason, "sqlite_errorcode", None)
+    return _SQLITE.get(code & 0xFF, "") if isinstance(code, int) else ""
+
+
+def _of_postgres(reason: DBAPIError) -> str:
+    state = getattr(reason.orig, "sqlstate", None) or ""
+    is_away = reason.connection_invalidated or (isinstance(reason, OperationalError) and not state)
+    return _POSTGRES.get(state[:2], _POSTGRES["08"] if is_away else "")

@@ -1,4 +1,4 @@
-"""Alerts: what somebody should know of, as rows; one that lasts is one row, and ends with its cause."""
+"""Alerts: what somebody should know of, one row as long as it lasts; who is told of them, and when."""
 
 from __future__ import annotations
 
