@@ -1,4 +1,4 @@
-"""Connections: accounts at services, which flows use them, when they were last tried, and choices found there."""
+"""Connections: accounts at services, the flows that use them, when they were last tried, and found choices."""
 
 from __future__ import annotations
 
