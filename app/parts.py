@@ -30,6 +30,7 @@ from app.settings import Settings
 from app.storage.cluster.processes import declare
 from app.storage.database.db import Database
 from app.storage.database.migrate import migrate
+from app.storage.database.private import make_folder
 from app.storage.database.secrets import Vault, check_key, has_key, load_key
 from app.storage.database.space import Space
 from app.storage.database.write_lock import WriteLock
@@ -74,7 +75,7 @@ class Parts:
             self.engine.start()
             self.intake.start()
             return
-        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.settings.data_dir)
         self.presence.start()
         if not self.presence.wait(_LONGEST_S):
             raise SettingInvalid("The database does not answer.", remedy="Look at PLUMBLINE_DATABASE_URL.")
@@ -198,7 +199,7 @@ def refuse_second(settings: Settings) -> None:
 
 def _hold_lock(folder: Path) -> IO[str]:
     """An exclusive lock beside the database, released by the system when the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = (folder / "server.lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.storage.database.backup import Copy, copy_database, key_beside, look_at, note_backup, put_in_place
 from app.storage.database.db import Database
 from app.storage.database.migrate import migrate
+from app.storage.database.private import make_folder
 from app.storage.database.secrets import Vault, check_key, load_key
 from app.storage.flows.standstill import hold_everything
 
@@ -140,7 +141,7 @@ def _sqlite_file(settings: Settings, instead: str) -> Path:
     if url.get_backend_name() != "sqlite":
         raise SettingInvalid("This Plumbline keeps its data in PostgreSQL.", remedy=instead)
     path = Path(url.database or "")
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Connections: accounts at services, the flows that use them, when they were last tried, and found choices."""
+"""Connections: accounts at services, flows that use them, when they were last tried, and choices found."""
 
 from __future__ import annotations
 

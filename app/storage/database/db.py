@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from app.storage.database.private import make_file, make_folder
 from app.storage.database.write_lock import WriteLock
 from app.storage.database.writer import Writer
 
@@ -103,7 +105,10 @@ def libpq_address(url: str) -> str:
 def _sqlite(url: str, *, writes: bool) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if not Path(path).parent.is_dir():
+            make_folder(Path(path).parent)
+        if writes and os.access(Path(path).parent, os.W_OK):
+            make_file(Path(path))  # its log and the log's index get the same rights from SQLite
     engine = create_engine(url, pool_size=1 if writes else 20, max_overflow=0 if writes else 40)
 
     @event.listens_for(engine, "connect")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Connection, insert, select
 
 from app.errors import SettingInvalid
+from app.storage.database.private import make_folder
 from app.storage.tables.models import ServerValue
 
 _VERSION = b"\x01"
@@ -67,7 +68,7 @@ def load_key(configured: str, data_dir: Path, *, database_is_new: bool) -> bytes
             remedy="Put the file back from your backup, or set PLUMBLINE_SECRET_KEY.",
         )
     key = secrets.token_bytes(32)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(key.hex() + "\n")

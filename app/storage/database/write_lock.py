@@ -11,12 +11,14 @@ import fcntl
 import os
 from pathlib import Path
 
+from app.storage.database.private import make_folder
+
 
 class WriteLock:
     """A turnstile: whoever has come to its front holds `next` until the turn is theirs."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._next = _open(folder / "writer.next")
         self._turn = _open(folder / "writer.turn")
 
