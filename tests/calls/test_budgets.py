@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.calls.limits.budgets import MemoryBook
-from app.calls.limits.lines import Line
-from app.calls.limits.windows import Window
+from app.calls.limits.model import Line, MemoryBook, Window
 from app.catalog.format.definition import Limit
 from tests.fakes.clock import FakeClock
 

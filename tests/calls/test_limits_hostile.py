@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from app.calls.connections.pace import MOST_AT_ONCE, Pace, own_limit, read_pace
-from app.calls.limits.budgets import MemoryBook
 from app.calls.limits.keeping import Keeper
 from app.calls.limits.limits import MAX_PAUSE_S, Limits
-from app.calls.limits.windows import Window, read_kept
+from app.calls.limits.model import MemoryBook, Window, read_kept
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed
 from app.storage.connections import limits as store

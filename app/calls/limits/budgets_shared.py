@@ -15,10 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from app.calls.limits.budgets import IN_PLACE_S, Place, take_place
+from app.calls.limits.model import IN_PLACE_S, Place, Windows, read_kept, take_place, windows_for
 from app.calls.limits.retries_shared import SharedRetries
 from app.calls.limits.shares import SharedLine, share_of_slots
-from app.calls.limits.windows import Windows, read_kept, windows_for
 from app.catalog.format.definition import Limit
 from app.clock import Clock
 from app.ids import new_id

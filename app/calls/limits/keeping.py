@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.calls.limits.budgets import MemoryBook
 from app.calls.limits.lanes import PROBE_S, Lane
 from app.calls.limits.limits import MAX_PAUSE_S, Limits
+from app.calls.limits.model import MemoryBook
 from app.clock import Clock
 from app.errors import AppError
 from app.log import fields

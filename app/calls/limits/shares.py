@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.calls.limits.lines import COMES_BACK_S, Line
+from app.calls.limits.model import COMES_BACK_S, Line
 
 LEASE_S = 15.0  # of one that has gone silent the others take over what it had
 _YIELD_AFTER_S = 1.0

@@ -21,7 +21,7 @@ from app.calls.connections.pace import (
     read_pace,
     write_pace,
 )
-from app.calls.limits.windows import name_of, read_kept
+from app.calls.limits.model import name_of, read_kept
 from app.catalog.format.definition import Limit
 from app.errors import AppError
 from app.storage.connections import limits as kept_limits
