@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from app.calls.connections.pace import Pace
-from app.calls.limits.budgets_shared import SharedBook
 from app.calls.limits.keeping import outlive
 from app.calls.limits.limits import Limits
 from app.calls.limits.model import Place
-from app.calls.limits.shares import share_of_slots
+from app.calls.limits.shared import SharedBook, share_of_slots
 from app.calls.message.answer import Answer
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed

@@ -11,12 +11,10 @@ from typing import Any
 import orjson
 import pytest
 
-from app.calls.limits.budgets_shared import SharedBook
 from app.calls.limits.keeping import outlive
 from app.calls.limits.lanes import Host
 from app.calls.limits.limits import Limits
-from app.calls.limits.retries_shared import ROW, SharedRetries
-from app.calls.limits.shares import LEASE_S
+from app.calls.limits.shared import LEASE_S, ROW, SharedBook, SharedRetries
 from app.storage.database.db import Database
 from app.storage.database.migrate import migrate
 from tests.calls.calling import call

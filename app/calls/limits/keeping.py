@@ -16,8 +16,8 @@ from app.calls.limits.model import MemoryBook
 from app.clock import Clock
 from app.errors import AppError
 from app.log import fields
-from app.storage.connections import limits as store
-from app.storage.connections.limits import LaneRow
+from app.storage.connections import lanes as store
+from app.storage.connections.lanes import LaneRow
 from app.storage.database.db import Database
 
 log = logging.getLogger("plumbline.calls")
@@ -139,7 +139,7 @@ def outlive(limits: Limits, database: Database, clock: Clock) -> None:
         limits.book = keeper.memory_book()
         return
     # what only PostgreSQL needs is imported with PostgreSQL alone: it would slow down every start
-    from app.calls.limits.budgets_shared import SharedBook
+    from app.calls.limits.shared import SharedBook
     from app.storage.connections.limits import SharedBudgets
 
     book = SharedBook(clock, SharedBudgets(database.url))

@@ -1,9 +1,8 @@
-"""The book of budgets where several processes share a database: calls ask in groups, and each group
-takes its places in one short transaction.
+"""The limits of a connection where several processes share a database: calls ask in groups, and each group
+takes its places in one short transaction; retries of a host are counted over all processes.
 
 While one group is at the database the next one gathers, so that the number of statements follows the
-time a transaction takes and not the number of calls.  All moments are the database's.
-"""
+time a transaction takes and not the number of calls.  All moments are the database's."""
 
 from __future__ import annotations
 
@@ -11,20 +10,191 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from app.calls.limits.model import IN_PLACE_S, Place, Windows, read_kept, take_place, windows_for
-from app.calls.limits.retries_shared import SharedRetries
-from app.calls.limits.shares import SharedLine, share_of_slots
+from app.calls.limits.lanes import Counts, Host
+from app.calls.limits.model import (
+    COMES_BACK_S,
+    IN_PLACE_S,
+    Line,
+    Place,
+    Windows,
+    read_kept,
+    take_place,
+    windows_for,
+)
 from app.catalog.format.definition import Limit
 from app.clock import Clock
 from app.ids import new_id
 from app.log import fields
 from app.storage.connections.limits import SharedBudgets
 
+LEASE_S = 15.0  # of one that has gone silent the others take over what it had
+_YIELD_AFTER_S = 1.0
+_BLOCK = 2  # so many are there without asking, for who uses the connection at all
+
+Kept = Mapping[str, Any]
+
+
+class SharedLine(Line):
+    """`others`: the lines of the other processes, as numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others: list[Kept] = []
+
+    def see(self, lines: Kept, mine: str, now: float) -> None:
+        self.others = [
+            one for name, one in lines.items() if name != mine and one["last"] >= now - COMES_BACK_S
+        ]
+
+    def ahead(self, flow: str, *, is_back: bool, now: float) -> int:
+        super().ahead(flow, is_back=is_back, now=now)  # whose moment has passed is gone from the line
+        again: int = self.back_again() + sum(one["again"] for one in self.others)
+        if is_back:
+            return again
+        flows: dict[str, int] = self.by_flow()
+        for one in self.others:
+            for key, number in one["flows"].items():
+                flows[key] = flows.get(key, 0) + number
+        turn = flows.pop(flow, 0) + 1
+        return again + turn - 1 + sum(min(number, turn) for number in flows.values())
+
+    def soonest(self, now: float) -> float | None:
+        mine = super().soonest(now)
+        theirs = [one["first"] for one in self.others if one["first"] >= now - COMES_BACK_S]
+        return min([*theirs, mine] if mine is not None else theirs, default=None)
+
+    def as_json(self) -> dict[str, Any] | None:
+        """None where nobody waits."""
+        if not self:
+            return None
+        first, last = self.span()
+        return {"flows": self.by_flow(), "again": self.back_again(), "first": first, "last": last}
+
+
+def share_of_slots(
+    slots: dict[str, list[float]], mine: str, *, most: int, wants: int, under_way: int, now: float
+) -> int:
+    """How many calls of this process may be under way at once; `slots` is changed accordingly: by
+    process, how many it has, how many it wants, until when that holds and since when it has some.
+
+    It gets what is free.  Where others want more than there is, nobody keeps more than an equal part;
+    and where there are fewer than processes, they take turns."""
+    for name in [name for name, one in slots.items() if one[2] < now]:
+        del slots[name]
+    others = [one for name, one in slots.items() if name != mine]
+    free = most - sum(int(one[0]) for one in others)
+    before = slots.get(mine, [0, 0, 0, now])
+    target = most if wants and not others else min(most, max(wants, _BLOCK))
+    if any(one[1] > one[0] for one in others):
+        equal = most // (1 + len(others))
+        if equal == 0 and (not before[0] or now - before[3] < _YIELD_AFTER_S):
+            equal = 1
+        left = most - sum(int(max(one[0], one[1])) for one in others)
+        target = min(target, max(min(equal, wants), left))
+    granted = max(0, min(target, free))
+    has = max(granted, under_way)
+    if has or wants:
+        since = before[3] if before[0] and has else now
+        slots[mine] = [has, wants, now + LEASE_S, since]
+    else:
+        slots.pop(mine, None)
+    return granted
+
+
 log = logging.getLogger("plumbline.calls")
+
+ROW = "retries"  # beside those of the connections
+_EVERY_S = 2.0
+_LEAST_CALLS = 5
+_MOST_HOSTS = 200
+_MOST_CALLS = 10**9
+
+
+class SharedRetries:
+    """Used inside the event loop only; `thread` is the one that uses `rows`."""
+
+    def __init__(self, clock: Clock, rows: SharedBudgets, thread: Executor, name: str) -> None:
+        self._clock = clock
+        self._rows = rows
+        self._thread = thread
+        self._name = name
+        self._is_written = False
+        self.hosts: Callable[[], Mapping[str, Host]] = dict
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            await self.exchange()
+
+    async def exchange(self, *, is_end: bool = False) -> None:
+        """The database is left alone where nothing was called and nothing is written down."""
+        mine = {} if is_end else _busiest(self.hosts(), self._clock.monotonic())
+        if not mine and not self._is_written:
+            return
+        work = _Exchange(self._name, mine)
+        try:
+            loop = asyncio.get_running_loop()
+            theirs = await loop.run_in_executor(self._thread, self._rows.change, ROW, work)
+        except Exception as reason:
+            log.warning("%s", fields(event="retries_not_shared", reason=type(reason).__name__))
+            return  # what is known of the others runs out by itself
+        self._is_written = bool(mine)
+        until = self._clock.monotonic() + LEASE_S
+        for name, host in self.hosts().items():
+            if name in mine:
+                host.see(theirs.get(name, (0, 0)), until)
+
+
+def _busiest(hosts: Mapping[str, Host], now: float) -> dict[str, Counts]:
+    counts = {name: host.counts(now) for name, host in hosts.items() if host.is_busy(now)}
+    many = [(name, one) for name, one in counts.items() if one[0] >= _LEAST_CALLS]
+    return dict(sorted(many, key=lambda item: -item[1][0])[:_MOST_HOSTS])
+
+
+class _Exchange:
+    """What is done while the row is this process's alone."""
+
+    def __init__(self, name: str, mine: Mapping[str, Counts]) -> None:
+        self.name = name
+        self.mine = mine
+
+    def __call__(self, kept: Any, now: float) -> tuple[Any, dict[str, Counts]]:
+        """The counts of the others, of those hosts that this process calls."""
+        found = kept.get("processes") if isinstance(kept, dict) else None
+        others = {
+            name: one
+            for name, one in (found.items() if isinstance(found, dict) else ())
+            if name != self.name and _is_fresh(one, now)
+        }
+        totals: dict[str, Counts] = {}
+        for one in others.values():
+            for host in self.mine:
+                calls, retries = totals.get(host, (0, 0))
+                more, again = _read(one["hosts"].get(host))
+                totals[host] = calls + more, retries + again
+        mine = {self.name: {"at": now, "hosts": self.mine}} if self.mine else {}
+        return {"processes": others | mine}, totals
+
+
+def _is_fresh(one: Any, now: float) -> bool:
+    """Of a process that has gone silent nothing counts; nor what a clock that was ahead wrote."""
+    if not isinstance(one, dict) or not isinstance(one.get("hosts"), dict):
+        return False
+    at = one.get("at")
+    return isinstance(at, int | float) and abs(now - at) <= LEASE_S
+
+
+def _read(one: Any) -> Counts:
+    if not isinstance(one, list) or len(one) != 2:
+        return 0, 0
+    calls, retries = (number if isinstance(number, int) else 0 for number in one)
+    calls = min(max(calls, 0), _MOST_CALLS)
+    return calls, min(max(retries, 0), calls)
+
 
 _AGAIN_S = 0.25  # while there is too little room
 _TEND_S = 1.0
