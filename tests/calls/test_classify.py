@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.calls.message.answer import Answer
 from app.calls.outcome.classify import classify
 from app.calls.outcome.messages import message_of
-from app.calls.outcome.waits import LONGEST_WAIT_S, span
+from app.calls.outcome.signals import LONGEST_WAIT_S, span
 from app.catalog.format.definition import ErrorRule, Success
 from app.errors import ERROR_KINDS, CallFailed
 from tests.calls.calling import call, connection, send

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.calls.http.client import Caller
-from app.calls.limits.headroom import LONGEST_STOP_S, speaks_of_limits, used_up
 from app.calls.limits.keeping import outlive
 from app.calls.limits.limits import Limits
-from app.calls.limits.structured import members
 from app.calls.message.answer import Answer
+from app.calls.outcome.signals import LONGEST_STOP_S, members, speaks_of_limits, used_up
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed
 from app.settings import Settings

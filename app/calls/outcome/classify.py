@@ -13,8 +13,8 @@ from typing import Any
 from app.calls.message.answer import Answer, Unreadable, read_json
 from app.calls.message.request import CallRequest
 from app.calls.outcome.messages import LONGEST_MESSAGE, message_of
+from app.calls.outcome.signals import asked_wait, read_wait
 from app.calls.outcome.statuses import meaning_of
-from app.calls.outcome.waits import asked_wait, read_wait
 from app.catalog.format.definition import ErrorRule, Success
 from app.catalog.templates import fill, parse
 from app.errors import CallFailed
