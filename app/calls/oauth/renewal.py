@@ -18,8 +18,7 @@ from sqlalchemy import Connection, update
 from app.calls.connections.book import ConnectionBook, ConnectionFacts, find_connector
 from app.calls.connections.tokens import TokenFacts, seal_tokens
 from app.calls.http.client import Caller
-from app.calls.oauth.grants import Asked, Asker, exchange, renew, revoke
-from app.calls.oauth.token_answer import Token
+from app.calls.oauth.grants import Asked, Asker, Token, exchange, renew, revoke
 from app.catalog.format.auth import OAuth2Auth, TokenAuth
 from app.catalog.format.scopes import all_scopes
 from app.catalog.registry import Registry
