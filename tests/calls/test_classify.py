@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.calls.message.answer import Answer
-from app.calls.outcome.classify import classify
-from app.calls.outcome.messages import message_of
+from app.calls.outcome.classify import classify, message_of
 from app.calls.outcome.signals import LONGEST_WAIT_S, span
 from app.catalog.format.definition import ErrorRule, Success
 from app.errors import ERROR_KINDS, CallFailed
