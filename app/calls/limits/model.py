@@ -1,4 +1,4 @@
-"""The limits of one connection as numbers: windows of calls, who waits for them, and the book of one process."""
+"""The limits of one connection as numbers: windows of calls, who waits for them, the book of a process."""
 
 from __future__ import annotations
 
