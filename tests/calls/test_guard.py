@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.guard.addresses import MAIL_PORTS, Guard, is_public
+from app.calls.guard import MAIL_PORTS, Guard, is_public
 from app.calls.http.client import Caller, CallOutcome, CallRequest
 from app.clock import SystemClock
 from app.errors import SettingInvalid

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.calls.guard.inflate import MAX_BODY
+from app.calls.guard import MAX_BODY
 from app.calls.http.client import Caller, CallOutcome, CallRequest
 from tests.calls.calling import over_the_wire
 from tests.fakes.certificate import make_certificate, server_context

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import connectors
-from app.calls.guard.addresses import Guard
+from app.calls.guard import Guard
 from app.calls.mail.imap import LARGEST_PART, Message, _quoted, mailbox_of, signed_in
 from app.errors import CallFailed
 from app.intake.polls.mailbox import read_message, try_mailbox

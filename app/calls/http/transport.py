@@ -13,7 +13,7 @@ from httpx_aiohttp import AiohttpTransport
 from multidict import CIMultiDict
 from yarl import URL
 
-from app.calls.guard.addresses import Guard
+from app.calls.guard import Guard
 
 _KEEP_IDLE_S = 4.0  # below the 5 s after which common servers close: a POST must not meet that
 _MAX_LINE = 16 * 1024

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.guard.addresses import Guard, TargetBlocked
+from app.calls.guard import Guard, TargetBlocked
 from app.calls.mail.smtp import open_socket
 from app.errors import CallFailed
 

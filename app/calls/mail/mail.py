@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.guard.addresses import Guard
+from app.calls.guard import Guard
 from app.calls.http.client import CallOutcome, unsent_row
 from app.calls.mail.smtp import TIMEOUT_S, GuardedSmtp, MailServer, Sending
 from app.calls.message.answer import Answer

@@ -8,7 +8,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from app.calls.guard.addresses import MAIL_PORTS, Guard, TargetBlocked
+from app.calls.guard import MAIL_PORTS, Guard, TargetBlocked
 from app.errors import CallFailed
 
 TIMEOUT_S = 30.0

@@ -13,8 +13,7 @@ import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 
 from app.calls.connections.auth import Origin
-from app.calls.guard.addresses import TargetBlocked
-from app.calls.guard.inflate import MAX_BODY, BadEncoding
+from app.calls.guard import MAX_BODY, BadEncoding, TargetBlocked
 from app.errors import CallFailed
 
 log = logging.getLogger("plumbline.calls")

@@ -15,7 +15,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.guard.addresses import Guard
+from app.calls.guard import Guard
 from app.calls.http.client import CallRequest, unsent_row
 from app.calls.mail import imap as server
 from app.calls.mail.imap import LARGEST_PART, Message

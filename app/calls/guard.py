@@ -1,14 +1,10 @@
-"""Which addresses a call may reach: checked where the socket is opened, after every resolution.
-
-Nothing else opens a socket, so redirects, odd spellings of an address and names that change their
-address between two look-ups all pass here.  Private, local and special addresses are refused;
-the operator alone can allow some, in the setting `allow_targets`.
-"""
+"""Which addresses a call may reach, and how much of an answer is read."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import zlib
+from collections.abc import AsyncIterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -162,3 +158,68 @@ def _embedded(address: Address) -> list[IPv4Address]:
     if address in _NAT64 or address in _COMPATIBLE:
         inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
     return [one for one in inner if one is not None]
+
+
+MAX_BODY = 10 * 1024 * 1024
+_STEP = 64 * 1024
+_GZIP_OR_ZLIB = 47  # window bits: the header says which
+_GZIP_START = b"\x1f\x8b"
+
+
+class BadEncoding(Exception):
+    """The body is not what its Content-Encoding says."""
+
+
+class Body:
+    """What has arrived so far; `full` once the cap is passed, then nothing more is read."""
+
+    __slots__ = ("_inflater", "_parts", "encoding", "full", "size")
+
+    def __init__(self, encoding: str = "") -> None:
+        self.encoding = encoding.strip().lower()
+        self.size = 0
+        self.full = False
+        self._parts: list[bytes] = []
+        packed = self.encoding in ("gzip", "x-gzip", "deflate")
+        self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB) if packed else None
+
+    async def read(self, stream: AsyncIterable[bytes]) -> None:
+        """Raises BadEncoding; what arrived before stays."""
+        if self._inflater is None and self.encoding not in ("", "identity"):
+            raise BadEncoding(self.encoding)
+        begun = False
+        async for chunk in stream:
+            begun = begun or bool(chunk)
+            if self._inflater is None:
+                self._take(chunk)
+            else:
+                self._inflate(self._inflater, chunk)
+            if self.full:
+                return
+        if begun and self._inflater is not None and not self._inflater.eof:
+            raise BadEncoding(f"{self.encoding}, cut off")
+
+    def _inflate(self, inflater: zlib._Decompress, chunk: bytes) -> None:
+        try:
+            while not self.full:
+                piece = inflater.decompress(chunk, _STEP)
+                self._take(piece)
+                chunk = inflater.unconsumed_tail
+                if inflater.eof and inflater.unused_data.startswith(_GZIP_START):
+                    chunk = inflater.unused_data
+                    inflater = self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+                elif inflater.eof or (not chunk and len(piece) < _STEP):
+                    return
+        except zlib.error as reason:
+            raise BadEncoding(self.encoding) from reason
+
+    def _take(self, data: bytes) -> None:
+        room = MAX_BODY - self.size
+        if len(data) > room:
+            data, self.full = data[:room], True
+        self.size += len(data)
+        if data:
+            self._parts.append(data)
+
+    def data(self) -> bytes:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

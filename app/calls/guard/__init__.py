@@ -1,1 +1,0 @@
-"""Which addresses a call may reach, and how much of an answer is read."""
