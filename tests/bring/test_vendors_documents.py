@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.calls.message.request import Ready
+from app.calls.message.call import Ready
 from app.catalog.fields import action_fields, check_input, ready_input
 from app.catalog.format.definition import Connector
 from app.imports.apis.draft import Draft

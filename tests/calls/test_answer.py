@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.message.answer import Answer
+from app.calls.message.call import Answer
 from app.errors import CallFailed
 
 

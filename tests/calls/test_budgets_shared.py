@@ -14,7 +14,7 @@ from app.calls.limits.keeping import outlive
 from app.calls.limits.limits import Limits
 from app.calls.limits.model import Place
 from app.calls.limits.shared import SharedBook, share_of_slots
-from app.calls.message.answer import Answer
+from app.calls.message.call import Answer
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed
 from app.storage.connections.limits import SharedBudgets

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.message.answer import Answer
+from app.calls.message.call import Answer
 from app.calls.outcome.classify import classify, message_of
 from app.calls.outcome.signals import LONGEST_WAIT_S, span
 from app.catalog.format.definition import ErrorRule, Success

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.calls.http.client import Caller
 from app.calls.limits.keeping import outlive
 from app.calls.limits.limits import Limits
-from app.calls.message.answer import Answer
+from app.calls.message.call import Answer
 from app.calls.outcome.signals import LONGEST_STOP_S, members, speaks_of_limits, used_up
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed

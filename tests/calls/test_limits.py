@@ -8,7 +8,7 @@ import pytest
 
 from app.calls.connections.pace import Pace, own_limit, read_pace, write_pace
 from app.calls.limits.limits import MAX_PAUSE_S, Limits, Wait, host_of
-from app.calls.message.request import CallRequest
+from app.calls.message.call import CallRequest
 from app.catalog.format.definition import Limit
 from app.errors import CallFailed
 from tests.calls.calling import call, connection

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.message.request import CallRequest, Ready, make_ready
+from app.calls.message.call import CallRequest, Ready, make_ready
 from app.catalog.format.auth import HmacAuth
 from app.errors import CallFailed
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from app.calls.connections.book import ConnectionFacts
+from app.calls.message.call import CallRequest, Ready, make_ready
 from app.calls.message.encode import encode_body
-from app.calls.message.request import CallRequest, Ready, make_ready
 from app.catalog.fields import action_fields
 from app.catalog.format.definition import Action, Connector, PollTrigger, Request, WebhookTrigger
 from app.catalog.pages import first_page

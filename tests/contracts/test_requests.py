@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.calls.message.request import Ready
+from app.calls.message.call import Ready
 from app.catalog.registry import Registry
 from tests.connectors.wire import requests_of
 from tests.contracts.documents import FOLDER, is_there, load

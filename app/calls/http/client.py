@@ -18,8 +18,7 @@ from app.calls.guard import Body, Guard
 from app.calls.http.redirects import MAX_HOPS, next_hop
 from app.calls.http.transport import AnswerToRead, CallToSend, open_transport
 from app.calls.limits.limits import Limits
-from app.calls.message.answer import Answer
-from app.calls.message.request import CallRequest, Ready, make_ready
+from app.calls.message.call import Answer, CallRequest, Ready, make_ready
 from app.calls.outcome.classify import classify
 from app.calls.outcome.failures import failure_of, too_large
 from app.catalog.format.definition import ErrorRule, Success

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.calls.http.client import Caller, CallOutcome, CallRequest
-from app.calls.message.request import join_address, read_address
+from app.calls.message.call import join_address, read_address
 from app.catalog.format.definition import ErrorRule, Paginate, Success
 from app.catalog.pages import Page, first_page, next_page
 from app.errors import CallFailed

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.calls.connections.record import hide_parameters
-from app.calls.message.request import READS, Headers, Ready, join_address, read_address
+from app.calls.message.call import READS, Headers, Ready, join_address, read_address
 from app.errors import CallFailed
 
 MAX_HOPS = 5

@@ -13,8 +13,7 @@ from typing import Literal, Protocol
 from app.calls.connections.pace import PLAIN
 from app.calls.limits.lanes import Host, Lane
 from app.calls.limits.model import IN_PLACE_S, BudgetBook, MemoryBook, Place
-from app.calls.message.answer import Answer
-from app.calls.message.request import CallRequest
+from app.calls.message.call import Answer, CallRequest
 from app.calls.outcome.signals import speaks_of_limits, used_up
 from app.catalog.format.definition import Limit
 from app.clock import Clock

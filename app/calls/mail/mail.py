@@ -18,8 +18,7 @@ from app.calls.connections.book import ConnectionFacts
 from app.calls.guard import Guard
 from app.calls.http.client import CallOutcome, unsent_row
 from app.calls.mail.smtp import TIMEOUT_S, GuardedSmtp, MailServer, Sending
-from app.calls.message.answer import Answer
-from app.calls.message.request import CallRequest
+from app.calls.message.call import Answer, CallRequest
 from app.clock import Clock
 from app.errors import CallFailed
 from app.settings import Settings

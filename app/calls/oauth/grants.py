@@ -18,8 +18,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from app.calls.connections.record import HIDDEN, Scrubber
 from app.calls.http.client import Caller, CallOutcome, CallRequest, Row
-from app.calls.message.answer import Answer
-from app.calls.message.request import add_query
+from app.calls.message.call import Answer, add_query
 from app.calls.outcome.classify import LONGEST_MESSAGE
 from app.catalog.format.auth import OAuth2Auth, TokenAuth
 from app.catalog.format.sign_in import ClientCredentialsAuth, ServiceAccountAuth

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from app.calls.message.answer import Answer, Unreadable, read_json
-from app.calls.message.request import CallRequest
+from app.calls.message.call import Answer, CallRequest, Unreadable, read_json
 from app.calls.outcome.signals import asked_wait, read_wait
 from app.catalog.format.definition import ErrorRule, Success
 from app.catalog.templates import fill, parse

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import orjson
 
-from app.calls.message.answer import Answer
+from app.calls.message.call import Answer
 
 LONGEST_WAIT_S = 24 * 3600.0
 _EPOCH_FROM = 1_000_000_000  # a reset larger than this is a moment, not a span
