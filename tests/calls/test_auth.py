@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.calls.connections.auth import Origin, fill_body, fill_url, is_home
 from app.calls.connections.builtin import BUILT_IN
+from app.calls.connections.secrets import Origin, fill_body, fill_url, is_home
 from app.calls.http.client import CallOutcome, CallRequest
 from app.catalog.format.auth import ApiKeyAuth, BasicAuth, BearerAuth, HeadersAuth
 from app.errors import CallFailed

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.calls.connections.record import HIDDEN, HISTORY_BODY, Scrubber, is_secret_header, shown_url
+from app.calls.connections.secrets import HIDDEN, HISTORY_BODY, Scrubber, is_secret_header, shown_url
 from tests.calls.calling import call, connection, send
 from tests.fakes.service import FakeService, Received
 

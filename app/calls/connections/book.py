@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, select
 
-from app.calls.connections.auth import Credentials, credentials_of
 from app.calls.connections.builtin import BUILT_IN, BuiltInAuth, BuiltInConnector
 from app.calls.connections.pace import PLAIN, Pace, read_pace
+from app.calls.connections.secrets import Credentials, credentials_of
 from app.calls.connections.tokens import TokenFacts, facts_of, open_app, open_tokens
 from app.catalog.format.auth import Auth, OAuth2Auth, TokenAuth
 from app.catalog.format.definition import Connector

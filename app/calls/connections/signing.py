@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from app.calls.connections.auth import Origin, filled
+from app.calls.connections.secrets import Origin, filled
 from app.catalog.format.auth import HmacAuth
 from app.errors import CallFailed
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
-from app.calls.connections.record import NO_SECRETS, Scrubber, shown_headers, shown_url
+from app.calls.connections.secrets import NO_SECRETS, Scrubber, shown_headers, shown_url
 from app.calls.guard import Body, Guard
 from app.calls.http.redirects import MAX_HOPS, next_hop
 from app.calls.http.transport import AnswerToRead, CallToSend, open_transport

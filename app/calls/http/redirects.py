@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.calls.connections.record import hide_parameters
+from app.calls.connections.secrets import hide_parameters
 from app.calls.message.call import READS, Headers, Ready, join_address, read_address
 from app.errors import CallFailed
 

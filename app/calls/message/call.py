@@ -15,16 +15,20 @@ import httpx
 import orjson
 import xmltodict
 
-from app.calls.connections.auth import (
+from app.calls.connections.secrets import (
+    HIDDEN,
+    NO_SECRETS,
     Origin,
     Placed,
+    Scrubber,
     check_home,
     fill_body,
     fill_text,
     fill_url,
+    hide_parameters,
     holds_placeholder,
+    is_secret_header,
 )
-from app.calls.connections.record import HIDDEN, NO_SECRETS, Scrubber, hide_parameters, is_secret_header
 from app.calls.connections.signing import ToSign, sign
 from app.catalog.format.auth import HmacAuth
 from app.catalog.format.definition import Limit

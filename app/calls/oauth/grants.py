@@ -16,7 +16,7 @@ from authlib.oauth2.rfc7523 import JWTBearerGrant
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
-from app.calls.connections.record import HIDDEN, Scrubber
+from app.calls.connections.secrets import HIDDEN, Scrubber
 from app.calls.http.client import Caller, CallOutcome, CallRequest, Row
 from app.calls.message.call import Answer, add_query
 from app.calls.outcome.classify import LONGEST_MESSAGE

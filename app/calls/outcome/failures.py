@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 
-from app.calls.connections.auth import Origin
+from app.calls.connections.secrets import Origin
 from app.calls.guard import MAX_BODY, BadEncoding, TargetBlocked
 from app.errors import CallFailed
 

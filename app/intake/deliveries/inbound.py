@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from app.calls.connections.record import HIDDEN, NO_SECRETS, is_secret_header, shown_url
+from app.calls.connections.secrets import HIDDEN, NO_SECRETS, is_secret_header, shown_url
 from app.errors import DeliveryRefused
 from app.intake.deliveries.bodies import Document
 from app.states import DeliveryOutcome

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.connections.record import Scrubber
+from app.calls.connections.secrets import Scrubber
 from app.calls.http.client import Answer, CallOutcome, CallRequest
 from app.calls.http.paginate import pages
 from app.catalog.format.definition import Connector, Request, Subscribe
