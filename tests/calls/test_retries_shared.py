@@ -12,8 +12,7 @@ import orjson
 import pytest
 
 from app.calls.limits.keeping import outlive
-from app.calls.limits.lanes import Host
-from app.calls.limits.limits import Limits
+from app.calls.limits.limits import Host, Limits
 from app.calls.limits.shared import LEASE_S, ROW, SharedBook, SharedRetries
 from app.storage.database.db import Database
 from app.storage.database.migrate import migrate

@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.calls.limits.lanes import PROBE_S, Lane
-from app.calls.limits.limits import MAX_PAUSE_S, Limits
+from app.calls.limits.limits import MAX_PAUSE_S, PROBE_S, Lane, Limits
 from app.calls.limits.model import MemoryBook
 from app.clock import Clock
 from app.errors import AppError

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from app.calls.limits.lanes import Counts, Host
+from app.calls.limits.limits import Counts, Host
 from app.calls.limits.model import (
     COMES_BACK_S,
     IN_PLACE_S,

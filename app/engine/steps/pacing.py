@@ -6,8 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from app.calls.http.client import CallRequest
-from app.calls.limits.lanes import Lane
-from app.calls.limits.limits import IN_PLACE_S, Wait, host_of
+from app.calls.limits.limits import IN_PLACE_S, Lane, Wait, host_of
 from app.engine.context import RunContext
 from app.engine.signals import RunWaits
 from app.errors import CallFailed
