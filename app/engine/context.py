@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from app.calls.connections.book import ConnectionBook
-from app.calls.http.client import Caller, CallRequest
+from app.calls.http.client import Caller
+from app.calls.message.call import CallRequest
 from app.catalog.registry import Registry
 from app.clock import Clock
 from app.engine.dispatch.tickets import RunTicket

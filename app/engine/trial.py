@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, insert
 
-from app.calls.http.client import CallRequest
+from app.calls.message.call import CallRequest
 from app.engine.context import Means, RunContext
 from app.engine.interpret import run_steps
 from app.engine.signals import BranchEnds, RunEnds, RunWaits, StepFails

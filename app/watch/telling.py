@@ -16,8 +16,9 @@ from functools import partial
 import orjson
 from sqlalchemy import Connection
 
-from app.calls.http.client import Caller, CallRequest
+from app.calls.http.client import Caller
 from app.calls.mail.mail import Mail, mail_request, send_mail
+from app.calls.message.call import CallRequest
 from app.clock import Clock
 from app.errors import CallFailed, SettingInvalid
 from app.log import fields

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from app.calls.connections.book import ConnectionFacts
 from app.calls.connections.builtin import HTTP
-from app.calls.http.client import Caller, CallOutcome, CallRequest
+from app.calls.http.client import Caller, CallOutcome
+from app.calls.message.call import CallRequest
 from app.clock import Clock, SystemClock
 from app.settings import Settings
 from tests.fakes.clock import FakeClock

@@ -9,7 +9,8 @@ import pytest
 
 from app.calls.connections.builtin import BUILT_IN
 from app.calls.connections.secrets import Origin, fill_body, fill_url, is_home
-from app.calls.http.client import CallOutcome, CallRequest
+from app.calls.http.client import CallOutcome
+from app.calls.message.call import CallRequest
 from app.catalog.format.auth import ApiKeyAuth, BasicAuth, BearerAuth, HeadersAuth
 from app.errors import CallFailed
 from tests.calls.calling import TOKEN, call, connection, send

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.calls.guard import MAIL_PORTS, Guard, is_public
-from app.calls.http.client import Caller, CallOutcome, CallRequest
+from app.calls.http.client import Caller, CallOutcome
+from app.calls.message.call import CallRequest
 from app.clock import SystemClock
 from app.errors import SettingInvalid
 from app.settings import Settings

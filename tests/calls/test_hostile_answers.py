@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from app.calls.guard import MAX_BODY
-from app.calls.http.client import Caller, CallOutcome, CallRequest
+from app.calls.http.client import Caller, CallOutcome
+from app.calls.message.call import CallRequest
 from tests.calls.calling import over_the_wire
 from tests.fakes.certificate import make_certificate, server_context
 from tests.fakes.target import Speak, answer, target

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.calls.http.client import Caller, CallRequest
+from app.calls.http.client import Caller
 from app.calls.http.paginate import PageRead, pages
+from app.calls.message.call import CallRequest
 from app.catalog.format.definition import Paginate
 from app.settings import Settings
 from tests.calls.calling import API, call, connection

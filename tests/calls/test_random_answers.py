@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.calls.http.client import Caller, CallOutcome, CallRequest
+from app.calls.http.client import Caller, CallOutcome
+from app.calls.message.call import CallRequest
 from app.errors import ERROR_KINDS
 from tests.calls.calling import connection, over_the_wire
 from tests.fakes.target import target

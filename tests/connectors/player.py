@@ -15,9 +15,10 @@ from urllib.parse import parse_qs, parse_qsl
 import httpx
 
 from app.calls.connections.book import ConnectionFacts, hosts_of
-from app.calls.http.client import Caller, CallRequest
+from app.calls.http.client import Caller
 from app.calls.http.paginate import pages
 from app.calls.limits.limits import Limits
+from app.calls.message.call import CallRequest
 from app.catalog.fields import check_input
 from app.catalog.format.definition import Action, Connector
 from app.catalog.format.later import Wanted

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import select, text
 
 from app.calls.connections.book import ConnectionBook
-from app.calls.http.client import Caller, CallOutcome, CallRequest
+from app.calls.http.client import Caller, CallOutcome
+from app.calls.message.call import CallRequest
 from app.calls.oauth.renewal import Tokens
 from app.storage.connections import connections
 from app.storage.tables.models import Call

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from app.calls.http.client import Caller, CallOutcome, CallRequest
+from app.calls.http.client import Caller, CallOutcome
+from app.calls.message.call import CallRequest
 from app.clock import SystemClock
 from app.errors import CallFailed, ConnectorInvalid
 from app.settings import Settings

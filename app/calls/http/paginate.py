@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.calls.http.client import Caller, CallOutcome, CallRequest
-from app.calls.message.call import join_address, read_address
+from app.calls.http.client import Caller, CallOutcome
+from app.calls.message.call import CallRequest, join_address, read_address
 from app.catalog.format.definition import ErrorRule, Paginate, Success
 from app.catalog.pages import Page, first_page, next_page
 from app.errors import CallFailed

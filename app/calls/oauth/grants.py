@@ -17,8 +17,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from app.calls.connections.secrets import HIDDEN, Scrubber
-from app.calls.http.client import Caller, CallOutcome, CallRequest, Row
-from app.calls.message.call import Answer, add_query
+from app.calls.http.client import Caller, CallOutcome, Row
+from app.calls.message.call import Answer, CallRequest, add_query
 from app.calls.outcome.classify import LONGEST_MESSAGE
 from app.catalog.format.auth import OAuth2Auth, TokenAuth
 from app.catalog.format.sign_in import ClientCredentialsAuth, ServiceAccountAuth

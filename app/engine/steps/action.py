@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.http.client import Answer, CallRequest
+from app.calls.message.call import Answer, CallRequest
 from app.calls.message.encode import encode_body
 from app.catalog.fields import action_fields, check_input, ready_input
 from app.catalog.format.definition import Action, Connector, Request

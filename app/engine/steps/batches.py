@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from app.calls.http.client import Answer, CallRequest, unsent_row
+from app.calls.http.client import unsent_row
+from app.calls.message.call import Answer, CallRequest
 from app.catalog.format.later import Batch, Part
 from app.engine.context import RunContext
 from app.engine.dispatch.tickets import RunTicket

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.http.client import Answer, CallRequest
-from app.calls.message.call import join_address
+from app.calls.message.call import Answer, CallRequest, join_address
 from app.catalog.format.definition import Connector, Request
 from app.catalog.format.later import Later, StatusCheck, Verdict, Wanted
 from app.catalog.render import limits_of

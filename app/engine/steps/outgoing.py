@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.http.client import Answer, CallOutcome, CallRequest
+from app.calls.http.client import CallOutcome
+from app.calls.message.call import Answer, CallRequest
 from app.catalog.format.definition import ErrorRule, Success
 from app.engine.context import RunContext
 from app.engine.holds import hold_connection

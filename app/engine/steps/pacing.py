@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from app.calls.http.client import CallRequest
-from app.calls.limits.limits import IN_PLACE_S, Lane, Wait, host_of
+from app.calls.limits.limits import Lane, Wait, host_of
+from app.calls.limits.model import IN_PLACE_S
+from app.calls.message.call import CallRequest
 from app.engine.context import RunContext
 from app.engine.signals import RunWaits
 from app.errors import CallFailed

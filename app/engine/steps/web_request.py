@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from app.calls.connections.book import ConnectionBook
-from app.calls.http.client import Answer, CallRequest
+from app.calls.message.call import Answer, CallRequest
 from app.calls.message.encode import encode_body, set_at_path
 from app.engine.context import RunContext
 from app.engine.signals import StepFails

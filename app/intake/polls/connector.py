@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from app.calls.http.client import CallRequest
 from app.calls.http.paginate import pages
+from app.calls.message.call import CallRequest
 from app.catalog.fields import check_input, ready_input
 from app.catalog.format.definition import Connector
 from app.catalog.format.definition import PollTrigger as ServicePoll

@@ -13,8 +13,7 @@ from xml.parsers.expat import ExpatError
 import orjson
 import xmltodict
 
-from app.calls.http.client import CallRequest
-from app.calls.message.call import Answer
+from app.calls.message.call import Answer, CallRequest
 from app.errors import CallFailed
 from app.flows.mapping.values import as_moment, as_text
 from app.intake.needs import Needs

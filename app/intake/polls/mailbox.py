@@ -16,9 +16,10 @@ from typing import Any
 
 from app.calls.connections.book import ConnectionFacts
 from app.calls.guard import Guard
-from app.calls.http.client import CallRequest, unsent_row
+from app.calls.http.client import unsent_row
 from app.calls.mail import imap as server
 from app.calls.mail.imap import LARGEST_PART, Message
+from app.calls.message.call import CallRequest
 from app.errors import CallFailed
 from app.flows.mapping.values import as_moment, as_text
 from app.intake.needs import Needs

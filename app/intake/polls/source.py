@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.http.client import Answer, CallRequest
 from app.calls.limits.limits import host_of
+from app.calls.message.call import Answer, CallRequest
 from app.engine.steps.web_request import build_request
 from app.errors import CallFailed
 from app.flows.mapping.template import Finding

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from app.calls.connections.book import ConnectionFacts
 from app.calls.connections.secrets import Scrubber
-from app.calls.http.client import Answer, CallOutcome, CallRequest
+from app.calls.http.client import CallOutcome
 from app.calls.http.paginate import pages
+from app.calls.message.call import Answer, CallRequest
 from app.catalog.format.definition import Connector, Request, Subscribe
 from app.catalog.format.definition import WebhookTrigger as ServiceTrigger
 from app.catalog.render import plan

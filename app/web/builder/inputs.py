@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from app.calls.connections.book import ConnectionFacts
-from app.calls.http.client import CallRequest
 from app.calls.http.paginate import pages
+from app.calls.message.call import CallRequest
 from app.catalog.format.definition import Connector, Lookup
 from app.catalog.lookups import read_fields, read_options
 from app.catalog.registry import Registry

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy import select
 
-from app.calls.http.client import CallOutcome, CallRequest
+from app.calls.http.client import CallOutcome
+from app.calls.message.call import CallRequest
 from app.engine.steps.web_request import build_request
 from app.engine.trial import TrialResult, preview_step, send_step
 from app.errors import AppError, CallFailed, FlowInvalid, Unavailable

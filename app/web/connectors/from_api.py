@@ -9,8 +9,9 @@ from pathlib import Path
 
 from flask import Blueprint, Response, flash, request
 
-from app.calls.http.client import CallOutcome, CallRequest
+from app.calls.http.client import CallOutcome
 from app.calls.http.documents import Documents
+from app.calls.message.call import CallRequest
 from app.errors import AppError, ConnectorInvalid, NotFound
 from app.ids import new_id
 from app.imports.apis.changes import Changes, changes_of

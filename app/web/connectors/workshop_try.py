@@ -10,7 +10,8 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from app.calls.http.client import CallOutcome, CallRequest
+from app.calls.http.client import CallOutcome
+from app.calls.message.call import CallRequest
 from app.catalog.fields import check_input, ready_input
 from app.catalog.format.definition import Action, Connector, Operation, PollTrigger
 from app.catalog.render import plan
