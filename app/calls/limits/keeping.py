@@ -15,8 +15,8 @@ from app.calls.limits.model import MemoryBook
 from app.clock import Clock
 from app.errors import AppError
 from app.log import fields
-from app.storage.connections import lanes as store
-from app.storage.connections.lanes import LaneRow
+from app.storage.connections import limits as store
+from app.storage.connections.limits import LaneRow
 from app.storage.database.db import Database
 
 log = logging.getLogger("plumbline.calls")
