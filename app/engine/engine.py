@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from app.engine.context import Means
 from app.engine.dispatch.embedded import EmbeddedDispatcher
@@ -19,7 +19,6 @@ from app.engine.dispatch.tickets import RunTicket
 from app.engine.holds import release_connection, resume_connection, wake_line
 from app.engine.orders import Orders
 from app.engine.runs import Runs
-from app.engine.turns import go_ahead
 from app.errors import AppError
 from app.log import fields
 from app.storage.cluster.crashes import put_back
@@ -28,7 +27,6 @@ from app.storage.connections.connections import set_hold
 from app.storage.connections.limits import free_lanes, set_pace
 from app.storage.database.db import Database
 from app.storage.history import progress, turns
-from app.storage.tables.models import OPEN_STATES, Run
 
 if TYPE_CHECKING:
     from app.engine.dispatch.procrastinate_queue import SharedDispatcher
@@ -57,7 +55,7 @@ class Engine:
         self.runs.version_known = self.dispatcher.look_again
         self.runs.stand_aside = self.dispatcher.stand_aside
         self.runs.hand_over = self.enqueue
-        self.orders = Orders(means.database, means.clock, self.enqueue, self._drop)
+        self.orders = Orders(means.database, means.clock, self.enqueue, self.drop)
         self.is_paused = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -264,27 +262,7 @@ class Engine:
             self._loop.call_soon_threadsafe(means.caller.limits.renumber, connection_id)
         return wake_line(means.database, self.dispatcher, connection_id)
 
-    def cancel(self, run_id: str, sentence: str) -> bool:
-        """The run makes no further call; one that is under way is waited for and recorded.  False
-        when the run had already ended."""
-        now = self.means.clock.now()
-
-        def mark(db: Connection) -> bool:
-            changed = db.execute(
-                update(Run)
-                .where(Run.id == run_id, Run.state.in_(OPEN_STATES))
-                .values(state="cancelled", reason="", wake_at=None, finished_at=now, sentence=sentence)
-            )
-            tell(db, "cancel", run_id)
-            return changed.rowcount > 0
-
-        cancelled = self.means.database.write(mark)
-        is_under_way = self.runs.cancel(run_id)
-        if cancelled and not is_under_way:
-            self.runs.pass_on([self.means.database.write(lambda db: turns.leave(db, run_id))])
-        return cancelled
-
-    def _drop(self, run_ids: Sequence[str]) -> None:
+    def drop(self, run_ids: Sequence[str]) -> None:
         """These are cancelled in the database: nothing more of them is performed here."""
         left = [run_id for run_id in run_ids if not self.runs.cancel(run_id)]
 
@@ -310,17 +288,6 @@ class Engine:
             self._loop.call_soon_threadsafe(self.means.caller.limits.renumber, value)
         elif word == "lane":
             self._loop.call_soon_threadsafe(self.means.caller.limits.hear, value)
-
-    def try_now(self, run_id: str) -> bool:
-        """A person does not want to wait for the next try of a step.  False when the run does not wait
-        for one any more."""
-        run = self.means.database.write(lambda db: progress.try_now(db, run_id))
-        self.runs.pass_on([run])
-        return run is not None
-
-    def go_ahead(self, run_id: str) -> None:
-        """A run that waits for an earlier one of the same key waits no longer."""
-        self.runs.pass_on([go_ahead(self.means.database, run_id)])
 
 
 def _takeover(database: Database) -> Takeover:

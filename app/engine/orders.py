@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 
 from app.clock import Clock
 from app.engine.dispatch.tickets import RunTicket
-from app.engine.replay import Way, WhichVersion, run_again
+from app.engine.replay import ReplayWay, WhichVersion, run_again
 from app.errors import AppError
 from app.log import fields
 from app.storage.cluster.messages import tell
@@ -97,7 +97,7 @@ def _resend(db: Connection, order: Order, now: datetime) -> Portion:
     following, left = bulk_orders.next_letters(db, order, min(room, _RESENT_AT_ONCE))
     if not following:
         return _end(db, order, now)
-    way = Way("failed" if order.mode == "failed" else "whole", _version(order), order.by)
+    way = ReplayWay("failed" if order.mode == "failed" else "whole", _version(order), order.by)
     tickets, refusal = [], ""
     for run_id in left:
         try:

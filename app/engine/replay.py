@@ -10,13 +10,11 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import Connection, insert, literal, select, update
 
-from app.clock import Clock
-from app.engine.dispatch.tickets import Dispatcher, RunTicket
+from app.engine.dispatch.tickets import RunTicket
 from app.engine.turns import key_of
 from app.errors import FlowInvalid, NotFound
 from app.flows.model import read_mapping
 from app.ids import new_id
-from app.storage.database.db import Database
 from app.storage.database.queued import note_queued
 from app.storage.history import progress, resends, turns
 from app.storage.history.rows import settle
@@ -29,7 +27,7 @@ _KEPT_COLUMNS = [one.name for one in StepRecord.__table__.columns if one.name !=
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ReplayWay:
     """How a run is made from another.  `mode` failed: steps that succeeded are taken over, never sent
     again, and a call of which nobody knows whether it arrived goes out under its first key.
     `payload`: the event's data as a person changed it, None = as the other run had it."""
@@ -40,25 +38,7 @@ class Way:
     payload: bytes | None = None
 
 
-def replay(
-    database: Database,
-    dispatcher: Dispatcher,
-    clock: Clock,
-    run_id: str,
-    *,
-    mode: Mode = "whole",
-    version: WhichVersion = "same",
-    by: str | None = None,
-    payload: bytes | None = None,
-) -> str:
-    """The id of the new run; see `Way`."""
-    now, way = clock.now(), Way(mode, version, by, payload)
-    ticket = database.write(lambda db: run_again(db, run_id, way, now))
-    dispatcher.enqueue([ticket])
-    return ticket.run_id
-
-
-def run_again(db: Connection, run_id: str, way: Way, now: datetime) -> RunTicket:
+def run_again(db: Connection, run_id: str, way: ReplayWay, now: datetime) -> RunTicket:
     """Queued, with the failure it was made from dealt with.  Whatever refuses it does so before
     anything is written: NotFound or FlowInvalid."""
     old = _get(db, run_id)
@@ -136,30 +116,22 @@ def _take_over_steps(db: Connection, old_run: str, new_run: str) -> None:
     db.execute(insert(StepRecord).from_select(["run_id", *_KEPT_COLUMNS], kept))
 
 
-def decide_unknown(database: Database, dispatcher: Dispatcher, run_id: str, *, was_sent: bool) -> None:
-    """A person looked at the service: the step counts as done, or is sent again under its key."""
-
-    def mark(db: Connection) -> RunTicket:
-        run = _get(db, run_id)
-        if run.state != "waiting" or run.reason != "unknown":
-            raise FlowInvalid("This run no longer waits for that decision.")
-        _settle_step(db, run_id, was_sent=was_sent)
-        db.execute(
-            update(Run).where(Run.id == run_id).values(state="queued", reason="", wake_at=None, sentence="")
-        )
-        note_queued(db, [run_id])
-        return RunTicket(run.id, run.flow_id, run.version_id, run.event_id, fresh=False)
-
-    dispatcher.enqueue([database.write(mark)])
-
-
-def _settle_step(db: Connection, run_id: str, *, was_sent: bool) -> None:
-    state = "succeeded" if was_sent else "retry"
-    sentence = (
-        "A person saw at the service that it had arrived." if was_sent else "A person had it sent again."
-    )
+def decide(db: Connection, run_id: str, *, was_sent: bool) -> RunTicket:
+    """Queues a run whose call has an outcome that nobody knows: the step counts as done, or is sent again
+    under its key.  Raises NotFound, and FlowInvalid for a run that does not wait for that decision."""
+    run = _get(db, run_id)
+    if run.state != "waiting" or run.reason != "unknown":
+        raise FlowInvalid("This run no longer waits for that decision.")
+    state, sentence = "retry", "A person had it sent again."
+    if was_sent:
+        state, sentence = "succeeded", "A person saw at the service that it had arrived."
     db.execute(
         update(StepRecord)
         .where(StepRecord.run_id == run_id, StepRecord.state == "unknown")
         .values(state=state, sentence=sentence)
     )
+    db.execute(
+        update(Run).where(Run.id == run_id).values(state="queued", reason="", wake_at=None, sentence="")
+    )
+    note_queued(db, [run_id])
+    return RunTicket(run.id, run.flow_id, run.version_id, run.event_id, fresh=False)

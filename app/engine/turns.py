@@ -7,13 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.errors import FlowInvalid, MappingFailed
+from app.errors import MappingFailed
 from app.flows.mapping.template import MISSING, fill
 from app.flows.mapping.values import as_text
 from app.flows.model import Mapping
-from app.storage.database.db import Database
 from app.storage.history import turns
-from app.storage.history.progress import OpenRun
 
 _LONGEST = 120
 
@@ -44,16 +42,3 @@ def lie_down(db: Connection, run_id: str) -> bool:
     )
     turns.wait_behind(db, run_id, place, sentence)
     return True
-
-
-def go_ahead(database: Database, run_id: str) -> OpenRun:
-    """A person does not want this run to wait for the ones before it: it leaves the line.  Raises
-    FlowInvalid when it does not wait any more."""
-
-    def work(db: Connection) -> OpenRun:
-        run = turns.step_out(db, run_id)
-        if run is None:
-            raise FlowInvalid("This run no longer waits for another one.")
-        return run
-
-    return database.write(work)

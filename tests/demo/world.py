@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from flask import Flask
 
-from app.engine.replay import replay
+from app.commands.runs import replay
 from app.errors import DeliveryRefused
 from app.intake import activation
 from app.parts import Parts, open_parts
@@ -26,6 +26,7 @@ from seed_data.services.process import create_services
 from seed_data.services.shared import Services
 from seed_data.services.shelf import Thing
 from tests.fakes.clock import FakeClock
+from tests.fakes.people import ANA
 
 DEMO_URL = "http://127.0.0.1:8090"
 
@@ -100,8 +101,7 @@ class Everything:
         return looked.new
 
     def send_failed_again(self, run_id: str) -> None:
-        means = self.parts
-        replay(means.database, means.engine.dispatcher, self.clock, run_id, mode="failed")
+        replay(ANA, self.parts, run_id, mode="failed")
         self.settle()
 
     def settle(self) -> None:

@@ -10,10 +10,12 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
+from app.commands.runs import cancel
 from app.engine.dispatch.tickets import RunTicket
 from app.storage.tables.models import Gathered
 from tests.engine.services import install
 from tests.engine.world import World, http
+from tests.fakes.people import ANA
 from tests.fakes.service import Received
 
 UPSERT = """\
@@ -230,7 +232,7 @@ def test_a_cancelled_run_is_in_no_batch(world: World) -> None:
     world.service.answers("POST", "/people/batch", _all_fine)
     together = Together(world)
     tickets = together.begin("ann", "bob")
-    world.parts.engine.cancel(tickets[0].run_id, "Cancelled.")
+    cancel(ANA, world.parts, tickets[0].run_id)
     world.clock.advance(5)
     world.again(tickets[1])
     together.go_on()
@@ -242,7 +244,7 @@ def test_when_the_run_that_makes_the_call_is_cancelled_the_others_go_out_without
     world.service.answers("POST", "/people/batch", 503, _all_fine)
     together = Together(world)
     tickets = together.begin("ann", "bob", "cid")
-    world.parts.engine.cancel(tickets[2].run_id, "Cancelled.")
+    cancel(ANA, world.parts, tickets[2].run_id)
     world.clock.advance(700)
     world.again(tickets[0])
     world.again(tickets[0])

@@ -7,15 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
+from app.commands import runs
 from app.engine.dispatch.tickets import RunTicket
 from tests.engine.world import World, http
+from tests.fakes.people import ANA
 from tests.fakes.service import Received
 
 WHY = "Cancelled by Ana; nothing more was sent."
 
 
 def cancel(world: World, ticket: RunTicket) -> bool:
-    return world.parts.engine.cancel(ticket.run_id, WHY)
+    return runs.cancel(ANA, world.parts, ticket.run_id)
 
 
 def sent(world: World) -> list[str]:

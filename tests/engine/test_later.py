@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.commands.runs import cancel
 from app.errors import NotFound
 from tests.engine.services import install
 from tests.engine.world import World, http
+from tests.fakes.people import ANA
 
 SEND = """\
 requests:
@@ -173,7 +175,7 @@ def test_a_place_to_ask_at_another_host_gets_no_credentials(world: World) -> Non
 def test_a_cancelled_run_asks_no_more(world: World) -> None:
     _accepts(world)
     ticket = _run(world, install(world, "print", CHECK))
-    world.parts.engine.cancel(ticket.run_id, "Cancelled.")
+    cancel(ANA, world.parts, ticket.run_id)
     assert _ask(world, ticket).state == "cancelled"
     assert len(world.service.requests) == 1
 

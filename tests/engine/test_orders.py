@@ -9,17 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from app.engine.cancelling import cancel_waiting
-from app.engine.dead_letters import (
-    discard_chosen,
-    discard_group,
-    resend_chosen,
-    resend_group,
-    stop_order,
-)
+from app.commands.letters import replay_chosen, replay_group, settle_chosen, settle_group, stop_order
+from app.commands.runs import cancel_waiting, replay
 from app.engine.dispatch.tickets import RunTicket
 from app.engine.orders import MOST_UNDER_WAY, Orders
-from app.engine.replay import replay
 from app.errors import FlowInvalid, NotFound
 from app.storage.letters import orders as bulk_orders
 from app.storage.letters.dead_letters import count, discards, get_discard, groups
@@ -27,6 +20,7 @@ from app.storage.letters.orders import Order
 from app.storage.people import audit
 from app.storage.tables.models import OPEN_STATES, Flow, Run, StepRecord, Turn
 from tests.engine.world import World, http
+from tests.fakes.people import ANA
 
 REFUSED = (422, {"message": "no such list"})
 
@@ -78,12 +72,12 @@ def work_off(world: World, order_id: str) -> None:
 
 
 def resend(world: World, cause: str, **how: Any) -> str:
-    return resend_group(world.parts.database, world.clock, cause, **how)
+    return replay_group(ANA, world.parts, cause, **how)
 
 
 def test_all_of_a_cause_are_resent_from_the_failed_step(world: World) -> None:
     cause = dead(world, 7)
-    order_id = resend(world, cause, by="usr_ana")
+    order_id = resend(world, cause)
     work_off(world, order_id)
     done = order(world, order_id)
     assert (done.state, done.total, done.done, done.refused) == ("done", 7, 7, 0)
@@ -150,7 +144,7 @@ def test_a_stop_in_the_middle_repeats_nothing_and_leaves_nothing_out(
     if is_chosen:
         with world.parts.database.read() as db:
             ids = list(db.execute(select(Run.id)).scalars())
-        order_id = resend_chosen(world.parts.database, world.clock, ids)
+        order_id = replay_chosen(ANA, world.parts, ids)
     else:
         order_id = resend(world, cause)
 
@@ -177,14 +171,14 @@ def test_an_order_can_be_stopped(world: World) -> None:
     cause = dead(world, MOST_UNDER_WAY + 5)
     order_id = resend(world, cause)
     world.parts.engine.orders._work_on(order_id)
-    assert stop_order(world.parts.database, world.clock, order_id, by="usr_ana")
+    assert stop_order(ANA, world.parts, order_id)
     settled(world)
     assert world.parts.engine.work_orders() == 0
     stopped = order(world, order_id)
     assert (stopped.state, stopped.done) == ("stopped", MOST_UNDER_WAY)
     with world.parts.database.read() as db:
         assert count(db) == 5
-    assert not stop_order(world.parts.database, world.clock, order_id)
+    assert not stop_order(ANA, world.parts, order_id)
 
 
 def test_the_same_group_is_not_ordered_twice(world: World) -> None:
@@ -201,8 +195,7 @@ def test_a_run_that_a_person_resent_meanwhile_is_not_sent_a_third_time(world: Wo
     order_id = resend(world, cause)
     with world.parts.database.read() as db:
         first = db.execute(select(func.min(Run.id))).scalar_one()
-    parts = world.parts
-    replay(parts.database, parts.engine.dispatcher, world.clock, first, mode="failed")
+    replay(ANA, world.parts, first, mode="failed")
     work_off(world, order_id)
     settled(world)
     assert order(world, order_id).done == 2
@@ -213,16 +206,16 @@ def test_chosen_ones_are_resent_and_those_dealt_with_are_counted_apart(world: Wo
     dead(world, 3)
     with world.parts.database.read() as db:
         ids = list(db.execute(select(Run.id).order_by(Run.id)).scalars())
-    discard_chosen(world.parts.database, world.clock, ids[:1], reason="A test", by=None)
+    settle_chosen(ANA, world.parts, ids[:1], reason="A test")
     world.parts.engine.work_orders()
-    order_id = resend_chosen(world.parts.database, world.clock, ids[:2], by="usr_ana")
+    order_id = replay_chosen(ANA, world.parts, ids[:2])
     work_off(world, order_id)
     done = order(world, order_id)
     assert (done.done, done.refused) == (1, 1)
     assert "dealt with" in done.sentence
     assert len(world.service.to("/two")) == 4
     with pytest.raises(FlowInvalid, match="No run was selected"):
-        resend_chosen(world.parts.database, world.clock, [])
+        replay_chosen(ANA, world.parts, [])
 
 
 def test_one_that_cannot_be_resent_stays_and_the_order_says_why(world: World) -> None:
@@ -251,8 +244,8 @@ def test_a_held_flow_keeps_its_order_waiting(world: World) -> None:
 def test_discarding_keeps_the_run_and_says_who_and_why(world: World) -> None:
     cause = dead(world, 3)
     with pytest.raises(FlowInvalid, match="Say why"):
-        discard_group(world.parts.database, world.clock, cause, reason="  ")
-    order_id = discard_group(world.parts.database, world.clock, cause, reason="Old test leads", by="usr_x")
+        settle_group(ANA, world.parts, cause, reason="  ")
+    order_id = settle_group(ANA, world.parts, cause, reason="Old test leads")
     work_off(world, order_id)
     with world.parts.database.read() as db:
         assert count(db) == 0
@@ -294,7 +287,7 @@ def test_cancelled_runs_in_line_are_never_performed_and_their_turn_passes_on(wor
     tickets = [world.event(flow, {"email": "ada@example.com"}) for _ in range(3)]
     for ticket in tickets:
         world.perform(ticket)
-    order_id = cancel_waiting(world.parts.database, world.clock, {"flow_id": flow[0]}, by=None)
+    order_id = cancel_waiting(ANA, world.parts, {"flow_id": flow[0]})
     _until_over(world, order_id)
     assert {world.state(ticket).state for ticket in tickets} == {"cancelled"}
     world.clock.advance(86_400 * 2)

@@ -8,7 +8,7 @@ import httpx
 from sqlalchemy import select
 
 from app.engine.holds import release_connection
-from app.engine.replay import decide_unknown
+from app.engine.replay import decide
 from app.storage.tables.models import Connection, StepRecord
 from tests.engine.world import World, http
 from tests.fakes.service import Received
@@ -69,10 +69,9 @@ def test_a_lost_connection_after_sending_is_asked_about_when_it_may_not_be_repea
     run = world.state(ticket)
     assert (run.state, run.reason, run.wake_at) == ("waiting", "unknown", None)
     assert world.steps(ticket)["s1"].state == "unknown"
-    tickets = Tickets()
-    decide_unknown(world.parts.database, tickets, ticket.run_id, was_sent=False)
+    decided = world.parts.database.write(lambda db: decide(db, ticket.run_id, was_sent=False))
     world.again(ticket)
-    assert tickets.ids == [ticket.run_id]
+    assert decided.run_id == ticket.run_id
     assert world.state(ticket).state == "succeeded"
     assert len(world.service.requests) == 2
 
@@ -81,7 +80,7 @@ def test_what_a_person_saw_at_the_service_is_never_sent_again(world: World) -> N
     world.service.answers("POST", "/sms", httpx.ReadTimeout("no answer"))
     world.service.answers("POST", "/after", {})
     ticket = world.run(http("s1", "/sms"), http("s2", "/after"))
-    decide_unknown(world.parts.database, Tickets(), ticket.run_id, was_sent=True)
+    world.parts.database.write(lambda db: decide(db, ticket.run_id, was_sent=True))
     world.again(ticket)
     assert [request.path for request in world.service.requests] == ["/sms", "/after"]
     assert world.state(ticket).state == "succeeded"

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from sqlalchemy import delete, select
 
-from app.engine.replay import replay
 from app.errors import FlowInvalid
 from app.storage.history.resends import get_resend
 from app.storage.letters.dead_letters import count
@@ -20,10 +19,9 @@ NO_RETRY = {"retry": {"preset": "none"}}
 
 
 def again(world: World, run_id: str, **how: Any) -> Any:
-    parts = world.parts
-    new = replay(parts.database, parts.engine.dispatcher, world.clock, run_id, **how)
+    new = world.made_again(run_id, **how)
     settled(world)
-    with parts.database.read() as db:
+    with world.parts.database.read() as db:
         return db.execute(select(Run.__table__).where(Run.id == new)).one()
 
 
@@ -97,11 +95,11 @@ def test_the_items_of_a_loop_keep_their_own_keys(world: World) -> None:
 def test_edited_data_survive_a_stop_of_the_server(world: World) -> None:
     """The run is taken up from what is on disk, not from the ticket."""
     from app.engine.dispatch.tickets import RunTicket
-    from app.engine.replay import Way, run_again
+    from app.engine.replay import ReplayWay, run_again
 
     world.service.answers("POST", "/a", (422, {}), {"id": 1})
     ticket = world.run(http("s1", "/a"), payload={"email": "first"})
-    way = Way("failed", "same", None, b'{"email": "second"}')
+    way = ReplayWay("failed", "same", None, b'{"email": "second"}')
     lost: RunTicket = world.parts.database.write(
         lambda db: run_again(db, ticket.run_id, way, world.clock.now())
     )

@@ -105,23 +105,12 @@ def test_one_item_that_fails_leaves_the_others_done_and_a_replay_does_only_that_
     ticket = world.event(flow, [1, 2, 3])
     world.perform(ticket)
     assert world.state(ticket).state == "dead"
-    from app.engine.replay import replay
-
-    parts = world.parts
-    new = replay(parts.database, Collects(), parts.clock, ticket.run_id, mode="failed")
+    new = world.made_again(ticket.run_id, is_handed_over=False, mode="failed")
     again = world.event(flow, [])
     again.run_id, again.event_id = new, ticket.event_id
     world.again(again)
     assert [request.json["n"] for request in world.service.requests] == [1, 2, 3, 2]
     assert world.state(again).state == "succeeded"
-
-
-class Collects:
-    def __init__(self) -> None:
-        self.tickets: list[object] = []
-
-    def enqueue(self, tickets: object) -> None:
-        self.tickets.append(tickets)
 
 
 def test_items_at_once_are_bounded_by_the_concurrency_and_all_done(world: World) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from app.commands.runs import try_now
 from app.engine.dispatch.tickets import RunTicket
+from app.errors import NotFound
 from tests.engine.world import World, http
+from tests.fakes.people import ANA
 
 
 def _waiting(world: World) -> RunTicket:
@@ -16,14 +21,16 @@ def _waiting(world: World) -> RunTicket:
     return ticket
 
 
-def test_a_run_minutes_away_from_its_next_try_is_tried_at_once(world: World) -> None:
+def test_a_run_minutes_away_from_its_next_try_is_tried_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ticket = _waiting(world)
     state = world.state(ticket)
     assert (state.state, state.reason) == ("waiting", "retry")
     assert (state.wake_at - world.clock.now()).total_seconds() > 200
     handed: list[RunTicket] = []
     world.parts.engine.runs.hand_over = handed.extend
-    assert world.parts.engine.try_now(ticket.run_id)
+    assert try_now(ANA, world.parts, ticket.run_id)
     assert world.state(ticket).state == "queued"
     assert [(one.run_id, one.fresh) for one in handed] == [(ticket.run_id, False)]
     world.again(ticket)
@@ -37,8 +44,8 @@ def test_pressed_twice_it_is_tried_once(world: World) -> None:
     ticket = _waiting(world)
     handed: list[RunTicket] = []
     world.parts.engine.runs.hand_over = handed.extend
-    assert world.parts.engine.try_now(ticket.run_id)
-    assert not world.parts.engine.try_now(ticket.run_id)
+    assert try_now(ANA, world.parts, ticket.run_id)
+    assert not try_now(ANA, world.parts, ticket.run_id)
     world.clock.advance(100_000)
     assert world.parts.engine.wake_due() == 0
     assert len(handed) == 1
@@ -49,6 +56,7 @@ def test_what_waits_for_something_else_or_has_ended_stays_as_it_is(world: World)
     world.service.answers("POST", "/y", {})
     done = world.run(http("s1", "/y"))
     for ticket, state in ((delay, "waiting"), (done, "succeeded")):
-        assert not world.parts.engine.try_now(ticket.run_id)
+        assert not try_now(ANA, world.parts, ticket.run_id)
         assert world.state(ticket).state == state
-    assert not world.parts.engine.try_now("run_nothing")
+    with pytest.raises(NotFound):
+        try_now(ANA, world.parts, "run_nothing")

@@ -8,12 +8,13 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
+from app.commands import runs
 from app.engine.dispatch.tickets import RunTicket
-from app.engine.replay import replay
 from app.intake.turns import give_places
 from app.storage.history import events
 from app.storage.tables.models import Turn
 from tests.engine.world import World, http
+from tests.fakes.people import ANA
 
 BY_EMAIL = {"one_by_one": "{{trigger:$.email}}"}
 
@@ -98,7 +99,7 @@ def test_cancelling_the_first_lets_the_next_one_go(world: World, line: Line) -> 
     first, second = line.accept("ada@x.org"), line.accept("ada@x.org")
     world.perform(first)
     world.perform(second)
-    assert world.parts.engine.cancel(first.run_id, "Cancelled by Ana.")
+    assert runs.cancel(ANA, world.parts, first.run_id)
     assert [ticket.run_id for ticket in line.next] == [second.run_id]
 
 
@@ -106,7 +107,7 @@ def test_a_cancelled_run_leaves_the_middle_of_its_line(world: World, line: Line)
     first, second, third = (line.accept("ada@x.org") for _ in range(3))
     world.perform(second)
     world.perform(third)
-    world.parts.engine.cancel(second.run_id, "Cancelled by Ana.")
+    runs.cancel(ANA, world.parts, second.run_id)
     world.perform(first)
     assert [ticket.run_id for ticket in line.next] == [third.run_id]
 
@@ -116,7 +117,7 @@ def test_a_person_may_let_a_run_go_ahead_of_the_one_it_waits_for(world: World, l
     first, second = line.accept("ada@x.org"), line.accept("ada@x.org")
     world.perform(first)
     world.perform(second)
-    world.parts.engine.go_ahead(second.run_id)
+    runs.go_ahead(ANA, world.parts, second.run_id)
     world.perform(line.next.pop())
     assert line.state(second) == ("succeeded", "")
     assert line.state(first) == ("waiting", "retry")
@@ -148,16 +149,10 @@ def test_a_dead_letter_does_not_hold_up_the_next_one_and_its_replay_stands_behin
     world.perform(first)
     world.perform(second)
     assert line.state(second) == ("waiting", "retry")
-    parts = world.parts
-    again = RunTicket(
-        replay(parts.database, _Nobody(), parts.clock, first.run_id), *line.flow, first.event_id, fresh=False
-    )
+    new = world.made_again(first.run_id, is_handed_over=False)
+    again = RunTicket(new, *line.flow, first.event_id, fresh=False)
     world.perform(again)
     assert line.state(again) == ("waiting", "turn")
-
-
-class _Nobody:
-    def enqueue(self, tickets: object) -> None: ...
 
 
 def test_events_without_the_key_and_flows_without_one_stand_in_no_line(world: World) -> None:

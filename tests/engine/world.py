@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import insert, select
 
 from app.engine.dispatch.tickets import RunTicket
+from app.engine.replay import ReplayWay, run_again
 from app.flows.portable.files import dump, load
 from app.ids import new_id
 from app.parts import Parts
@@ -70,6 +71,14 @@ class World:
         }
         self.parts.database.write(lambda db: db.execute(insert(Connection), row))
         return connection_id
+
+    def made_again(self, run_id: str, *, is_handed_over: bool = True, **how: Any) -> str:
+        """The id of the run that a person's replay makes; `how`: of a `ReplayWay`."""
+        now = self.clock.now()
+        ticket = self.parts.database.write(lambda db: run_again(db, run_id, ReplayWay(**how), now))
+        if is_handed_over:
+            self.parts.engine.enqueue([ticket])
+        return ticket.run_id
 
     def event(self, flow: tuple[str, str], payload: Any) -> RunTicket:
         """Accepted and on disk, but not begun."""

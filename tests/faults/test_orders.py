@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import func, select
 
 from app.clock import SystemClock
-from app.engine.dead_letters import resend_group
+from app.commands.letters import replay_group
 from app.storage.database.db import Database
 from app.storage.letters.dead_letters import cause_of
 from app.storage.letters.orders import get_order
 from app.storage.tables.models import OPEN_STATES, Run
 from tests.fakes.history import History
+from tests.fakes.people import ANA, rows_of
 from tests.faults.target import Target
 from tests.product import Product
 
@@ -36,7 +37,8 @@ def test_an_order_survives_kills_and_resends_each_letter_once(tmp_path: Path, ta
     database = Database(f"sqlite:///{product.data_dir / 'plumbline.db'}")
     database.start()
     try:
-        order_id = resend_group(database, SystemClock(), _dead_letters(History(database), target))
+        cause = _dead_letters(History(database), target)
+        order_id = replay_group(ANA, rows_of(database, SystemClock()), cause)
         for calls in KILLS:
             _wait(lambda calls=calls: len(target.got) >= calls, "the order goes on")  # type: ignore[misc]
             product.kill()

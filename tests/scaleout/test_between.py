@@ -11,12 +11,14 @@ import httpx
 import orjson
 import pytest
 
+from app.commands.runs import cancel
 from app.flows.portable.files import from_text
 from app.intake.importing import import_flow
 from app.intake.manual import start_run
 from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.storage.history.runs import get_run
+from tests.fakes.people import ANA
 from tests.scaleout.installation import KEY, wait_until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1200)]
@@ -75,7 +77,7 @@ def test_a_run_cancelled_in_the_server_makes_no_further_call_in_the_worker(
     run_id = start_run(web, flow.id, {"order": 1})
     wait_until(lambda: service.asked == ["/one"], "the worker sends", lambda: _state(web, run_id))
     assert _state(web, run_id) == "running"  # as the page of the run shows it meanwhile
-    assert web.engine.cancel(run_id, "Cancelled by Ada.")
+    assert cancel(ANA, web, run_id)
     wait_until(
         lambda: (ctx := worker.engine.runs.active.get(run_id)) is not None and ctx.cancelled,
         "the worker hears of it",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from app.engine.dead_letters import discard_group, resend_group
+from app.commands.letters import replay_group, settle_group
 from app.engine.dispatch.tickets import RunTicket
 from app.engine.orders import MOST_UNDER_WAY, Orders
 from app.storage.database.db import Database
@@ -24,6 +24,7 @@ from app.storage.upkeep.keep_rules import Rule, Rules
 from app.storage.upkeep.retention import prune
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.history import History
+from tests.fakes.people import ANA, rows_of
 
 pytestmark = pytest.mark.postgres
 
@@ -103,7 +104,7 @@ def test_two_workers_on_one_order_send_each_letter_once(
     clock = FakeClock()
     number = MOST_UNDER_WAY + 20
     cause = stopped(history, flow, number)
-    order_id = resend_group(database, clock, cause)
+    order_id = replay_group(ANA, rows_of(database, clock), cause)
     second = Database(database.url) if not database.is_sqlite else database
     if second is not database:
         second.start()
@@ -147,7 +148,7 @@ def test_an_order_never_takes_up_what_it_has_made_itself(
     """Of several processes one's clock may be behind: ids then do not tell which run came first."""
     clock = FakeClock()
     cause = stopped(history, flow, 2)
-    order_id = resend_group(database, clock, cause)
+    order_id = replay_group(ANA, rows_of(database, clock), cause)
 
     def fails_again(db: Any) -> None:
         db.execute(
@@ -173,7 +174,7 @@ def test_a_discarded_letter_keeps_its_reason_longer_than_its_run(
 ) -> None:
     clock = FakeClock()
     cause = stopped(history, flow, 2)
-    discard_group(database, clock, cause, reason="Test data\x00 \ud800", by=None)
+    settle_group(ANA, rows_of(database, clock), cause, reason="Test data\x00 \ud800")
     Orders(database, clock, lambda tickets: None).work()
     clock.advance(86_400 * 89)
     rules = Rules(Rule(1, 1))  # whatever somebody wrote into the database
@@ -211,13 +212,13 @@ def test_what_was_discarded_can_be_taken_up_and_discarded_again(
 
 
 def test_how_a_run_was_resent_goes_with_the_run(database: Database, history: History, flow: str) -> None:
-    from app.engine.replay import Way, run_again
+    from app.engine.replay import ReplayWay, run_again
 
     clock = FakeClock()
     stopped(history, flow)
     with database.read() as db:
         run = db.execute(select(Run.id)).scalar_one()
-    way = Way("failed", "same", "usr_1", b'{"a": "\xc3\xa9"}')
+    way = ReplayWay("failed", "same", "usr_1", b'{"a": "\xc3\xa9"}')
     ticket = database.write(lambda db: run_again(db, run, way, clock.now()))
     with database.read() as db:
         resend = get_resend(db, ticket.run_id)

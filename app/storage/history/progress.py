@@ -211,6 +211,13 @@ def due(db: Executor, now: datetime, *, limit: int) -> list[OpenRun]:
     return _open_runs(db, Run.state == "waiting", Run.wake_at <= now, limit=limit)
 
 
+def cancel(db: Connection, run_id: str, sentence: str, *, now: datetime) -> bool:
+    """Ends a run that is open; False when it had ended already."""
+    query = update(Run).where(Run.id == run_id, Run.state.in_(OPEN_STATES))
+    ended = {"state": "cancelled", "reason": "", "wake_at": None, "finished_at": now, "sentence": sentence}
+    return db.execute(query.values(**ended)).rowcount > 0
+
+
 def try_now(db: Connection, run_id: str) -> OpenRun | None:
     """The run, queued before its next try is due; None when it does not wait for one."""
     waits = (Run.id == run_id, Run.state == "waiting", Run.reason == "retry")

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Flask, Response, flash, g, request
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from app.engine import dead_letters as decisions
+from app.commands import letters
 from app.engine.replay import Mode, WhichVersion
 from app.errors import FlowInvalid, NotFound
 from app.flows.edit import find_step
@@ -26,14 +27,16 @@ from app.storage.letters.dead_letters import DeadLetterGroup, discards
 from app.storage.tables.models import Run, StepRecord
 from app.watch.renamed import still_missing
 from app.web.dead_letters.orders import group_address, order_views
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect
+from app.web.runs.actions import work_now
 from app.web.runs.words import Action, StepName, step_names
 
 blueprint = Blueprint("dead_letters", __name__)
 
 _GROUPS = 50
 _PAGE = 50
+_PUT_AWAY = "They are put away; their runs stay in the history."
 _MOST_COUNTED = 1000  # from there on the navigation says 999+
 _ORDERS_SHOWN_FOR = timedelta(hours=12)
 _KEY_TROUBLE = ("auth_expired", "permission_missing")
@@ -212,19 +215,18 @@ def _remedy(db: Executor, run_id: str) -> str:
 def resend() -> Response:
     """All of a group."""
     cause = dead_letters.clean_cause(request.form.get("cause", ""))
-    decisions.resend_group(
-        parts().database, parts().clock, cause, mode=_mode(), version=_version(), by=my_id()
-    )
-    _said("They are sent again, a few at a time; this page shows how far it is.")
+    letters.replay_group(who(), parts(), cause, **_how())
+    work_now()
+    flash("They are sent again, a few at a time; this page shows how far it is.", "success")
     return redirect(group_address(cause))
 
 
 @blueprint.post("/dead-letters/discard")
 def discard() -> Response:
     cause = dead_letters.clean_cause(request.form.get("cause", ""))
-    reason = request.form.get("reason", "")
-    decisions.discard_group(parts().database, parts().clock, cause, reason=reason, by=my_id())
-    _said("They are put away; their runs stay in the history.")
+    letters.settle_group(who(), parts(), cause, reason=request.form.get("reason", ""))
+    work_now()
+    flash(_PUT_AWAY, "success")
     return redirect(group_address(cause))
 
 
@@ -234,27 +236,23 @@ def decide_chosen() -> Response:
     cause = dead_letters.clean_cause(request.form.get("cause", ""))
     ids = request.form.getlist("run")
     if request.form.get("do") == "discard":
-        reason = request.form.get("reason", "")
-        decisions.discard_chosen(parts().database, parts().clock, ids, reason=reason, by=my_id())
-        _said("They are put away; their runs stay in the history.")
+        letters.settle_chosen(who(), parts(), ids, reason=request.form.get("reason", ""))
+        said = _PUT_AWAY
     else:
-        decisions.resend_chosen(
-            parts().database, parts().clock, ids, mode=_mode(), version=_version(), by=my_id()
-        )
-        _said("They are sent again, a few at a time.")
+        letters.replay_chosen(who(), parts(), ids, **_how())
+        said = "They are sent again, a few at a time."
+    work_now()
+    flash(said, "success")
     return redirect(group_address(cause))
 
 
-def _said(sentence: str) -> None:
-    """The first portion at once, so that the page that follows shows it."""
-    if parts().engine.is_started:
-        parts().engine.work_orders()
-    flash(sentence, "success")
+class How(TypedDict):
+    mode: Mode
+    version: WhichVersion
 
 
-def _mode() -> Mode:
-    return "whole" if request.form.get("mode") == "whole" else "failed"
-
-
-def _version() -> WhichVersion:
-    return "current" if request.form.get("version") == "current" else "same"
+def _how() -> How:
+    return {
+        "mode": "whole" if request.form.get("mode") == "whole" else "failed",
+        "version": "current" if request.form.get("version") == "current" else "same",
+    }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, flash, request
 
-from app.engine.cancelling import WAITING, cancel_waiting
-from app.engine.dead_letters import stop_order
+from app.commands.letters import stop_order
+from app.commands.runs import WAITING, Narrowed, cancel_waiting
 from app.storage.database.db import pages_db
 from app.storage.database.executor import Executor
 from app.storage.flows.flows import find_flow
@@ -17,8 +16,9 @@ from app.storage.history.runs import count_by_reason
 from app.storage.letters import orders as bulk_orders
 from app.storage.letters.dead_letters import get_group
 from app.storage.letters.orders import Order
-from app.web.frame.context import my_id, parts, zone_name
+from app.web.frame.context import parts, who, zone_name
 from app.web.frame.hx import page, redirect
+from app.web.runs.actions import work_now
 from app.web.runs.filter import RunFilter
 from app.web.runs.words import counted
 
@@ -128,7 +128,7 @@ def show_order(order_id: str) -> Response:
 @blueprint.post("/orders/<order_id>/stop")
 def stop(order_id: str) -> Response:
     order = bulk_orders.get_order(pages_db.session, order_id)
-    if stop_order(parts().database, parts().clock, order.id, by=my_id()):
+    if stop_order(who(), parts(), order.id):
         flash("Stopped. What had been begun goes on; the rest stays as it was.", "success")
     else:
         flash("It had ended already.", "info")
@@ -166,16 +166,15 @@ def ask() -> Response:
 @blueprint.post("/runs/cancel")
 def cancel() -> Response:
     chosen = RunFilter.of(request.form)
-    order_id = cancel_waiting(parts().database, parts().clock, _wanted(chosen), by=my_id())
+    order_id = cancel_waiting(who(), parts(), _wanted(chosen))
     pages_db.session.rollback()  # what was just written is not in what this request has read
     order = bulk_orders.get_order(pages_db.session, order_id)
-    if parts().engine.is_started:
-        parts().engine.work_orders()
+    work_now()
     flash(f"{counted(order.total, 'run')} {'is' if order.total == 1 else 'are'} being cancelled.", "success")
     return redirect(f"/orders/{order_id}")
 
 
-def _wanted(chosen: RunFilter) -> dict[str, Any]:
+def _wanted(chosen: RunFilter) -> Narrowed:
     """What the list shows, as far as it waits."""
     query = chosen.query(parts().clock.now(), zone_name())
     states = query["states"] or WAITING

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from flask import Blueprint, Response, flash, request
 from sqlalchemy import Connection
 
-from app.engine import dead_letters as decisions
+from app.commands.letters import replay_group
 from app.errors import FlowInvalid, NotFound, Stale
 from app.flows.mapping.jsonpath import parse_path, quoted_path
 from app.flows.mapping.jsonpath_reader import EACH
@@ -26,8 +26,9 @@ from app.storage.letters import orders as bulk_orders
 from app.storage.letters.dead_letters import DeadLetterGroup
 from app.storage.people import audit
 from app.watch.renamed import Renamed, is_back, noticed
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import my_id, parts, who
 from app.web.frame.hx import page, redirect
+from app.web.runs.actions import work_now
 from app.web.runs.words import counted
 
 blueprint = Blueprint("renamed", __name__)
@@ -176,11 +177,8 @@ def resend_stopped(flow_id: str) -> Response:
     letters = _letters(_shown(get_flow(pages_db.session, flow_id)))
     for group in letters:
         if not bulk_orders.is_ordered(pages_db.session, group.cause):
-            decisions.resend_group(
-                parts().database, parts().clock, group.cause, mode="failed", version="current", by=my_id()
-            )
-    if parts().engine.is_started:
-        parts().engine.work_orders()
+            replay_group(who(), parts(), group.cause, version="current")
+    work_now()
     number = sum(group.count for group in letters)
     flash(
         f"{counted(number, 'run')} sent again, a few at a time." if number else "Nothing was left.", "success"

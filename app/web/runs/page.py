@@ -14,11 +14,10 @@ from jinja2_fragments.flask import render_block
 from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
 
-from app.engine.replay import replay
-from app.errors import DeliveryRefused, FlowInvalid, NotFound
+from app.commands.runs import MOST_EDITED, edit_and_replay, get_ended
+from app.errors import DeliveryRefused, NotFound
 from app.flows.model import ActionStep, ConnectorTrigger, Step, Trigger
 from app.flows.order import label
-from app.intake.deliveries.bodies import read_body
 from app.storage.connections.connections import ConnectionRow, get_connection
 from app.storage.database.db import pages_db
 from app.storage.database.executor import Executor
@@ -38,9 +37,8 @@ from app.storage.history.detail import (
 from app.storage.history.resends import Changed, ResendRow, changes, facts, get_resend, parsed, payload_of
 from app.storage.history.rows import RunRow, get_row, same_cause
 from app.storage.letters.dead_letters import DiscardRow, get_discard
-from app.storage.people import audit
 from app.storage.tables.models import Call, Run, StepRecord
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import hx, page, redirect
 from app.web.reader import pause_while_there
 from app.web.runs import words as runs_words
@@ -54,7 +52,6 @@ blueprint = Blueprint("run", __name__)
 
 _CALLS_IN_FULL = 40
 _FINDING = ("field", "sentence", "reference", "remedy")
-_MOST_EDITED = 1_000_000  # characters: a form is no place for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,56 +363,30 @@ def _connection(run: RunRow) -> ConnectionRow | None:
 
 @blueprint.get("/runs/<run_id>/edit")
 def edit(run_id: str) -> Response:
-    run = _ended(run_id)
+    run = get_ended(pages_db.session, run_id)
     data = parsed(payload_of(pages_db.session, run))
     return _form(run, json.dumps(data, indent=2, ensure_ascii=False))
 
 
 @blueprint.post("/runs/<run_id>/edit")
 def resend(run_id: str) -> Response:
-    run = _ended(run_id)
+    run = get_ended(pages_db.session, run_id)
     text = request.form.get("data", "")
     try:
-        edited = _read(text)
+        made = edit_and_replay(
+            who(),
+            parts(),
+            run.id,
+            text,
+            mode="whole" if request.form.get("mode") == "whole" else "failed",
+            version="current" if request.form.get("version") == "current" else "same",
+        )
     except DeliveryRefused as refusal:
         return _form(run, text, problem=refusal.sentence.replace("The body is", "This is"), status=422)
-    known, by = parts(), my_id()
-    before = payload_of(pages_db.session, run)
-    changed = changes(before, edited)
-    new_id = replay(
-        known.database,
-        known.engine.dispatcher,
-        known.clock,
-        run.id,
-        mode="whole" if request.form.get("mode") == "whole" or not run.position else "failed",
-        version="current" if request.form.get("version") == "current" else "same",
-        by=by,
-        payload=edited if changed else None,
+    flash(
+        "Sent again with the edited data." if made.changed else "Nothing was changed; sent again.", "success"
     )
-    detail = {"as": new_id, "changed": [one.path for one in changed]}
-    action, now = "edited and resent" if changed else "replayed", known.clock.now()
-    known.database.write(
-        lambda db: audit.record(
-            db, now=now, user_id=by, action=action, noun="run", noun_id=run.id, detail=detail
-        )
-    )
-    flash("Sent again with the edited data." if changed else "Nothing was changed; sent again.", "success")
-    return redirect(f"/runs/{new_id}")
-
-
-def _ended(run_id: str) -> RunRow:
-    run = get_row(pages_db.session, run_id)
-    if run.is_open:
-        raise FlowInvalid("This run is still under way.", remedy="Wait for its end, or cancel it first.")
-    return run
-
-
-def _read(text: str) -> bytes:
-    if len(text) > _MOST_EDITED:
-        raise DeliveryRefused(f"This is longer than {_MOST_EDITED:,} characters.", status=413)
-    if not text.strip():
-        raise DeliveryRefused("The data are empty. Write {} for an event without data.")
-    return read_body(text.encode("utf-8", "replace"), "application/json").raw
+    return redirect(f"/runs/{made.run_id}")
 
 
 def _form(run: RunRow, text: str, *, problem: str = "", status: int = 200) -> Response:
@@ -428,7 +399,7 @@ def _form(run: RunRow, text: str, *, problem: str = "", status: int = 200) -> Re
         at=names.get(runs_words.step_id(run.position)) if run.position else None,
         text=text,
         problem=problem,
-        is_too_long=len(text) > _MOST_EDITED,
+        is_too_long=len(text) > MOST_EDITED,
         mode=request.form.get("mode", "failed"),
         version=request.form.get("version", "current"),
     )

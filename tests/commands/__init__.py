@@ -1,0 +1,1 @@
+"""Commands: what a person does, apart from pages and command line."""
