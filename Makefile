@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run install test lint format clean systems oidc-provider npm wordpress strace chromium
+.PHONY: help run install test lint format clean systems oidc-provider front-end npm wordpress strace chromium
 
 help:
 	@echo "make run       start Plumbline with its demo on http://127.0.0.1:8000"
@@ -24,12 +24,13 @@ install: $(VENV)/.run
 test: $(VENV)/.test chromium strace oidc-provider
 	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test front-end
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/plumbline connectors check
+	$(FRONT_END)/node_modules/.bin/biome check --config-path=tests/front_end app/static/css
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
@@ -66,6 +67,7 @@ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 else echo "$(2)"; exit 1; fi
 endef
 
+FRONT_END := build/front-end
 NPM_FLAGS := --ignore-scripts --no-audit --no-fund --fetch-retries=5 --loglevel=error
 
 # Sign-ins are tested against a certified provider. The lock file has the hash of every package, Node's included.
@@ -81,6 +83,15 @@ $(PROVIDER)/.ready: tests/oauth/oidc/package-lock.json | npm
 npm:
 	@if [ -e $(PROVIDER)/.ready ] || command -v npm >/dev/null; then exit 0; fi; \
 	$(call debian,npm,The tests of sign-ins need npm: install your system's package 'npm'.)
+
+# Biome checks the style sheets. The lock file has the hash of every package.
+front-end: $(FRONT_END)/.ready
+
+$(FRONT_END)/.ready: tests/front_end/package-lock.json | npm
+	@echo "Installing Biome into $(FRONT_END) ..."
+	@mkdir -p $(FRONT_END) && cp tests/front_end/package.json tests/front_end/package-lock.json $(FRONT_END)/
+	@cd $(FRONT_END) && npm ci $(NPM_FLAGS) --no-update-notifier >/dev/null
+	@touch $@
 
 # Flows between real servers: WordPress, MariaDB and PHP come from Debian, MailDev from npm.
 MAILDEV := build/maildev/node_modules/.bin/maildev
