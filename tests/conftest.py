@@ -11,12 +11,10 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from sqlalchemy import create_engine, text
 
 from app.settings import Settings
 from app.storage.database.db import Database
-from app.storage.database.migrate import migrate
-from tests import needs, network
+from tests import migrated, needs, network
 from tests.product import Product
 
 PATIENCE_MS = 60_000  # of the browser; a limit, never a duration: a busy machine is slow
@@ -86,27 +84,30 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str, tmp_path: Path) -> Iterator[str]:
-    """A fresh, empty PostgreSQL database."""
-    name = f"plumbline_{abs(hash(tmp_path)):x}"
-    admin = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as db:
-        db.execute(text(f'CREATE DATABASE "{name}"'))
-    yield postgres_server.format(name=name)
-    with admin.connect() as db:
-        db.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    admin.dispose()
+    """A PostgreSQL database of the test's own, with all tables and no rows."""
+    url = migrated.create_database(postgres_server, f"plumbline_{abs(hash(tmp_path)):x}")
+    yield url
+    migrated.drop_database(postgres_server, url)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: str, tmp_path: Path) -> Iterator[str]:
+    """One without tables."""
+    url = migrated.create_database(postgres_server, f"empty_{abs(hash(tmp_path)):x}", migrated=False)
+    yield url
+    migrated.drop_database(postgres_server, url)
 
 
 @pytest.fixture
 def database(settings: Settings, database_kind: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """Migrated, with its writer running."""
-    url = settings.database
     if database_kind == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    database = Database(url)
+        database = Database(request.getfixturevalue("postgres_url"))
+    else:
+        migrated.put_file(settings.data_dir)
+        database = Database(settings.database)
     database.start()
     try:
-        migrate(database)
         yield database
     finally:
         database.close()

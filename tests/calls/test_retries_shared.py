@@ -15,7 +15,6 @@ from app.calls.limits.keeping import outlive
 from app.calls.limits.limits import Host, Limits
 from app.calls.limits.shared import LEASE_S, ROW, SharedBook, SharedRetries
 from app.storage.database.db import Database
-from app.storage.database.migrate import migrate
 from tests.calls.calling import call
 from tests.fakes.clock import FakeClock
 
@@ -198,7 +197,6 @@ def test_two_processes_share_the_budget_through_the_database_and_leave_nothing_b
 ) -> None:
     database = Database(postgres_url)
     database.start()
-    migrate(database)
 
     async def work() -> None:
         clock = FakeClock()

@@ -12,11 +12,13 @@ from app.settings import Settings
 from tests.engine.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
+from tests.migrated import put_file
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     service, clock = FakeService(), FakeClock()
+    put_file(tmp_path)
     settings = Settings(data_dir=tmp_path, secret_key="5a" * 32)
     parts = open_parts(settings, clock=clock, transport=service.transport)
     parts.engine.start()

@@ -24,12 +24,12 @@ from app.intake.deliveries.inbound import Accepted
 from app.intake.intake import Intake
 from app.settings import Settings
 from app.storage.database.db import Database
-from app.storage.database.migrate import migrate
 from app.storage.database.secrets import Vault
 from app.storage.flows import flows
 from app.storage.tables.models import Delivery, Event, Run
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
+from tests.migrated import put_file
 
 
 class NotingEngine:
@@ -86,9 +86,10 @@ class Server:
         )
         self.clock = clock
         self.service = service
+        if not database_url:
+            put_file(folder)
         self.database = Database(self.settings.database)
         self.database.start()
-        migrate(self.database)
         self.vault = Vault(b"k" * 32)
         self.registry = Registry([("test", folder / "connectors")])
         self.connections = ConnectionBook(self.database, self.vault, self.registry)

@@ -10,19 +10,21 @@ import pytest
 from app.parts import open_parts
 from app.settings import Settings
 from app.storage.people import passwords, users
-from app.web import create_app
 from tests.engine.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
+from tests.migrated import put_file
 from tests.oauth.club import register, write_club
 from tests.oauth.visit import TOKENS
 from tests.web.browser import Browser
+from tests.web.pages import pages_over
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     service, clock = FakeService(), FakeClock()
     folder = write_club(tmp_path / "connectors")
+    put_file(tmp_path)
     settings = Settings(data_dir=tmp_path, secret_key="5a" * 32, connectors_path=str(folder))
     parts = open_parts(settings, clock=clock, transport=service.transport)
     register(parts.database, parts.vault, clock.now())
@@ -62,6 +64,9 @@ def person(world: World, password: str, email: str, name: str, role: str) -> Bro
     facts = {"email": email, "name": name, "password_hash": password, "role": role}
     now = world.clock.now()
     world.parts.database.write(lambda db: users.create_user(db, **facts, now=now))
-    browser = Browser(create_app(world.parts))
-    assert browser.sign_in(email, "correct horse battery").status_code == 303
+    with world.parts.database.read() as db:
+        user = users.find_user(db, email)
+    assert user is not None
+    browser = Browser(pages_over(world.parts))
+    browser.enter(user)
     return browser

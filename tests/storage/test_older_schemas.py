@@ -114,7 +114,7 @@ def open_empty(
     def open_(stack: contextlib.ExitStack) -> Database:
         url = f"sqlite:///{tmp_path / 'older.db'}"
         if database_kind == "postgresql":
-            url = request.getfixturevalue("postgres_url")
+            url = request.getfixturevalue("empty_postgres_url")
         database = Database(url)
         database.start()
         stack.callback(database.close)

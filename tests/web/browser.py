@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 
 from flask import Flask
+from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
+
+from app.storage.people.users import UserRow
 
 _TOKEN = re.compile(r'X-CSRFToken": "([^"]+)"')
 
@@ -41,10 +45,28 @@ class Browser:
         return self.client.post(path, data=data or {}, headers=headers)
 
     def token(self) -> str:
+        """The token that the next page would hold, without asking for a page."""
+        with self.client.session_transaction() as session:
+            raw = session.setdefault("csrf_token", secrets.token_hex(20))
+        key = self.client.application.secret_key
+        return str(URLSafeTimedSerializer(key or "", salt="wtf-csrf-token").dumps(raw))
+
+    def token_of_a_page(self) -> str:
         """Every page has it, also the one that says that nothing is here."""
         found = _TOKEN.search(self.client.get("/nothing-is-here").text)
         assert found is not None
         return found[1]
+
+    def enter(self, user: UserRow) -> None:
+        """Is signed in, without the hashing of a password, which takes its time on purpose."""
+        with self.client.session_transaction() as session:
+            session.clear()
+            session.permanent = True
+            session["user"], session["epoch"], session["id"] = (
+                user.id,
+                user.session_epoch,
+                secrets.token_hex(16),
+            )
 
     def sign_in(self, email: str, password: str) -> TestResponse:
         return self.post("/login", {"email": email, "password": password})

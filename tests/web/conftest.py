@@ -11,10 +11,11 @@ from flask import Flask
 from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.storage.people import passwords, users
-from app.web import create_app
 from tests.fakes.history import HTTP, NEXT, History
 from tests.fakes.service import FakeService
+from tests.migrated import put_file
 from tests.web.browser import Browser
+from tests.web.pages import pages_over
 
 EMAIL, PASSWORD = "ana@example.com", "correct horse battery"
 
@@ -39,6 +40,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def empty(settings: Settings, service: FakeService) -> Iterator[Parts]:
     """As after the very first start: nobody has an account."""
+    put_file(settings.data_dir)
     parts = open_parts(settings, transport=service.transport)
     yield parts
     parts.engine.stop(1)
@@ -58,7 +60,16 @@ def parts(empty: Parts, kept_password: str) -> Parts:
 
 @pytest.fixture
 def app(parts: Parts) -> Flask:
-    return create_app(parts)
+    return pages_over(parts)
+
+
+def signed_in(app: Flask, parts: Parts, email: str) -> Browser:
+    with parts.database.read() as db:
+        user = users.find_user(db, email)
+    assert user is not None
+    browser = Browser(app)
+    browser.enter(user)
+    return browser
 
 
 @pytest.fixture
@@ -67,11 +78,9 @@ def stranger(app: Flask) -> Browser:
 
 
 @pytest.fixture
-def browser(app: Flask) -> Browser:
+def browser(app: Flask, parts: Parts) -> Browser:
     """Ana, an administrator, signed in."""
-    browser = Browser(app)
-    assert browser.sign_in(EMAIL, PASSWORD).status_code == 303
-    return browser
+    return signed_in(app, parts, EMAIL)
 
 
 @pytest.fixture
@@ -83,9 +92,7 @@ def editor(app: Flask, parts: Parts, kept_password: str) -> Browser:
             db, email="ed@example.com", name="Ed", password_hash=kept_password, role="editor", now=now
         )
     )
-    browser = Browser(app)
-    assert browser.sign_in("ed@example.com", PASSWORD).status_code == 303
-    return browser
+    return signed_in(app, parts, "ed@example.com")
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from flask import Flask
 
 from app.parts import Parts
 from app.storage.people import passwords, users
-from app.web import create_app
 from app.web.people import account
 from app.web.people.account import safe_next, setup_link
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD
+from tests.web.pages import pages_over
 
 OWNER = {"email": "Owner@Example.com", "name": "Olga Owner", "password": "heron lantern quarry"}
 
@@ -30,7 +30,7 @@ def _link(parts: Parts) -> str:
 
 
 def test_the_link_printed_at_the_start_makes_the_first_account_and_signs_in(empty: Parts) -> None:
-    browser = Browser(create_app(empty))
+    browser = Browser(pages_over(empty))
     answer = browser.post(_link(empty), OWNER)
     assert (answer.status_code, answer.location) == (303, "/")
     assert "Olga Owner" in browser.get("/account").text
@@ -41,7 +41,7 @@ def test_the_link_printed_at_the_start_makes_the_first_account_and_signs_in(empt
 
 
 def test_the_link_works_once_and_there_is_no_other_afterwards(empty: Parts) -> None:
-    app, link = create_app(empty), _link(empty)
+    app, link = pages_over(empty), _link(empty)
     assert Browser(app).post(link, OWNER).status_code == 303
     answer = Browser(app).post(link, OWNER | {"email": "eve@example.com"})
     assert answer.status_code == 404
@@ -50,7 +50,7 @@ def test_the_link_works_once_and_there_is_no_other_afterwards(empty: Parts) -> N
 
 
 def test_a_newer_link_ends_the_earlier_one(empty: Parts) -> None:
-    browser = Browser(create_app(empty))
+    browser = Browser(pages_over(empty))
     old, new = _link(empty), _link(empty)
     assert browser.get(old).status_code == 404
     assert browser.get(new).status_code == 200
@@ -79,7 +79,7 @@ def test_the_link_itself_is_not_in_the_database(empty: Parts) -> None:
 def test_set_up_says_what_is_wrong_and_keeps_what_was_written(
     empty: Parts, field: str, value: str, sentence: str
 ) -> None:
-    browser = Browser(create_app(empty))
+    browser = Browser(pages_over(empty))
     answer = browser.post(_link(empty), OWNER | {field: value})
     assert answer.status_code == 422
     assert sentence in answer.text
@@ -90,13 +90,13 @@ def test_set_up_says_what_is_wrong_and_keeps_what_was_written(
 
 
 def test_before_anybody_has_an_account_the_sign_in_page_says_where_the_link_is(empty: Parts) -> None:
-    page = Browser(create_app(empty)).get("/login").text
+    page = Browser(pages_over(empty)).get("/login").text
     assert "set-up link that Plumbline printed" in page
     assert '<input type="password"' not in page
 
 
 def test_a_demo_has_no_password_that_everybody_knows(empty: Parts) -> None:
-    browser = Browser(create_app(empty))
+    browser = Browser(pages_over(empty))
     for password in ("demo", "admin", "plumbline", ""):
         assert browser.sign_in("demo@example.com", password).status_code == 422
 

@@ -16,12 +16,12 @@ from app.parts import Parts
 from app.storage.connections import connections as store
 from app.storage.flows.flows import add_version, create_flow, get_flow, save_draft, set_held, set_on
 from app.storage.tables.models import Run, Trigger
-from app.web import create_app
 from app.web.frame.context import moment
 from app.web.frame.words import STATE_LOOKS, state_word
 from tests.fakes.history import History
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD
+from tests.web.pages import pages_over
 
 
 def _flow(parts: Parts, name: str = "Orders", *, on: bool = True) -> str:
@@ -174,7 +174,7 @@ def test_a_demo_points_to_its_shop(parts: Parts) -> None:
     from dataclasses import replace
 
     shop = replace(parts, settings=replace(parts.settings, demo_url="http://127.0.0.1:8001"))
-    browser = Browser(create_app(shop))
+    browser = Browser(pages_over(shop))
     browser.sign_in(EMAIL, PASSWORD)
     assert 'href="http://127.0.0.1:8001"' in browser.get("/").text
 
