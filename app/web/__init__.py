@@ -13,7 +13,7 @@ from app.storage.database.db import init_sessions
 from app.web.frame.context import init_context
 from app.web.frame.errors import init_errors
 from app.web.frame.hx import init_hx
-from app.web.frame.security import init_security
+from app.web.frame.security import init_security, session_settings
 from app.web.frame.static_files import init_static
 
 if TYPE_CHECKING:
@@ -21,23 +21,29 @@ if TYPE_CHECKING:
 
 
 def create_app(parts: Parts) -> Flask:
-    """The pages over parts that somebody else starts and stops; deliveries do not come here."""
+    """Makes the pages over parts that somebody else starts and stops; deliveries do not come here."""
     app = Flask("app", static_folder=None)
-    app.extensions["plumbline"] = parts
-    app.config["MAX_CONTENT_LENGTH"] = (parts.settings.max_body_mb + 1) * 1024 * 1024
-    app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_CONTENT_LENGTH"]  # a flow pasted as text
-    app.config["MAX_FORM_PARTS"] = 5000
     app.jinja_options = {"autoescape": True, "undefined": jinja2.StrictUndefined}
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    init_sessions(app, parts.database)
     init_hx(app)
-    init_security(app, parts.settings, parts.vault)
+    init_security(app)
     init_static(app)
     init_context(app)
     init_errors(app)
     for blueprint in _blueprints():
         app.register_blueprint(blueprint)
+    bind(app, parts)
     return app
+
+
+def bind(app: Flask, parts: Parts) -> None:
+    """Sets all of an application that depends on the parts: the rest is the same for every installation."""
+    app.extensions["plumbline"] = parts
+    app.config["MAX_CONTENT_LENGTH"] = (parts.settings.max_body_mb + 1) * 1024 * 1024
+    app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_CONTENT_LENGTH"]  # a flow pasted as text
+    app.config["MAX_FORM_PARTS"] = 5000
+    app.config.update(session_settings(parts.settings, parts.vault))
+    init_sessions(app, parts.database)
 
 
 def _blueprints() -> list[Blueprint]:

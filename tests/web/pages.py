@@ -1,32 +1,24 @@
-"""The pages as an application, quicker to make: what templates compile to is kept for the whole run."""
+"""The pages as an application: made once per test process, since its addresses and templates are the same
+for every installation, and then bound to the parts of a test."""
 
 from __future__ import annotations
 
+import copy
+
 from flask import Flask
-from jinja2.bccache import Bucket, BytecodeCache
 
 from app.parts import Parts
-from app.web import create_app
+from app.web import bind, create_app
 
-
-class _Kept(BytecodeCache):
-    """In memory; a template that changed has another checksum."""
-
-    def __init__(self) -> None:
-        self._codes: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self._codes:
-            bucket.bytecode_from_string(self._codes[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self._codes[bucket.key] = bucket.bytecode_to_string()
-
-
-_kept = _Kept()
+_made: list[Flask] = []
 
 
 def pages_over(parts: Parts) -> Flask:
-    app = create_app(parts)
-    app.jinja_env.bytecode_cache = _kept
+    if not _made:
+        _made.append(create_app(parts))
+    app = copy.copy(_made[0])
+    app.config = copy.copy(app.config)
+    app.teardown_appcontext_funcs = []
+    app.extensions = {name: value for name, value in app.extensions.items() if name != "sqlalchemy"}
+    bind(app, parts)
     return app

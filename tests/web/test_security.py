@@ -12,11 +12,18 @@ from app import errors
 from app.parts import Parts
 from app.storage.database.secrets import Vault
 from app.storage.people import users
+from app.web import create_app
 from app.web.frame.hx import hx, respond
 from app.web.frame.security import public
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD
-from tests.web.pages import pages_over
+
+
+@pytest.fixture
+def app(parts: Parts) -> Flask:
+    """One of the test's own: some add addresses to it."""
+    return create_app(parts)
+
 
 OPEN_ADDRESSES = {
     "account.show_setup",
@@ -124,7 +131,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_ports(app: Flask) ->
 
 
 def test_over_https_the_cookie_never_travels_in_the_clear(parts: Parts) -> None:
-    secure = pages_over(_with(parts, public_url="https://flows.example.com"))
+    secure = create_app(_with(parts, public_url="https://flows.example.com"))
     browser = Browser(secure)
     browser.client.environ_base["wsgi.url_scheme"] = "https"
     cookie = browser.sign_in(EMAIL, PASSWORD).headers["Set-Cookie"]
@@ -234,7 +241,7 @@ def test_something_too_large_is_refused_in_words(app: Flask) -> None:
 def test_an_error_of_plumbline_is_shown_in_its_own_words(
     parts: Parts, error: errors.AppError, status: int
 ) -> None:
-    app = pages_over(parts)
+    app = create_app(parts)
 
     @app.get("/broken")
     @public
@@ -250,7 +257,7 @@ def test_an_error_of_plumbline_is_shown_in_its_own_words(
 def test_a_fault_of_ours_shows_no_inside_and_is_in_the_log(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = pages_over(parts)
+    app = create_app(parts)
 
     @app.get("/fault")
     @public

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, current_app, request
@@ -43,22 +43,26 @@ def for_viewers(view: View) -> View:
     return view
 
 
-def init_security(app: Flask, settings: Settings, vault: Vault) -> None:
+def session_settings(settings: Settings, vault: Vault) -> dict[str, Any]:
+    """Returns Flask's settings for the session cookie and the tokens of forms."""
     secure = settings.secure_cookies or settings.base_url.startswith("https://")
     # Cookies are shared by all ports of a host: two installations must not sign each other out.
     name = f"plumbline_{settings.port}"
-    app.config.update(
-        SECRET_KEY=vault.derive("session cookies"),
-        SESSION_COOKIE_NAME=f"__Host-{name}" if secure else name,
-        SESSION_COOKIE_SECURE=secure,
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=14 * 86400,
-        SESSION_REFRESH_EACH_REQUEST=False,  # static files must not carry a cookie
-        WTF_CSRF_CHECK_DEFAULT=False,  # checked below, after the origin
-        WTF_CSRF_TIME_LIMIT=None,  # an editor stays open all day
-        WTF_CSRF_SSL_STRICT=False,  # the origin is checked below, behind proxies too
-    )
+    return {
+        "SECRET_KEY": vault.derive("session cookies"),
+        "SESSION_COOKIE_NAME": f"__Host-{name}" if secure else name,
+        "SESSION_COOKIE_SECURE": secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "PERMANENT_SESSION_LIFETIME": 14 * 86400,
+        "SESSION_REFRESH_EACH_REQUEST": False,  # static files must not carry a cookie
+        "WTF_CSRF_CHECK_DEFAULT": False,  # checked below, after the origin
+        "WTF_CSRF_TIME_LIMIT": None,  # an editor stays open all day
+        "WTF_CSRF_SSL_STRICT": False,  # the origin is checked below, behind proxies too
+    }
+
+
+def init_security(app: Flask) -> None:
     app.before_request(_refuse_foreign)
     forms = CSRFProtect(app)
 
