@@ -5,26 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, flash, request
-from sqlalchemy import Connection
 
-from app.calls.connections.book import seal_secrets
-from app.catalog.format.auth import TokenAuth
+from app.commands import connections as commands
 from app.errors import FlowInvalid
 from app.storage.connections import connections as store
-from app.storage.connections import grants
 from app.storage.connections.connections import ConnectionRow
 from app.storage.database.db import pages_db
-from app.storage.people import audit
+from app.storage.history.detail import calls_for
 from app.web.connections import forms
 from app.web.connections.forms import Filled, Service
-from app.web.connections.oauth.revoke import facts_of, tell_service
 from app.web.connections.page import (
-    Form,
-    check_now,
+    entered,
     form_for,
-    free_name,
     kept_secrets,
-    make_connection,
     read_change,
     read_form,
     service_of,
@@ -32,16 +25,21 @@ from app.web.connections.page import (
     show_new,
     tell,
 )
-from app.web.frame.context import me as signed_in
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect
+from app.web.holds.flows import reason_given
 from app.web.people.account import safe_next
+from app.web.runs.calls import body_download, call_page, call_view
+from app.web.runs.words import counted
 
 blueprint = Blueprint("connections", __name__)
 
+_CALL_WORDS = {"sign_in": "Sign-in", "renewal": "Renewal", "revocation": "End of a sign-in"}
+_CALLS_IN_FULL = 10
+
 
 @dataclass(frozen=True)
-class Card:
+class ConnectionCard:
     """One connection in the list.  `service` None: its connector is not installed any more."""
 
     row: ConnectionRow
@@ -53,7 +51,7 @@ class Card:
 def index() -> Response:
     uses = store.uses(pages_db.session)
     rows = store.list_connections(pages_db.session)
-    cards = [Card(row, service_of(row.connector), uses.get(row.id, [])) for row in rows]
+    cards = [ConnectionCard(row, service_of(row.connector), uses.get(row.id, [])) for row in rows]
     cards.sort(key=lambda card: card.row.state == "ok")
     return page("connections/index.html", cards=cards)
 
@@ -71,7 +69,7 @@ def new() -> Response:
     fields = forms.shown(forms.fields_of(service, block), Filled(), {}, fresh=True)
     form = form_for(service, block.key if block else "", "", fields)
     form.may_be_unnamed = form.sign_in
-    form.name = "" if form.sign_in else free_name(service.name)
+    form.name = "" if form.sign_in else commands.free_name(pages_db.session, service.name)
     return show_new(form, wanted)
 
 
@@ -82,14 +80,8 @@ def create() -> Response:
     wanted = request.form.get("next", "")
     if form.problems or filled.problems or form.sign_in:
         return show_new(form, wanted, 422)
-    connection_id, checked = make_connection(
-        service.key,
-        name=form.name,
-        auth=form.auth,
-        public=filled.public,
-        secrets=filled.secrets,
-        definition_hash=_hash(service),
-    )
+    connection_id, checked = commands.connect(who(), parts(), service.key, entered(form, filled))
+    tell(checked, f"“{form.name}” is connected.")
     if checked.ok is False or not wanted:
         return redirect(f"/connections/{connection_id}")
     return redirect(safe_next(wanted))
@@ -118,104 +110,95 @@ def save(connection_id: str) -> Response:
     form, filled = read_change(row, service)
     if form.problems or filled.problems or form.sign_in:
         return show_connection(row, form, 422)
-    sealed = seal_secrets(parts().vault, row.id, filled.secrets) if filled.secrets else None
-    me, now, digest = my_id(), parts().clock.now(), _hash(service)
-
-    def work(db: Connection) -> None:
-        store.update_connection(
-            db,
-            row.id,
-            name=form.name,
-            auth=form.auth,
-            public=filled.public,
-            sealed=sealed,
-            now=now,
-            definition_hash=digest,
-        )
-        _drop_token(db, row.id, form)
-        audit.record(db, now=now, user_id=me, action="reconnected", noun="connection", noun_id=row.id)
-
-    parts().database.write(work)
-    tell(check_now(row.id), "Saved.")
+    tell(commands.reconnect(who(), parts(), row.id, entered(form, filled)), "Saved.")
     return redirect(f"/connections/{row.id}")
 
 
 @blueprint.post("/connections/<connection_id>/check")
 def test(connection_id: str) -> Response:
-    row = store.get_connection(pages_db.session, connection_id)
-    tell(check_now(row.id), "")
-    return redirect(f"/connections/{row.id}")
+    tell(commands.test(who(), parts(), connection_id), "")
+    return redirect(f"/connections/{connection_id}")
 
 
 @blueprint.post("/connections/<connection_id>/name")
 def rename(connection_id: str) -> Response:
-    row = store.get_connection(pages_db.session, connection_id)
-    name, now = request.form.get("name", "").strip(), parts().clock.now()
-    if not 0 < len(name) <= 100:
-        flash("Give it a name of up to 100 characters.", "error")
-        return redirect(f"/connections/{row.id}")
-    parts().database.write(lambda db: store.rename_connection(db, row.id, name, now=now))
-    parts().connections.forget(row.id)
-    flash("Saved.", "success")
-    return redirect(f"/connections/{row.id}")
+    try:
+        commands.rename(who(), parts(), connection_id, request.form.get("name", ""))
+        flash("Saved.", "success")
+    except FlowInvalid as refusal:
+        flash(refusal.sentence, "error")
+    return redirect(f"/connections/{connection_id}")
 
 
 @blueprint.post("/connections/<connection_id>/disconnect")
 def disconnect(connection_id: str) -> Response:
     """The flows keep it; nothing is sent until somebody signs in again."""
     row = store.get_connection(pages_db.session, connection_id)
-    facts, me, now = facts_of(row), my_id(), parts().clock.now()
-    user = signed_in()
-    sentence = (
-        f"{user.name if user else 'Somebody'} disconnected it: nothing is sent until somebody signs in again."
-    )
-
-    def work(db: Connection) -> None:
-        grants.forget_token(db, row.id)
-        store.break_connection(db, row.id, sentence)
-        audit.record(db, now=now, user_id=me, action="disconnected", noun="connection", noun_id=row.id)
-
-    parts().database.write(work)
-    parts().connections.forget(row.id)
-    flash(f"“{row.name}” is disconnected. {tell_service(facts, keep=True)}".strip(), "success")
+    told = commands.disconnect(who(), parts(), row.id)
+    flash(f"“{row.name}” is disconnected. {told}".strip(), "success")
     return redirect(f"/connections/{row.id}")
 
 
 @blueprint.post("/connections/<connection_id>/delete")
 def delete(connection_id: str) -> Response:
     row = store.get_connection(pages_db.session, connection_id)
-    me, now = my_id(), parts().clock.now()
-
-    facts = facts_of(row)
-
-    def work(db: Connection) -> None:
-        store.delete_connection(db, row.id)
-        grants.delete_grant(db, row.id)
-        detail = {"name": row.name, "connector": row.connector}
-        audit.record(
-            db, now=now, user_id=me, action="deleted", noun="connection", noun_id=row.id, detail=detail
-        )
-
     try:
-        parts().database.write(work)
+        told = commands.delete(who(), parts(), row.id)
     except FlowInvalid as refusal:
         flash(f"{refusal.sentence} {refusal.remedy}", "error")
         return redirect(f"/connections/{row.id}")
-    parts().connections.forget(row.id)
-    flash(f"“{row.name}” is deleted. {tell_service(facts)}".strip(), "success")
+    flash(f"“{row.name}” is deleted. {told}".strip(), "success")
     return redirect("/connections")
 
 
-# ------------------------------------------------------------------------------------ pieces
+# ------------------------------------------------------------------------------------- held
 
 
-def _drop_token(db: Connection, connection_id: str, form: Form) -> None:
-    """A token that was fetched with what was entered before is not used again."""
-    if isinstance(form.block, TokenAuth):
-        grants.forget_token(db, connection_id)
-    else:
-        grants.delete_grant(db, connection_id)
+@blueprint.post("/connections/<connection_id>/hold")
+def hold(connection_id: str) -> Response:
+    row = store.get_connection(pages_db.session, connection_id)
+    commands.hold(who(), parts(), row.id, reason_given())
+    flash(f"“{row.name}” is held. What needs it waits, and nothing of it is lost.", "success")
+    return redirect(f"/connections/{row.id}")
 
 
-def _hash(service: Service) -> str:
-    return parts().registry.hash_of(service.key)
+@blueprint.post("/connections/<connection_id>/resume")
+def resume(connection_id: str) -> Response:
+    row = store.get_connection(pages_db.session, connection_id)
+    released = commands.resume(who(), parts(), row.id)
+    go_on = f"{counted(released, 'run')} that waited {'goes' if released == 1 else 'go'} on, oldest first."
+    if row.state == "broken":
+        go_on = "It has to be mended before anything goes out."
+    flash(f"“{row.name}” is resumed. {go_on if released or row.state == 'broken' else ''}".strip(), "success")
+    return redirect(f"/connections/{row.id}")
+
+
+# --------------------------------------------------------------------- the calls for its tokens
+
+
+@blueprint.get("/connections/<connection_id>/calls")
+def show_calls(connection_id: str) -> Response:
+    """Newest first."""
+    row = store.get_connection(pages_db.session, connection_id)
+    calls = sorted(calls_for(pages_db.session, row.id), key=lambda call: -call.number)
+    views = [
+        (
+            _CALL_WORDS.get(call.step_key, call.step_key),
+            call_view(
+                call, is_full=place < _CALLS_IN_FULL, is_open=not place and call.error_kind is not None
+            ),
+        )
+        for place, call in enumerate(calls)
+    ]
+    return page("connections/calls.html", row=row, calls=views, this_path="/connections")
+
+
+@blueprint.get("/connections/<connection_id>/calls/<int(max=1000000):number>")
+def show_call(connection_id: str, number: int) -> Response:
+    row = store.get_connection(pages_db.session, connection_id)
+    return call_page(row.id, number, back=f"/connections/{row.id}", title=row.name)
+
+
+@blueprint.get("/connections/<connection_id>/calls/<int(max=1000000):number>/<any(request, answer):side>")
+def download_body(connection_id: str, number: int, side: str) -> Response:
+    return body_download(store.get_connection(pages_db.session, connection_id).id, number, side)

@@ -23,14 +23,14 @@ from app.calls.connections.pace import (
 )
 from app.calls.limits.model import name_of, read_kept
 from app.catalog.format.definition import Limit
+from app.commands.connections import set_limits, try_now
 from app.errors import AppError
 from app.storage.connections import limits as kept_limits
 from app.storage.connections.connections import ConnectionRow, get_connection
 from app.storage.connections.limits import LaneRow, Waiting, waiting_runs
 from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
-from app.storage.people import audit
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect, respond
 from app.web.runs.words import counted
 
@@ -193,24 +193,17 @@ def save(connection_id: str) -> Response:
     form = read_limits(request.form, limits, usual)
     if form.problems:
         return _page(row, form, 422)
-    before = kept_limits.get_pace(pages_db.session, row.id)
-    asked = parts().engine.set_pace(row.id, form.pace)
-    _record(row.id, "changed the limits", {"from": before, "to": form.pace})
-    flash(_saved(row, asked), "success")
+    asked = set_limits(who(), parts(), row.id, form.pace)
+    are = "is" if asked == 1 else "are"
+    again = f" {counted(asked, 'run')} that waited {are} lined up anew." if asked else ""
+    flash(f"The limits of “{row.name}” are saved and hold from now on.{again}", "success")
     return redirect(f"/connections/{row.id}")
 
 
-def _saved(row: ConnectionRow, asked: int) -> str:
-    are = "is" if asked == 1 else "are"
-    again = f" {counted(asked, 'run')} that waited {are} lined up anew." if asked else ""
-    return f"The limits of “{row.name}” are saved and hold from now on.{again}"
-
-
 @blueprint.post("/connections/<connection_id>/try-now")
-def try_now(connection_id: str) -> Response:
+def try_connection(connection_id: str) -> Response:
     row = get_connection(pages_db.session, connection_id)
-    asked = parts().engine.try_connection(row.id)
-    _record(row.id, "tried it again", None)
+    asked = try_now(who(), parts(), row.id)
     told = f" {counted(asked, 'run')} that waited {'asks' if asked == 1 else 'ask'} now." if asked else ""
     flash(f"“{row.name}” is tried with the next call.{told}", "success")
     return redirect(f"/connections/{row.id}")
@@ -218,15 +211,6 @@ def try_now(connection_id: str) -> Response:
 
 def _page(row: ConnectionRow, form: LimitsForm, status: int = 200) -> Response:
     return page("connections/limits.html", status=status, row=row, form=form)
-
-
-def _record(connection_id: str, action: str, detail: object) -> None:
-    now, by = parts().clock.now(), my_id()
-    parts().database.write(
-        lambda db: audit.record(
-            db, now=now, user_id=by, action=action, noun="connection", noun_id=connection_id, detail=detail
-        )
-    )
 
 
 # ------------------------------------------------------------------------------------ the form

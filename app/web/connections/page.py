@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from flask import Response, flash, request
-from sqlalchemy import Connection
 
-from app.calls.connections.book import find_connector, leads_elsewhere, open_secrets, seal_secrets
+from app.calls.connections.book import find_connector, leads_elsewhere, open_secrets
 from app.calls.connections.key_files import objections
 from app.calls.connections.tokens import App, open_app
 from app.catalog.format.auth import OAuth2Auth
 from app.catalog.format.sign_in import ServiceAccountAuth
+from app.commands.checks import Checked
+from app.commands.connections import Entered
 from app.errors import AppError, ConnectionBroken, NotFound
-from app.ids import new_id
 from app.storage.connections import connections as store
 from app.storage.connections.connections import ConnectionRow
 from app.storage.connections.grants import get_grant
@@ -24,10 +23,9 @@ from app.storage.connections.sign_ins import get_app
 from app.storage.database.db import pages_db
 from app.storage.people import audit
 from app.web.connections import forms
-from app.web.connections.check import Checked, check
 from app.web.connections.forms import Filled, Service
 from app.web.connections.rights import Right, rights_of, rights_to_ask
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import parts
 from app.web.frame.hx import page
 
 _ELSEWHERE = "Enter it again: this connection leads elsewhere now."
@@ -100,6 +98,11 @@ def read_form(
     return form, filled
 
 
+def entered(form: Form, filled: Filled) -> Entered:
+    """Returns what somebody filled in, once nothing is wrong with it."""
+    return Entered(form.name, form.auth, filled.public, filled.secrets)
+
+
 def read_change(row: ConnectionRow, service: Service) -> tuple[Form, Filled]:
     """For a connection that is there: an empty secret stays, unless it would go to another address."""
     kept = kept_secrets(row) if request.form.get("auth", "") == row.auth else {}
@@ -130,14 +133,6 @@ def kept_secrets(row: ConnectionRow) -> dict[str, str]:
         )
     except ConnectionBroken:
         return {}
-
-
-def free_name(wanted: str, taken: Collection[str] | None = None) -> str:
-    """Numbered from the second on."""
-    if taken is None:
-        taken = {row.name for row in store.list_connections(pages_db.session)}
-    names = (wanted, *(f"{wanted} {number}" for number in range(2, 1000)))
-    return next((name for name in names if name not in taken), wanted)
 
 
 def service_of(key: str) -> Service | None:
@@ -182,48 +177,8 @@ def _ends_at(row: ConnectionRow) -> datetime | None:
     return grant.expires_at
 
 
-def make_connection(
-    connector: str,
-    *,
-    name: str,
-    auth: str,
-    public: Mapping[str, Any],
-    secrets: Mapping[str, str],
-    definition_hash: str,
-) -> tuple[str, Checked]:
-    """Its id, and what its service said to it, which the next page tells too."""
-    connection_id, me, now = new_id("con"), my_id(), parts().clock.now()
-    sealed = seal_secrets(parts().vault, connection_id, secrets) if secrets else None
-
-    def work(db: Connection) -> None:
-        store.create_connection(
-            db,
-            connection_id=connection_id,
-            connector=connector,
-            name=name,
-            auth=auth,
-            public=public,
-            sealed=sealed,
-            owner_id=me,
-            now=now,
-            definition_hash=definition_hash,
-        )
-        audit.record(db, now=now, user_id=me, action="connected", noun="connection", noun_id=connection_id)
-
-    parts().database.write(work)
-    checked = check_now(connection_id)
-    tell(checked, f"“{name}” is connected.")
-    return connection_id, checked
-
-
-def check_now(connection_id: str) -> Checked:
-    parts().connections.forget(connection_id)
-    if not parts().engine.is_started:
-        return Checked(None, "It is tested once Plumbline is running.")
-    return check(parts(), connection_id)
-
-
 def tell(checked: Checked, done: str) -> None:
+    """Says on the next page what was done, what the app said to it, and how many runs go on."""
     more = ""
     if checked.released:
         runs = (

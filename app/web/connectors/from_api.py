@@ -12,6 +12,7 @@ from flask import Blueprint, Response, flash, request
 from app.calls.http.client import CallOutcome
 from app.calls.http.documents import Documents
 from app.calls.message.call import CallRequest
+from app.commands.connections import Entered, connect, free_name
 from app.errors import AppError, ConnectorInvalid, NotFound
 from app.ids import new_id
 from app.imports.apis.changes import Changes, changes_of
@@ -24,8 +25,8 @@ from app.imports.apis.reading import MOST_BYTES
 from app.storage.database.db import pages_db
 from app.storage.flows.flows import connector_uses
 from app.storage.people import audit
-from app.web.connections.page import free_name, make_connection
-from app.web.frame.context import my_id, only_admins, parts
+from app.web.connections.page import tell
+from app.web.frame.context import my_id, only_admins, parts, who
 from app.web.frame.hx import page, redirect
 
 blueprint = Blueprint("bring_api", __name__)
@@ -262,12 +263,8 @@ def _used_by(key: str, changes: Changes) -> list[UsedBy]:
 
 def _connect(draft: Draft) -> Response:
     """With the keys that stood in what was pasted; they are sealed, and in no file."""
-    made, _ = make_connection(
-        draft.key,
-        name=free_name(draft.name),
-        auth=str(draft.head["auth"][0]["key"]),
-        public=draft.public,
-        secrets=draft.secrets,
-        definition_hash=parts().registry.hash_of(draft.key),
-    )
+    auth = str(draft.head["auth"][0]["key"])
+    name = free_name(pages_db.session, draft.name)
+    made, checked = connect(who(), parts(), draft.key, Entered(name, auth, draft.public, draft.secrets))
+    tell(checked, f"“{name}” is connected.")
     return redirect(f"/connections/{made}")

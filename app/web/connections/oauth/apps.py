@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Response, flash, request
-from sqlalchemy import Connection
 
 from app.catalog.format.auth import OAuth2Auth
 from app.catalog.format.definition import Connector
 from app.catalog.format.scopes import all_scopes
-from app.errors import FlowInvalid, NotFound
+from app.commands.connecting import register_app, remove_app
+from app.errors import NotFound
 from app.storage.connections import connections as store
-from app.storage.connections.sign_ins import AppRow, delete_app, get_app, place_of, put_app
+from app.storage.connections.sign_ins import get_app
 from app.storage.database.db import pages_db
-from app.storage.people import audit
 from app.web.connections.page import app_of
-from app.web.frame.context import my_id, only_admins, parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect
 from app.web.people.account import safe_next
 from app.web.runs.words import counted
@@ -84,7 +83,7 @@ def show(key: str) -> Response:
 @blueprint.post("/sign-in/<key>/app")
 def save(key: str) -> Response:
     connector, auth = oauth_of(key, request.form.get("auth", ""))
-    _for_admins()
+    who().must("apps")
     form, wanted = _form(connector, auth), request.form.get("next", "")
     had = form.client_id
     form.client_id = request.form.get("client_id", "").strip()
@@ -92,8 +91,7 @@ def save(key: str) -> Response:
     form.problems = _problems(form, secret, had)
     if form.problems:
         return _page(form, wanted, 422)
-    kept = app_of(connector.key, auth).client_secret
-    _put(form, secret or kept)
+    register_app(who(), parts(), connector, auth, client_id=form.client_id, secret=secret)
     flash(f"Plumbline is registered at {connector.name}. {_sign_in_again(form, had)}".strip(), "success")
     return redirect(safe_next(wanted) if wanted else app_address(connector.key, auth.key))
 
@@ -101,19 +99,7 @@ def save(key: str) -> Response:
 @blueprint.post("/sign-in/<key>/app/delete")
 def delete(key: str) -> Response:
     connector, auth = oauth_of(key, request.form.get("auth", ""))
-    _for_admins()
-    if users := _users(connector, auth):
-        raise FlowInvalid(
-            f"“{users[0]}” still needs it, of {counted(len(users), 'connection')} to {connector.name}.",
-            remedy="Delete those connections first.",
-        )
-    me, now = my_id(), parts().clock.now()
-
-    def work(db: Connection) -> None:
-        delete_app(db, connector.key, auth.key)
-        audit.record(db, now=now, user_id=me, action="removed", noun="oauth_app", noun_id=connector.key)
-
-    parts().database.write(work)
+    remove_app(who(), parts(), connector, auth)
     flash(f"Client ID and secret for {connector.name} are deleted.", "success")
     return redirect("/connections")
 
@@ -141,20 +127,6 @@ def _problems(form: AppForm, secret: str, had: str) -> dict[str, str]:
     return problems
 
 
-def _put(form: AppForm, secret: str) -> None:
-    key, auth, me, now = form.connector.key, form.auth, my_id(), parts().clock.now()
-    sealed = parts().vault.seal(secret.encode(), place_of(key, auth.key)) if secret else None
-    row = AppRow(key, auth.key, form.client_id, sealed, auth.token_url, now)
-
-    def work(db: Connection) -> None:
-        put_app(db, row)
-        audit.record(db, now=now, user_id=me, action="registered", noun="oauth_app", noun_id=key)
-
-    parts().database.write(work)
-    for one in store.list_connections(pages_db.session, connector=key):
-        parts().connections.forget(one.id)
-
-
 def _users(connector: Connector, auth: OAuth2Auth) -> list[str]:
     rows = store.list_connections(pages_db.session, connector=connector.key)
     return [row.name for row in rows if row.auth == auth.key]
@@ -165,10 +137,6 @@ def _sign_in_again(form: AppForm, had: str) -> str:
     if not had or had == form.client_id or not users:
         return ""
     return f"The client ID is another one now: sign in again in {counted(len(users), 'connection')}."
-
-
-def _for_admins() -> None:
-    only_admins("register Plumbline at a service", "Copy the text on that page and give it to one of them.")
 
 
 def _page(form: AppForm, wanted: str, status: int = 200) -> Response:
