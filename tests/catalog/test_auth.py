@@ -1,4 +1,4 @@
-"""The ways to connect that a connector may describe: each example of docs/sign-in.md, and what is refused."""
+"""The ways to connect that a connector may describe: each example of docs/auth-reference.md, and what is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.catalog.workbench.check import check_one
 from app.errors import ConnectorInvalid
 from tests.catalog.files import CONNECTOR, write_shop
 
-DOC = (Path(__file__).parents[2] / "docs" / "sign-in.md").read_text()
+DOC = (Path(__file__).parents[2] / "docs" / "auth-reference.md").read_text()
 EXAMPLES = [
     textwrap.dedent(text) for text in re.findall(r"^```yaml\n(.*?)^```$", DOC, re.DOTALL | re.MULTILINE)
 ]
