@@ -62,12 +62,14 @@ EXAMPLES: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 HEAD = """# Functions
 
-What a pill can do with its value on the way into a field. You choose a function in the menu of the pill, and see at once
-what it makes of the sample; you never have to type one. In a [flow file](flows-as-files.md) the name stands behind the
-value: `{{trigger:$['email'] | lower}}`, with arguments as in `{{trigger:$['name'] | split:" " | first}}`.
+What a pill can do with its value on the way into a field. You choose a function in the menu of the pill,
+and see at once what it makes of the sample; you never have to type one. In a [flow
+file](flows-as-files.md) the name stands behind the value: `{{trigger:$['email'] | lower}}`, with
+arguments as in `{{trigger:$['name'] | split:" " | first}}`.
 
-Functions can follow each other. A function that cannot deal with a value stops the step and names the value; none of them
-guesses. The examples below are worked out by the functions themselves, in the time zone Europe/Berlin.
+Functions can follow each other. A function that cannot deal with a value stops the step and names the
+value; none of them guesses. The examples below are worked out by the functions themselves, in the time
+zone Europe/Berlin.
 """
 
 
