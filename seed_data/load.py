@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 
 from app.calls.connections.book import seal_secrets
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import Unavailable
 from app.flows.portable.files import from_text
 from app.ids import new_id
-from app.intake import activation
-from app.intake.importing import import_flow
 from app.parts import Parts
 from app.storage.connections import connections
 from app.storage.database import server_values
@@ -109,7 +109,7 @@ def _import_missing(parts: Parts) -> dict[str, str]:
             continue
         text = file.read_text(encoding="utf-8").replace("${demo_url}", parts.settings.demo_url)
         (one,) = from_text(text, file.name)
-        loaded[file.name] = import_flow(parts, one, publish=True, on=True).id
+        loaded[file.name] = flow_commands.import_files(SHELL, parts, [one], on=True)[0].id
         kept = dict(loaded)
         parts.database.write(lambda db, kept=kept: server_values.put_value(db, _LOADED, kept))  # type: ignore[misc]
     with parts.database.read() as db:
@@ -120,7 +120,9 @@ def _import_missing(parts: Parts) -> dict[str, str]:
 def _point(parts: Parts, client: httpx.Client, flow_id: str, service: str, headers: dict[str, str]) -> None:
     url = f"{parts.settings.demo_url}/{service}/api/webhooks/plumbline"
     try:
-        answer = client.put(url, json={"address": activation.hook_address(parts, flow_id)}, headers=headers)
+        answer = client.put(
+            url, json={"address": flow_commands.create_address(SHELL, parts, flow_id)}, headers=headers
+        )
         answer.raise_for_status()
     except httpx.HTTPError as reason:
         raise Unavailable(

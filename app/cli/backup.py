@@ -12,6 +12,8 @@ from sqlalchemy.engine import make_url
 
 from app import __version__
 from app.cli.opened import opened_parts
+from app.commands.flows import hold_all as hold_all_flows
+from app.commands.who import SHELL
 from app.errors import SettingInvalid
 from app.parts import refuse_second
 from app.settings import Settings
@@ -20,7 +22,6 @@ from app.storage.database.db import Database
 from app.storage.database.migrate import migrate
 from app.storage.database.private import make_folder
 from app.storage.database.secrets import Vault, check_key, load_key
-from app.storage.flows.standstill import hold_everything
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -93,7 +94,7 @@ def _prepare(settings: Settings, copy: Copy, at: Path, now: datetime) -> int:
         migrate(database)
         vault = Vault(_key_for(settings, copy.path))
         database.write(lambda db: check_key(db, vault))
-        held = database.write(lambda db: hold_everything(db, now=now, backup_of=copy.made_at))
+        held = hold_all_flows(SHELL, database, now=now, backup_of=copy.made_at)
     except Exception:
         database.close()
         at.unlink()
@@ -130,7 +131,7 @@ def hold_all() -> None:
         if parts.database.is_sqlite:
             refuse_second(parts.settings)
         now = parts.clock.now()
-        runs = parts.database.write(lambda db: hold_everything(db, now=now))
+        runs = hold_all_flows(SHELL, parts.database, now=now)
     click.echo(
         f"Everything is held, with {runs:,} open runs. Start Plumbline, look, and release it on the page."
     )

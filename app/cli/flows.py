@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from app.cli.opened import opened_parts, print_json
+from app.commands.flows import Imported, import_drafts, import_files
+from app.commands.who import SHELL
 from app.errors import FlowInvalid
 from app.flows.portable.files import FileConnection, FlowFile, connection_ids, from_text, to_text
 from app.imports.flows.reading import LIMIT_SIZE, Brought, bring_flows
-from app.intake.importing import Imported, import_drafts, import_flow
 from app.storage.connections import connections
 from app.storage.flows import flows as stored
 
@@ -71,9 +72,8 @@ def export(flow_id: str, to: Path | None) -> None:
 def import_file(file: Path, publish: bool, on: bool, values: tuple[str, ...], as_json: bool) -> None:
     """Read one flow or several from FILE, as drafts."""
     with opened_parts() as parts:
-        made = [
-            import_flow(parts, one, publish=publish, on=on) for one in read_flow_file(file, _settings(values))
-        ]
+        files = read_flow_file(file, _settings(values))
+        made = import_files(SHELL, parts, files, publish_them=publish, on=on)
     _print_imported(made, as_json)
 
 
@@ -134,7 +134,7 @@ def import_make(file: Path, as_json: bool, dry_run: bool, time_zone: str) -> Non
 def _bring(file: Path, tool: str, as_json: bool, dry_run: bool, time_zone: str) -> None:
     with opened_parts() as parts:
         brought = bring_flows(_text_of(file), parts.registry, file=str(file), time_zone=time_zone, tool=tool)
-        made = [] if dry_run else import_drafts(parts, brought.drafts)
+        made = [] if dry_run else import_drafts(SHELL, parts, brought.drafts)
     _print_brought(brought, made, as_json)
 
 

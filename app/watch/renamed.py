@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
 from app.flows.edit import find_step
-from app.flows.mapping.jsonpath import parse_path
+from app.flows.mapping.jsonpath import parse_path, quoted_path
+from app.flows.mapping.jsonpath_reader import EACH
 from app.flows.model import FlowDefinition
 from app.flows.order import label, numbering
-from app.flows.renamed import Place, is_there, read_place, uses
+from app.flows.renamed import Place, is_there, read_place, uses, values_in
 from app.storage.database.executor import Executor
 from app.storage.flows.flows import live_definition
-from app.storage.flows.renamed_fields import RenamedRow, forget_renamed, last_documents, renamed_fields
+from app.storage.flows.renamed_fields import (
+    RenamedRow,
+    document_of_run,
+    forget_renamed,
+    last_documents,
+    renamed_fields,
+)
 from app.storage.letters.dead_letters import DeadLetterGroup, groups
 from app.storage.upkeep.alerts import Noticed
 
@@ -91,6 +98,19 @@ def forget_mended(db: Connection, now: datetime) -> None:
     if old:
         missing = {one.row for one in still_missing(db)}
         forget_renamed(db, [row for row in old if row not in missing])
+
+
+def values_instead(db: Executor, one: Renamed) -> list[tuple[str, Any]]:
+    """Returns what the first record without the field has, as path and value, the likely new place first."""
+    document = document_of_run(db, one.row.run_id, one.place.root)
+    likely = (one.row.new_path, parse_path(one.row.new_path).value(document))
+    found = [
+        (path, value)
+        for keys, value in values_in(document)
+        if EACH not in keys and not isinstance(value, dict | list)
+        if (path := quoted_path(keys)) != one.row.new_path
+    ]
+    return [likely, *found]
 
 
 def is_back(db: Executor, one: Renamed) -> bool:

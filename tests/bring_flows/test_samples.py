@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.flows.model import BaseStep, FlowDefinition, walk
 from app.flows.portable.files import dump, from_text, load, to_text, with_connections
 from app.flows.review.flow import review
 from app.imports.flows.drafts import Draft
 from app.imports.flows.reading import Brought, bring_flows
-from app.intake.importing import import_drafts
 from app.parts import Parts
 from tests.bring_flows.exports import REGISTRY
 from tests.needs import missing
@@ -105,7 +106,7 @@ def test_most_comes_along() -> None:
 
 def test_every_draft_opens_in_the_builder(browser: Browser, parts: Parts) -> None:
     drafts = [draft for one in samples().values() for draft in one.drafts]
-    for made in import_drafts(parts, drafts):
+    for made in flow_commands.import_drafts(SHELL, parts, drafts):
         assert browser.get(f"/flows/{made.id}").status_code == 200, made.name
 
 
@@ -118,7 +119,7 @@ def test_every_kind_of_step_opens_with_its_gaps(browser: Browser, parts: Parts) 
                 found[step.kind] = draft, step
     assert set(found) >= {"http", "set", "action", "email", "paths", "for_each", "delay", "filter", "stop"}
     for kind, (draft, one) in found.items():
-        (made,) = import_drafts(parts, [draft])
+        (made,) = flow_commands.import_drafts(SHELL, parts, [draft])
         page = browser.get(f"/flows/{made.id}?step={one.id}")
         assert page.status_code == 200
         assert page.text.count("Seen to: ") == len(one.gaps), kind

@@ -12,7 +12,8 @@ import pytest
 import connectors
 from app.catalog.format.definition import WebhookTrigger
 from app.catalog.registry import Registry
-from app.intake import activation
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.intake.subscriptions import calls as subscriptions_calls
 from app.storage.flows import subscriptions as store
 from tests.connectors.samples import connection_for
@@ -96,7 +97,7 @@ def test_a_service_is_told_when_a_flow_goes_on_and_told_to_stop_when_it_goes_off
     told = [one for one in service.requests if server.token(flow_id) in one.url + one.text]
     assert len(told) == 1, "the address was told once"
     before = len(service.requests)
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     _tell(server)
     ended = service.requests[before:]
     assert [one.method for one in ended] in (["DELETE"], ["POST"], ["GET", "DELETE"])

@@ -12,8 +12,10 @@ import orjson
 import pytest
 
 from app.catalog.workbench.check import check_all
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import Unavailable
-from app.intake import activation
+from app.flows.review.flow import review
 from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.storage.connections import connections
@@ -76,19 +78,30 @@ def test_everything_is_there_and_switched_on(parts: Parts, there: Services) -> N
 
 def test_the_flows_have_nothing_to_complain_of(parts: Parts, there: Services) -> None:
     load_demo(parts, client=there.client)
+    with parts.database.read() as db:
+        connected = {row.id: row.connector for row in connections.list_connections(db)}
     for row in listed(parts):
-        assert [problem.sentence for problem in activation.problems_of(parts, row.draft)] == [], row.name
+        problems = review(row.draft, parts.registry, connected)
+        assert [problem.sentence for problem in problems] == [], row.name
 
 
 def test_the_services_are_told_the_addresses_of_the_flows(parts: Parts, there: Services) -> None:
     load_demo(parts, client=there.client)
     by_name = {row.name: row.id for row in listed(parts)}
+
+    def address(name: str) -> str:
+        return flow_commands.create_address(SHELL, parts, by_name[name])
+
     assert there.told == {
-        "/shop/api/webhooks/plumbline": activation.hook_address(parts, by_name["After the purchase"]),
-        "/crm/api/webhooks/plumbline": activation.hook_address(
-            parts, by_name["Loyalty tier on every channel"]
+        "/shop/api/webhooks/plumbline": flow_commands.create_address(
+            SHELL, parts, by_name["After the purchase"]
         ),
-        "/site/api/webhooks/plumbline": activation.hook_address(parts, by_name["Lead in seconds"]),
+        "/crm/api/webhooks/plumbline": flow_commands.create_address(
+            SHELL, parts, by_name["Loyalty tier on every channel"]
+        ),
+        "/site/api/webhooks/plumbline": flow_commands.create_address(
+            SHELL, parts, by_name["Lead in seconds"]
+        ),
     }
 
 
@@ -105,8 +118,8 @@ def test_what_a_person_removed_or_switched_off_stays_so(parts: Parts, there: Ser
     load_demo(parts, client=there.client)
     first, second, *_ = listed(parts)
     now = parts.clock.now()
-    activation.switch_off(parts, first.id, by=None)
-    activation.switch_off(parts, second.id, by=None)
+    flow_commands.switch_off(SHELL, parts, first.id)
+    flow_commands.switch_off(SHELL, parts, second.id)
     parts.database.write(lambda db: flows.delete_flow(db, second.id, now=now))
     there.told.clear()
     load_demo(parts, client=there.client)

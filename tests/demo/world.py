@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 from flask import Flask
 
+from app.commands import flows as flow_commands
 from app.commands.runs import replay
+from app.commands.who import SHELL
 from app.errors import DeliveryRefused
-from app.intake import activation
 from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.storage.flows import flows
@@ -88,7 +89,7 @@ class Everything:
 
     def deliver(self, name: str, document: Any, headers: dict[str, str]) -> int:
         """Somebody who knows the flow's address sends there; the status of the answer."""
-        address = activation.hook_address(self.parts, self.flow_id(name))
+        address = flow_commands.create_address(SHELL, self.parts, self.flow_id(name))
         answer = self._knock(httpx.Request("POST", address, json=document, headers=headers))
         self.settle()
         return answer.status_code

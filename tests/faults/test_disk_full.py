@@ -17,9 +17,10 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import Unavailable
 from app.flows.model import FlowDefinition
-from app.intake import activation
 from app.intake.deliveries.inbound import Accepted
 from app.parts import Parts, open_parts
 from app.settings import Settings
@@ -76,9 +77,9 @@ class House:
         flow_id = self.parts.database.write(
             lambda db: flows.create_flow(db, name="Orders", definition=definition, owner_id=None, now=now)
         )
-        activation.publish(self.parts, flow_id, by=None)
-        activation.switch_on(self.parts, flow_id, by=None)
-        return activation.hook_address(self.parts, flow_id).rpartition("/")[2]
+        flow_commands.publish(SHELL, self.parts, flow_id)
+        flow_commands.switch_on(SHELL, self.parts, flow_id)
+        return flow_commands.create_address(SHELL, self.parts, flow_id).rpartition("/")[2]
 
     def send(self, order: str, *, size: int = 0) -> Accepted:
         return self.parts.intake.accept(

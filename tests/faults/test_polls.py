@@ -25,8 +25,9 @@ from hypothesis.stateful import (
 )
 
 import connectors
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import Stale
-from app.intake import activation
 from app.intake.polls.polling import Looked
 from app.storage.flows import triggers
 from tests import needs
@@ -141,8 +142,8 @@ class Polling(RuleBasedStateMachine):
 
     @rule()
     def it_is_switched(self) -> None:
-        switch = activation.switch_off if self.is_on else activation.switch_on
-        switch(self.server, self.flow_id, by=None)
+        switch = flow_commands.switch_off if self.is_on else flow_commands.switch_on
+        switch(SHELL, self.server, self.flow_id)
         self.is_on = not self.is_on
 
     # ------------------------------------------------------------------------- what must hold

@@ -16,10 +16,11 @@ from sqlalchemy import select
 from app.calls.connections.book import ConnectionBook
 from app.calls.http.client import Caller
 from app.catalog.registry import Registry
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.engine.dispatch.tickets import RunTicket
 from app.engine.engine import break_off_the_rest
 from app.flows.model import FlowDefinition
-from app.intake import activation
 from app.intake.deliveries.inbound import Accepted
 from app.intake.intake import Intake
 from app.settings import Settings
@@ -132,13 +133,13 @@ class Server:
         self.database.write(
             lambda db: flows.save_draft(db, flow_id, definition, revision=revision, now=self.clock.now())
         )
-        return activation.publish(self, flow_id, by=None)
+        return flow_commands.publish(SHELL, self, flow_id)
 
     def live(self, trigger: dict[str, Any], **more: Any) -> str:
         """A flow that is published and on."""
         flow_id = self.draft(trigger, **more)
-        activation.publish(self, flow_id, by=None)
-        activation.switch_on(self, flow_id, by=None)
+        flow_commands.publish(SHELL, self, flow_id)
+        flow_commands.switch_on(SHELL, self, flow_id)
         return flow_id
 
     def hook(self, **trigger: Any) -> str:
@@ -146,7 +147,7 @@ class Server:
         return self.token(self.live({"kind": "webhook", **trigger}))
 
     def token(self, flow_id: str) -> str:
-        return activation.hook_address(self, flow_id).rpartition("/")[2]
+        return flow_commands.create_address(SHELL, self, flow_id).rpartition("/")[2]
 
     # --------------------------------------------------------------------------------- requests
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import FlowInvalid, NotFound
-from app.intake import activation
 from app.intake.manual import start_run
 from app.storage.flows import flows
 from tests.intake.conftest import Server
@@ -13,7 +14,7 @@ from tests.intake.conftest import Server
 
 def test_a_run_by_hand_has_the_data_that_was_given_even_when_the_flow_is_off(server: Server) -> None:
     flow_id = server.draft({"kind": "manual"})
-    activation.publish(server, flow_id, by=None)
+    flow_commands.publish(SHELL, server, flow_id)
     run_id = start_run(server, flow_id, {"email": "a@b.c"}, by="usr_1")
     assert server.engine.tickets[0].run_id == run_id
     assert server.events() == [{"email": "a@b.c"}]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import Stale
-from app.intake import activation
 from app.intake.polls.polling import Looked
 from app.storage.flows import flows, polls, triggers
 from app.storage.flows.triggers import TriggerRow
@@ -185,14 +186,14 @@ def test_a_flow_switched_off_while_it_is_asked_keeps_its_records_for_later(serve
     flow_id = server.live(poll())
 
     def off(_received: Received) -> Any:
-        activation.switch_off(server, flow_id, by=None)
+        flow_commands.switch_off(SHELL, server, flow_id)
         return orders([1, 2])
 
     server.service.answers("GET", "/orders", orders([1]), off, orders([1, 2, 3]))
     look(server, flow_id)
     assert look(server, flow_id).state == "skipped"
     assert ids(server) == []
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.switch_on(SHELL, server, flow_id)
     look(server, flow_id)
     assert ids(server) == [2, 3]
 
@@ -324,8 +325,8 @@ class Polling(RuleBasedStateMachine):
 
     @rule()
     def it_is_switched_off_and_on(self) -> None:
-        activation.switch_off(self.server, self.flow_id, by=None)
-        activation.switch_on(self.server, self.flow_id, by=None)
+        flow_commands.switch_off(SHELL, self.server, self.flow_id)
+        flow_commands.switch_on(SHELL, self.server, self.flow_id)
 
     @invariant()
     def nothing_is_there_twice(self) -> None:

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from app.intake import activation
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.intake.deliveries.inbound import Inbound
 from app.intake.deliveries.places import document_of
 from app.intake.deliveries.repetition import Reading, arrivals_of
@@ -36,9 +37,9 @@ def test_a_repeat_is_known_after_the_flow_was_off_and_published_anew(server: Ser
     token = server.hook()
     server.send(token, ORDER, headers={"webhook-id": "msg_1"})
     flow_id = _flow(server, token)
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     server.edit(flow_id, {"kind": "webhook"}, description="Edited.")
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.switch_on(SHELL, server, flow_id)
     assert server.send(token, ORDER, headers={"webhook-id": "msg_1"}).duplicate is True
     assert len(server.runs()) == 1
 

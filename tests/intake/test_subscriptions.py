@@ -14,8 +14,9 @@ import orjson
 import pytest
 from sqlalchemy import select
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import DeliveryRefused
-from app.intake import activation
 from app.intake.subscriptions import rows as subscriptions
 from app.storage.connections.connections import mark_checked
 from app.storage.flows import subscriptions as store
@@ -112,7 +113,7 @@ def move(server: Server, public_url: str) -> None:
 def test_a_flow_that_goes_on_tells_the_service_its_address(server: Server, letters: Letters) -> None:
     flow_id = live(server)
     (told,) = letters.hooks.values()
-    assert told["url"] == activation.hook_address(server, flow_id)
+    assert told["url"] == flow_commands.create_address(SHELL, server, flow_id)
     assert told["name"] == row(server, flow_id).tag
     assert re.fullmatch("[0-9a-f]{64}", told["key"])
     assert (row(server, flow_id).state, row(server, flow_id).vendor_id) == ("live", "h1")
@@ -122,7 +123,7 @@ def test_a_flow_that_goes_on_tells_the_service_its_address(server: Server, lette
 def test_publishing_alone_tells_nobody_while_the_flow_is_off(server: Server, letters: Letters) -> None:
     account(server)
     flow_id = server.draft(reading())
-    activation.publish(server, flow_id, by=None)
+    flow_commands.publish(SHELL, server, flow_id)
     tell(server)
     assert (letters.hooks, rows(server, flow_id)) == ({}, [])
 
@@ -130,7 +131,7 @@ def test_publishing_alone_tells_nobody_while_the_flow_is_off(server: Server, let
 @pytest.mark.postgres
 def test_a_flow_that_goes_off_ends_it_at_the_service(server: Server, letters: Letters) -> None:
     flow_id = live(server)
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     tell(server)
     assert letters.hooks == {}
     (ended,) = rows(server, flow_id)
@@ -139,8 +140,8 @@ def test_a_flow_that_goes_off_ends_it_at_the_service(server: Server, letters: Le
 
 def test_on_off_and_on_again_leaves_one(server: Server, letters: Letters) -> None:
     flow_id = live(server)
-    activation.switch_off(server, flow_id, by=None)
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
+    flow_commands.switch_on(SHELL, server, flow_id)
     tell(server)
     assert list(letters.hooks) == ["h2"]
     assert row(server, flow_id).vendor_id == "h2"
@@ -174,7 +175,7 @@ def test_the_one_that_ends_is_not_taken_for_the_new_one(server: Server, letters:
 
 def test_another_address_is_told_before_the_old_one_ends(server: Server, letters: Letters) -> None:
     flow_id = live(server)
-    address = activation.rotate_hook(server, flow_id, by=None)
+    address = flow_commands.replace_address(SHELL, server, flow_id)
     tell(server)
     methods = [one.method for one in letters.service.requests if one.method != "GET"]
     assert methods == ["POST", "POST", "DELETE"]
@@ -183,7 +184,7 @@ def test_another_address_is_told_before_the_old_one_ends(server: Server, letters
 
 def test_a_deleted_flow_has_nothing_left_at_the_service(server: Server, letters: Letters) -> None:
     flow_id = live(server)
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     server.database.write(lambda db: delete_flow(db, flow_id, now=server.clock.now()))
     tell(server)
     assert letters.hooks == {}
@@ -193,7 +194,9 @@ def test_another_public_address_is_told_after_a_start(server: Server, letters: L
     flow_id = live(server)
     move(server, "https://new.example")
     tell(server)
-    assert [hook["url"] for hook in letters.hooks.values()] == [activation.hook_address(server, flow_id)]
+    assert [hook["url"] for hook in letters.hooks.values()] == [
+        flow_commands.create_address(SHELL, server, flow_id)
+    ]
 
 
 def test_nothing_is_told_while_everything_is_held(server: Server, letters: Letters) -> None:
@@ -254,7 +257,7 @@ def test_one_whose_secret_is_not_told_is_not_left_behind(server: Server, letters
     refused = row(server, flow_id)
     assert (refused.state, refused.vendor_id) == ("refused", "h1")
     assert refused.sentence == "Letters: only administrators see keys."
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     tell(server)
     assert letters.hooks == {}
 
@@ -265,7 +268,7 @@ def test_trying_again_asks_for_the_secret_alone(server: Server, letters: Letters
     letters.service.answers("GET", "/v1/hooks/h1/key", (403, {"error": "not yet"}), told)
     flow_id = server.live(reading("asked_for"))
     tell(server)
-    subscriptions.try_again(server, flow_id)
+    flow_commands.subscribe_again(SHELL, server, flow_id)
     tell(server)
     assert (row(server, flow_id).state, list(letters.hooks)) == ("live", ["h1"])
     assert deliver(server, letters, flow_id, "told-when-asked-0123456789").status == 200
@@ -356,7 +359,7 @@ def test_where_nobody_can_look_a_person_decides(server: Server, letters: Letters
     assert (found.state, len(letters.made_calls())) == ("unsure", 1)
     assert "interrupted while it asked Letters" in found.sentence
     assert "try again" in found.remedy
-    subscriptions.try_again(server, flow_id)
+    flow_commands.subscribe_again(SHELL, server, flow_id)
     tell(server)
     assert row(server, flow_id).state == "live"
 
@@ -378,9 +381,11 @@ def test_one_that_was_set_up_by_hand_is_taken_over_if_its_secret_is_known(
     flow_id = server.draft(reading())
     letters.add(url="https://elsewhere.example/1")
     letters.add(url="https://elsewhere.example/2")
-    letters.add(url=activation.hook_address(server, flow_id), key="entered-by-hand")  # on the second page
-    activation.publish(server, flow_id, by=None)
-    activation.switch_on(server, flow_id, by=None)
+    letters.add(
+        url=flow_commands.create_address(SHELL, server, flow_id), key="entered-by-hand"
+    )  # on the second page
+    flow_commands.publish(SHELL, server, flow_id)
+    flow_commands.switch_on(SHELL, server, flow_id)
     tell(server)
     assert letters.made_calls() == []
     assert row(server, flow_id).vendor_id == "h3"
@@ -389,9 +394,9 @@ def test_one_that_was_set_up_by_hand_is_taken_over_if_its_secret_is_known(
 def test_one_whose_secret_nobody_knows_is_replaced(server: Server, letters: Letters) -> None:
     account(server)
     flow_id = server.draft(reading())
-    letters.add(url=activation.hook_address(server, flow_id), key="known to nobody")
-    activation.publish(server, flow_id, by=None)
-    activation.switch_on(server, flow_id, by=None)
+    letters.add(url=flow_commands.create_address(SHELL, server, flow_id), key="known to nobody")
+    flow_commands.publish(SHELL, server, flow_id)
+    flow_commands.switch_on(SHELL, server, flow_id)
     tell(server)
     assert list(letters.hooks) == ["h2"]
 
@@ -402,7 +407,7 @@ def test_a_crash_while_it_was_asked_is_taken_up_after_the_start(server: Server, 
     asked = row(server, flow_id)
     later = server.clock.now() + timedelta(minutes=5)
     server.database.write(lambda db: store.change(db, asked.id, state="making", lease_until=later))
-    letters.add(url=activation.hook_address(server, flow_id))  # it had arrived
+    letters.add(url=flow_commands.create_address(SHELL, server, flow_id))  # it had arrived
     assert server.intake.ticks.tell_services() == []
     server.database.write(store.void_leases)
     tell(server)
@@ -414,12 +419,12 @@ def test_a_flow_that_went_off_while_it_was_asked_ends_it_afterwards(server: Serv
     flow_id = server.draft(reading())
 
     def off_meanwhile(received: Any) -> Any:
-        activation.switch_off(server, flow_id, by=None)
+        flow_commands.switch_off(SHELL, server, flow_id)
         return letters._post(received)
 
     letters.service.answers("POST", "/v1/lists/7/hooks", off_meanwhile)
-    activation.publish(server, flow_id, by=None)
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.publish(SHELL, server, flow_id)
+    flow_commands.switch_on(SHELL, server, flow_id)
     tell(server)
     assert letters.hooks == {}
     assert [one.state for one in rows(server, flow_id)] == ["gone"]
@@ -515,7 +520,7 @@ def test_a_refusal_is_a_sentence_and_can_be_tried_again(server: Server, letters:
     assert (refused.state, refused.error_kind) == ("refused", "permission_missing")
     assert refused.sentence == "Letters: hooks need the plan Pro."
     assert "replay" not in refused.remedy
-    subscriptions.try_again(server, flow_id)
+    flow_commands.subscribe_again(SHELL, server, flow_id)
     tell(server)
     assert row(server, flow_id).state == "live"
     assert row(server, flow_id).sentence == ""
@@ -574,7 +579,7 @@ def test_where_there_is_one_place_the_second_flow_is_told_who_has_it(
     refused = row(server, second)
     assert (refused.state, refused.error_kind) == ("refused", "conflict")
     assert "“Welcome” gets what happens there already" in refused.sentence
-    activation.switch_off(server, first, by=None)
+    flow_commands.switch_off(SHELL, server, first)
     tell(server)
     assert row(server, second).state == "live"
 
@@ -584,7 +589,7 @@ def test_what_is_set_up_by_hand_is_left_alone(server: Server, letters: Letters) 
     letters.service.answers("POST", "/v1/lists/7/hooks", (403, {"error": "no"}))
     flow_id = server.live(reading())
     tell(server)
-    subscriptions.look_after_by_hand(server, flow_id)
+    flow_commands.subscribed_by_hand(SHELL, server, flow_id)
     before = len(letters.service.requests)
     server.clock.advance(86400)
     tell(server)
@@ -595,7 +600,7 @@ def test_what_is_set_up_by_hand_is_left_alone(server: Server, letters: Letters) 
 def test_one_that_cannot_be_ended_is_given_up_with_what_to_do(server: Server, letters: Letters) -> None:
     flow_id = live(server)
     letters.service.answers("DELETE", "*", 500)
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     for _ in range(8):
         tell(server)
         server.clock.advance(6 * 3600 + 1)
@@ -625,8 +630,8 @@ def test_only_the_newest_calls_and_the_last_ended_ones_are_kept(server: Server, 
         tell(server)
     assert len(calls(server, row(server, flow_id).id)) <= 50
     for _ in range(6):
-        activation.switch_off(server, flow_id, by=None)
+        flow_commands.switch_off(SHELL, server, flow_id)
         tell(server)
-        activation.switch_on(server, flow_id, by=None)
+        flow_commands.switch_on(SHELL, server, flow_id)
         tell(server)
     assert [one.state for one in rows(server, flow_id)] == ["live", "gone", "gone", "gone"]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.intake import activation
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.intake.ticks import Ticks
 from app.storage.flows import flows, polls, triggers
 from tests.intake.conftest import Server
@@ -94,9 +95,9 @@ def test_a_second_late_is_not_missed(server: Server) -> None:
 
 def test_time_that_a_flow_was_off_is_not_made_up(server: Server) -> None:
     flow_id = server.live(DAILY)
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     tick(server, 3 * 86400)
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.switch_on(SHELL, server, flow_id)
     tick(server, 1)
     assert server.events() == []
 

@@ -14,8 +14,9 @@ import orjson
 import pytest
 
 import connectors
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import DeliveryRefused
-from app.intake import activation
 from app.storage.connections.connections import create_connection
 from app.storage.tables.types import to_ms
 from tests.fakes.clock import FakeClock
@@ -224,7 +225,7 @@ def test_a_webhook_of_ones_own_can_ask_for_a_signature(server: Server) -> None:
 def test_hubspot_changes_come_many_at_once_and_are_signed_with_the_public_address(server: Server) -> None:
     connection = connect(server, "hubspot", token="t", client_secret=SECRET)
     flow_id = server.live(trigger("hubspot", "contact_changed", connection))
-    url = activation.hook_address(server, flow_id)
+    url = flow_commands.create_address(SHELL, server, flow_id)
     body = orjson.dumps(
         [{"eventId": n, "subscriptionType": "contact.propertyChange", "objectId": 5} for n in (1, 2)]
         + [{"eventId": 3, "subscriptionType": "contact.creation", "objectId": 6}]

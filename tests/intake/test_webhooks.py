@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import DeliveryRefused, NotFound, Unavailable
-from app.intake import activation
 from app.storage.flows import flows
 from tests.intake.conftest import Server
 
@@ -164,11 +165,11 @@ def test_a_flow_that_is_off_refuses_and_keeps_what_came(server: Server) -> None:
     flow_id = server.live({"kind": "webhook"})
     token = server.token(flow_id)
     server.send(token, ORDER)
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     reason = refused(server, token, ORDER)
     assert (reason.status, reason.sentence) == (409, "This flow is switched off.")
     assert server.last_delivery().body == orjson.dumps(ORDER)
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.switch_on(SHELL, server, flow_id)
     assert server.send(token, ORDER).status == 202
 
 
@@ -204,8 +205,8 @@ def test_a_live_flow_keeps_its_sample(server: Server) -> None:
     flow_id = server.draft({"kind": "webhook"})
     token = server.token(flow_id)
     server.send(token, {"first": 1})
-    activation.publish(server, flow_id, by=None)
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.publish(SHELL, server, flow_id)
+    flow_commands.switch_on(SHELL, server, flow_id)
     server.send(token, {"second": 2})
     with server.database.read() as db:
         assert flows.get_sample(db, flow_id) == {"first": 1}
@@ -235,7 +236,7 @@ def test_an_address_that_does_not_exist_is_not_found_and_leaves_no_trace(server:
 def test_after_a_rotation_both_addresses_work_for_a_day(server: Server) -> None:
     flow_id = server.live({"kind": "webhook"})
     old = server.token(flow_id)
-    new = activation.rotate_hook(server, flow_id, by=None).rpartition("/")[2]
+    new = flow_commands.replace_address(SHELL, server, flow_id).rpartition("/")[2]
     assert old != new
     assert server.send(old).status == server.send(new).status == 202
     server.clock.advance(24 * 3600 + 1)

@@ -11,9 +11,10 @@ import httpx
 import orjson
 import pytest
 
+from app.commands import flows as flow_commands
 from app.commands.runs import cancel
+from app.commands.who import SHELL
 from app.flows.portable.files import from_text
-from app.intake.importing import import_flow
 from app.intake.manual import start_run
 from app.parts import Parts, open_parts
 from app.settings import Settings
@@ -73,7 +74,7 @@ def test_a_run_cancelled_in_the_server_makes_no_further_call_in_the_worker(
     web_and_worker: tuple[Parts, Parts], service: Service
 ) -> None:
     web, worker = web_and_worker
-    flow = import_flow(web, from_text(FLOW)[0], publish=True, on=True)
+    flow = flow_commands.import_files(SHELL, web, from_text(FLOW), on=True)[0]
     run_id = start_run(web, flow.id, {"order": 1})
     wait_until(lambda: service.asked == ["/one"], "the worker sends", lambda: _state(web, run_id))
     assert _state(web, run_id) == "running"  # as the page of the run shows it meanwhile
@@ -94,7 +95,7 @@ def test_a_run_that_the_server_starts_is_performed_by_the_worker_and_read_by_bot
 ) -> None:
     web, _ = web_and_worker
     service.may_answer.set()
-    flow = import_flow(web, from_text(FLOW)[0], publish=True, on=True)
+    flow = flow_commands.import_files(SHELL, web, from_text(FLOW), on=True)[0]
     run_id = start_run(web, flow.id, {"order": 1})
     wait_until(lambda: _state(web, run_id) == "succeeded", "it ends", lambda: _state(web, run_id))
     assert service.asked == ["/one", "/two"]

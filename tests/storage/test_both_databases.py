@@ -11,8 +11,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.flows.portable.files import from_text
-from app.intake.importing import import_flow
 from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.storage.database.db import Database
@@ -50,7 +51,7 @@ def parts(database: Database, tmp_path: Path) -> Iterator[Parts]:
 
 
 def test_what_is_accepted_is_run_once_and_found_in_the_history(parts: Parts) -> None:
-    made = import_flow(parts, from_text(FLOW)[0], publish=True, on=True)
+    made = flow_commands.import_files(SHELL, parts, from_text(FLOW), on=True)[0]
     token = made.hook_url.rsplit("/", 1)[1]
     for number in [*range(SENT), 0, 1]:
         _deliver(parts, token, number)

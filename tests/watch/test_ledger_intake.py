@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import DeliveryRefused
-from app.intake import activation
 from app.intake.manual import start_run
 from app.watch.ledger import Day, of_flow
 from app.watch.ledger_check import check, verdicts
@@ -55,12 +56,12 @@ def test_samples_count_for_nothing_and_a_held_flow_holds(server: Server) -> None
     flow_id = server.draft({"kind": "webhook"})
     server.send(server.token(flow_id), {"id": 1})
     assert ledger(server, flow_id).received == 0
-    activation.publish(server, flow_id, by=None)
-    activation.switch_on(server, flow_id, by=None)
-    activation.hold(server, flow_id, by=None)
+    flow_commands.publish(SHELL, server, flow_id)
+    flow_commands.switch_on(SHELL, server, flow_id)
+    flow_commands.hold(SHELL, server, flow_id)
     server.send(server.token(flow_id), {"id": 2})
     assert ledger(server, flow_id).became.held == 1
-    activation.release(server, flow_id, by=None)
+    flow_commands.release(SHELL, server, flow_id)
     assert ledger(server, flow_id).became.waiting == 1
 
 

@@ -8,7 +8,8 @@ import time
 import pytest
 from sqlalchemy import select
 
-from app.intake.activation import publish
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.parts import Parts
 from app.storage.tables.models import Run
 from tests.web.browser import Browser
@@ -169,7 +170,7 @@ def test_a_test_run_goes_through_the_live_version(browser: Browser, parts: Parts
     refused = send(browser, parts, flow_id, "test-run")
     assert refused.status_code == 422
     assert "none yet" in part(refused, "#refused")
-    publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     parts.engine.start()
     answer = send(browser, parts, flow_id, "test-run")
     assert answer.headers["HX-Redirect"].startswith("/runs/run_")
@@ -179,7 +180,7 @@ def test_a_test_run_goes_through_the_live_version(browser: Browser, parts: Parts
 def test_a_flow_that_is_started_by_hand_runs_at_the_push_of_a_button(browser: Browser, parts: Parts) -> None:
     flow_id = make_flow(parts, {"id": "s1", "kind": "stop", "message": "Done."}, trigger={"kind": "manual"})
     assert "Run now" in browser.get(f"/flows/{flow_id}").text
-    publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     run = send(browser, parts, flow_id, "test-run").headers["HX-Redirect"]
     assert ORDER["email"] in browser.get(run).text
     assert _source(parts) == "manual"

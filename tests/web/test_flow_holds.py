@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.flows.model import FlowDefinition
-from app.intake import activation
 from app.parts import Parts
 from app.storage.flows import flows
 from app.storage.tables.models import AuditEntry, Run
@@ -24,9 +25,9 @@ def live_flow(parts: Parts) -> tuple[str, str]:
     flow_id = parts.database.write(
         lambda db: flows.create_flow(db, name="Welcome", definition=definition, owner_id=None, now=now)
     )
-    activation.publish(parts, flow_id, by=None)
-    activation.switch_on(parts, flow_id, by=None)
-    return flow_id, activation.hook_address(parts, flow_id).rpartition("/")[2]
+    flow_commands.publish(SHELL, parts, flow_id)
+    flow_commands.switch_on(SHELL, parts, flow_id)
+    return flow_id, flow_commands.create_address(SHELL, parts, flow_id).rpartition("/")[2]
 
 
 def send(parts: Parts, token: str) -> None:

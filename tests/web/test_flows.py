@@ -7,7 +7,8 @@ from io import BytesIO
 import pytest
 from flask import Flask
 
-from app.intake.activation import publish, switch_on
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.parts import Parts
 from app.storage.flows.flows import list_flows
 from app.storage.people import users
@@ -54,7 +55,7 @@ def test_an_empty_list_says_what_a_flow_is(browser: Browser) -> None:
 
 def test_the_list_marks_a_draft_that_is_not_live(browser: Browser, parts: Parts) -> None:
     flow_id = make_flow(parts, READY)
-    publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     assert "Draft changes" not in browser.get("/flows").text
     send(browser, parts, flow_id, "steps/s1", name="Contacts")
     assert "Draft changes" in browser.get("/flows").text
@@ -62,7 +63,7 @@ def test_the_list_marks_a_draft_that_is_not_live(browser: Browser, parts: Parts)
 
 def test_the_switch_in_the_list_turns_a_flow_on_and_off(browser: Browser, parts: Parts) -> None:
     flow_id = make_flow(parts, READY)
-    publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     browser.post(f"/flows/{flow_id}/on", {"on": "1"})
     assert stored(parts, flow_id).is_on
     assert 'aria-checked="true"' in browser.get("/flows").text
@@ -104,8 +105,8 @@ def test_a_name_nobody_could_read_is_refused(browser: Browser, parts: Parts, nam
 
 def test_a_flow_that_is_on_cannot_be_deleted(browser: Browser, parts: Parts) -> None:
     flow_id = make_flow(parts, READY)
-    publish(parts, flow_id, by=None)
-    switch_on(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
+    flow_commands.switch_on(SHELL, parts, flow_id)
     browser.post(f"/flows/{flow_id}/delete")
     assert "Switch it off" in browser.get("/flows").text
     assert _flows(parts) == ["Orders"]
@@ -182,7 +183,7 @@ def test_versions_say_what_changed_and_who_did_it(browser: Browser, parts: Parts
 
 def test_an_old_version_becomes_the_draft_again(browser: Browser, parts: Parts) -> None:
     flow_id = make_flow(parts, READY)
-    publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     send(browser, parts, flow_id, "steps/s1/delete")
     assert stored(parts, flow_id).draft.steps == []
     browser.post(f"/flows/{flow_id}/versions/1/restore")
@@ -194,7 +195,7 @@ def test_an_old_version_becomes_the_draft_again(browser: Browser, parts: Parts) 
 @pytest.mark.parametrize("number", ["0", "2", "x", "-1"])
 def test_a_version_that_never_was_cannot_be_brought_back(browser: Browser, parts: Parts, number: str) -> None:
     flow_id = make_flow(parts, READY)
-    publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     assert browser.post(f"/flows/{flow_id}/versions/{number}/restore").status_code == 404
 
 

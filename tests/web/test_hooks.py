@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.flows.model import FlowDefinition
-from app.intake import activation
 from app.parts import Parts
 from app.storage.flows import flows
 from app.web.asgi import create_asgi
@@ -57,9 +58,9 @@ def hook(parts: Parts) -> Hook:
         flow_id = parts.database.write(
             lambda db: flows.create_flow(db, name="Welcome", definition=definition, owner_id=None, now=now)
         )
-        activation.publish(parts, flow_id, by=None)
-        activation.switch_on(parts, flow_id, by=None)
-        return "/hooks/" + activation.hook_address(parts, flow_id).rpartition("/")[2]
+        flow_commands.publish(SHELL, parts, flow_id)
+        flow_commands.switch_on(SHELL, parts, flow_id)
+        return "/hooks/" + flow_commands.create_address(SHELL, parts, flow_id).rpartition("/")[2]
 
     return make
 

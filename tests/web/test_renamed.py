@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.flows.portable.files import load
-from app.intake.activation import publish
 from app.parts import Parts
 from app.storage.flows import flows
 from app.storage.flows.renamed_fields import note_renamed
@@ -41,7 +42,7 @@ def leads(parts: Parts, history: History) -> str:
     flow_id = parts.database.write(
         lambda db: flows.create_flow(db, name="Leads", definition=definition, owner_id=None, now=now)
     )
-    publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     with parts.database.read() as db:
         history.versions[flow_id] = flows.get_flow(db, flow_id).live_version_id or ""
     return flow_id

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.flows.model import FlowDefinition, WebhookTrigger
-from app.intake import activation
 from app.parts import Parts, open_parts
 from app.settings import Settings
 from app.storage.flows import subscriptions as store
@@ -59,9 +60,9 @@ def make(parts: Parts, *, is_on: bool = True) -> str:
     flow_id = parts.database.write(
         lambda db: create_flow(db, name="Readers", definition=definition, owner_id=None, now=now)
     )
-    activation.publish(parts, flow_id, by=None)
+    flow_commands.publish(SHELL, parts, flow_id)
     if is_on:
-        activation.switch_on(parts, flow_id, by=None)
+        flow_commands.switch_on(SHELL, parts, flow_id)
         tell(parts)
     return flow_id
 
@@ -175,7 +176,7 @@ def test_what_cannot_be_done_is_said(browser: Browser, parts: Parts, letters: Le
 
 def test_while_it_is_told_the_page_asks_again(browser: Browser, parts: Parts, letters: Letters) -> None:
     flow_id = make(parts, is_on=False)
-    activation.switch_on(parts, flow_id, by=None)
+    flow_commands.switch_on(SHELL, parts, flow_id)
     waiting = browser.part(f"/flows/{flow_id}/subscription/state").text
     assert 'hx-trigger="every 2s"' in waiting
     tell(parts)

@@ -142,32 +142,24 @@ def _settle_one(parts: Needs, flow_id: str, now: datetime, db: Connection) -> No
     settle(parts, db, flow_id, now)
 
 
-# ------------------------------------------------------------------------------ from the pages
+# ------------------------------------------------------------------------------ what a person says
 
 
-def try_again(parts: Needs, flow_id: str) -> None:
-    """At once, by whoever ticks."""
-    now = parts.clock.now()
-
-    def work(db: Connection) -> None:
-        row = _current(db, flow_id)
-        state = "asked" if row.state in ("unsure", "by_hand") else row.state
-        store.change(db, row.id, state=state, next_at=now, tries=0)
-
-    parts.database.write(work)
+def ask_again(db: Connection, flow_id: str, now: datetime) -> None:
+    """Lets the service be asked at once, by whoever ticks.  Raises FlowInvalid where it was never told."""
+    row = _current(db, flow_id)
+    state = "asked" if row.state in ("unsure", "by_hand") else row.state
+    store.change(db, row.id, state=state, next_at=now, tries=0)
 
 
-def look_after_by_hand(parts: Needs, flow_id: str) -> None:
-    """A person set it up at the service and ends it there too."""
-
-    def work(db: Connection) -> None:
-        row = _current(db, flow_id)
-        if row.state not in ("refused", "unsure", "asked"):
-            raise FlowInvalid("The service sends already; nothing has to be set up by hand.")
-        values = {"state": "by_hand", "next_at": None, "sentence": "", "remedy": "", "error_kind": ""}
-        store.change(db, row.id, **values)
-
-    parts.database.write(work)
+def leave_to_person(db: Connection, flow_id: str) -> None:
+    """Notes that a person set it up at the service and ends it there too.  Raises FlowInvalid where the
+    service sends already, or was never told."""
+    row = _current(db, flow_id)
+    if row.state not in ("refused", "unsure", "asked"):
+        raise FlowInvalid("The service sends already; nothing has to be set up by hand.")
+    values = {"state": "by_hand", "next_at": None, "sentence": "", "remedy": "", "error_kind": ""}
+    store.change(db, row.id, **values)
 
 
 def connection_mended(parts: Needs, connection_id: str) -> None:

@@ -231,8 +231,9 @@ def set_on(db: Connection, flow_id: str, is_on: bool, *, now: datetime) -> None:
     _set(db, flow_id, is_on=is_on, updated_at=now)
 
 
-def set_held(db: Connection, flow_id: str, is_held: bool, *, now: datetime) -> None:
-    _set(db, flow_id, is_held=is_held, updated_at=now)
+def set_held(db: Connection, flow_id: str, is_held: bool, *, now: datetime, reason: str = "") -> None:
+    """`reason`: what the person who holds it wrote."""
+    _set(db, flow_id, is_held=is_held, hold_reason=reason or None, updated_at=now)
 
 
 def add_version(

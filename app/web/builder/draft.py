@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 
 from flask import Blueprint, Response, render_template, request
 
+from app.commands import flows as commands
 from app.errors import AppError, CallFailed, ConnectionBroken, FlowInvalid, MappingFailed, Stale, Unavailable
 from app.flows.edit import (
     add_path,
@@ -25,7 +26,6 @@ from app.flows.edit import (
 )
 from app.flows.model import (
     ActionStep,
-    BaseTrigger,
     ConnectorTrigger,
     FlowDefinition,
     HttpRequest,
@@ -39,7 +39,7 @@ from app.flows.model import (
 )
 from app.storage.connections.connections import list_connections
 from app.storage.database.db import pages_db
-from app.storage.flows.flows import get_flow, get_samples, save_draft, set_sample
+from app.storage.flows.flows import get_flow, get_samples
 from app.web.builder.forms import Data, Typed, at, change_rows, nested
 from app.web.builder.inputs import needed_inputs, usual_input
 from app.web.builder.kinds import fill_in_signature, read_step, read_trigger, shape
@@ -47,7 +47,7 @@ from app.web.builder.pace import read_pace
 from app.web.builder.panel import Panel, open_panel, upcoming
 from app.web.builder.view import Editor, open_editor
 from app.web.builder.words import STEP_KINDS
-from app.web.frame.context import parts
+from app.web.frame.context import parts, revision_shown, who
 from app.web.frame.hx import hx, redirect, respond
 
 blueprint = Blueprint("draft", __name__)
@@ -59,7 +59,8 @@ def change_draft(flow_id: str, change: Callable[[FlowDefinition], FlowDefinition
     """Saves what `change` makes of the draft, if it differs; refuses one that is based on an older
     revision than the stored one."""
     flow = get_flow(pages_db.session, flow_id)
-    if request.form.get("revision") != str(flow.draft_revision):
+    revision = revision_shown()
+    if revision != flow.draft_revision:
         raise Stale(
             "This flow was changed in another window or by somebody else.",
             remedy="Load the page again to see that change, then make yours.",
@@ -67,10 +68,7 @@ def change_draft(flow_id: str, change: Callable[[FlowDefinition], FlowDefinition
         )
     wanted = change(flow.draft)
     if wanted != flow.draft:
-        now = parts().clock.now()
-        parts().database.write(
-            lambda db: save_draft(db, flow_id, wanted, revision=flow.draft_revision, now=now)
-        )
+        commands.edit_draft(who(), parts(), flow_id, wanted, revision=revision)
     return open_editor(flow_id)
 
 
@@ -376,18 +374,9 @@ def _trigger_saved(
 @blueprint.post("/flows/<flow_id>/gaps/<part_id>")
 def close_gap(flow_id: str, part_id: str) -> Response:
     """One by what it says, or `all` of the step."""
-    what = request.form.get("what", "")
-    everything = request.form.get("all") == "1"
-
-    def change(definition: FlowDefinition) -> FlowDefinition:
-        part = definition.trigger if part_id == definition.trigger.id else find_step(definition, part_id)
-        gaps = [] if everything else [gap for gap in part.gaps if gap.what != what]
-        changed = part.model_copy(update={"gaps": gaps})
-        if isinstance(changed, BaseTrigger):
-            return replace_trigger(definition, changed)
-        return replace_step(definition, changed)
-
-    editor = change_draft(flow_id, change)
+    what = None if request.form.get("all") == "1" else request.form.get("what", "")
+    commands.close_gap(who(), parts(), flow_id, part_id, what=what, revision=revision_shown())
+    editor = open_editor(flow_id)
     return show_parts(editor, open_panel(editor, part_id), announce="Seen to")
 
 
@@ -418,7 +407,7 @@ def paste_sample(flow_id: str) -> Response:
         panel = open_panel(editor, "trigger", "test")
         panel.data["sample"], panel.errors = text, {"sample": reason.sentence}
         return show_parts(editor, panel, draw_panel=False, status=422, announce=reason.sentence)
-    parts().database.write(lambda db: set_sample(db, flow_id, document))
+    commands.set_sample(who(), parts(), flow_id, document)
     editor = open_editor(flow_id)
     return show_parts(editor, open_panel(editor, "trigger", "test"), announce="The sample is kept.")
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, render_template, request
 
-from app.errors import FlowInvalid, Stale
-from app.intake.activation import publish, switch_off, switch_on
+from app.commands import flows as commands
+from app.errors import FlowInvalid
 from app.intake.manual import start_run
 from app.web.builder.draft import say_refusals, show_page
 from app.web.builder.panel import open_panel
 from app.web.builder.view import Editor, open_editor
 from app.web.builder.words import STEP_KINDS, TRIGGER_KINDS
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import my_id, parts, revision_shown, who
 from app.web.frame.hx import hx, redirect, respond
 
 
@@ -149,24 +149,13 @@ def _publish_dialog(editor: Editor, *, status: int = 200) -> Response:
 
 @blueprint.post("/flows/<flow_id>/publish")
 def publish_draft(flow_id: str) -> Response:
-    _check_revision(flow_id)
     try:
-        number = publish(parts(), flow_id, by=my_id())
+        number = commands.publish(who(), parts(), flow_id, revision=revision_shown())
         if request.form.get("switch_on") == "1":
-            switch_on(parts(), flow_id, by=my_id())
+            commands.switch_on(who(), parts(), flow_id)
     except FlowInvalid:
         return _publish_dialog(open_editor(flow_id), status=422)
     return _after(flow_id, f"Version {number} is live.")
-
-
-def _check_revision(flow_id: str) -> None:
-    """What is published must be what the person looked at."""
-    shown, stored = request.form.get("revision", ""), str(open_editor(flow_id).flow.draft_revision)
-    if shown != stored:
-        raise Stale(
-            "The draft was changed in another window or by somebody else; nothing was published.",
-            remedy="Load the page again and look at the change.",
-        )
 
 
 @blueprint.post("/flows/<flow_id>/switch")
@@ -175,7 +164,7 @@ def switch(flow_id: str) -> Response:
     wanted = request.form.get("on") == "1"
     if wanted and open_editor(flow_id).live is None:
         return _publish_dialog(open_editor(flow_id))
-    (switch_on if wanted else switch_off)(parts(), flow_id, by=my_id())
+    (commands.switch_on if wanted else commands.switch_off)(who(), parts(), flow_id)
     return _after(flow_id, "The flow is on." if wanted else "The flow is off.")
 
 

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from app.commands.flows import create_address
 from app.errors import AppError, NotFound
 from app.flows.edit import find_step
 from app.flows.model import ActionStep, ConnectorTrigger, Mapping, Step, Trigger
 from app.flows.schedules.schedule import describe, parse_when
-from app.intake.activation import hook_address, is_webhook
 from app.intake.schedule import next_fire
+from app.intake.triggers import current_address, is_webhook
+from app.storage.database.db import pages_db
 from app.web.builder.forms import Data, at, field_key
 from app.web.builder.inputs import Loaded, ShownInput, ask, extra_of, facts_of, known, shown_inputs
 from app.web.builder.kinds import shown_data, signature_presets
@@ -23,7 +25,7 @@ from app.web.builder.pace import line_options, retry_sentence, shown_pace
 from app.web.builder.scope import Scope, Source, lists_in, scope_for, sources
 from app.web.builder.subscriptions import Told, told_of
 from app.web.builder.view import Card, Editor
-from app.web.frame.context import parts
+from app.web.frame.context import may, parts, who
 
 
 @dataclass
@@ -87,8 +89,10 @@ class Panel:
 
     @functools.cached_property
     def address(self) -> str:
-        """The inbound address; it is made the first time it is shown."""
-        return hook_address(parts(), self.editor.flow.id)
+        """The inbound address; it is made the first time it is shown to somebody who may."""
+        flow_id, own = self.editor.flow.id, parts()
+        address = current_address(own.settings, own.vault, pages_db.session, flow_id)
+        return address or (create_address(who(), own, flow_id) if may("editor") else "")
 
     @property
     def senders(self) -> list[tuple[str, str]]:

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, flash, render_template
 
-from app.errors import AppError, NotFound
+from app.commands.flows import subscribe_again, subscribed_by_hand
+from app.commands.who import Who
+from app.errors import FlowInvalid, NotFound
 from app.flows.model import FlowDefinition
 from app.intake.subscriptions import rows as subscriptions
+from app.parts import Parts
 from app.storage.database.db import pages_db
 from app.storage.flows import subscriptions as store
 from app.storage.flows.flows import FlowRow, get_flow
 from app.storage.flows.subscriptions import SubscriptionRow
 from app.storage.history.detail import calls_for
 from app.storage.history.rows import clean
-from app.web.frame.context import parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect, respond
 from app.web.runs.calls import CallView, body_download, call_page, call_view
 
@@ -175,19 +178,18 @@ def _found(subscription_id: str) -> SubscriptionRow:
 
 @blueprint.post("/flows/<flow_id>/subscription/again")
 def again(flow_id: str) -> Response:
-    return _done(flow_id, subscriptions.try_again, "The service is asked again.")
+    return _done(flow_id, subscribe_again, "The service is asked again.")
 
 
 @blueprint.post("/flows/<flow_id>/subscription/by-hand")
 def by_hand(flow_id: str) -> Response:
-    return _done(flow_id, subscriptions.look_after_by_hand, "Plumbline leaves it alone from now on.")
+    return _done(flow_id, subscribed_by_hand, "Plumbline leaves it alone from now on.")
 
 
-def _done(flow_id: str, change: Callable[..., None], sentence: str) -> Response:
-    get_flow(pages_db.session, flow_id)
+def _done(flow_id: str, command: Callable[[Who, Parts, str], None], sentence: str) -> Response:
     try:
-        change(parts(), flow_id)
-    except AppError as reason:
+        command(who(), parts(), flow_id)
+    except FlowInvalid as reason:
         flash(f"{reason.sentence} {reason.remedy}".strip(), "error")
     else:
         flash(sentence, "success")

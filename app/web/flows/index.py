@@ -7,39 +7,30 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from flask import Blueprint, Response, flash, request
-from sqlalchemy import Connection
 
+from app.commands import flows as commands
 from app.errors import AppError, FlowInvalid, NotFound
-from app.flows.model import FlowDefinition, ManualTrigger
-from app.flows.portable.files import FileConnection, FlowFile, connection_ids, diff, from_text, to_text
-from app.intake.activation import switch_off, switch_on
-from app.intake.importing import bind_connections
+from app.flows.model import FlowDefinition
+from app.flows.portable.files import FileConnection, connection_ids, diff, from_text, to_text
 from app.storage.connections.connections import list_connections
 from app.storage.database.db import pages_db
 from app.storage.flows.flows import (
     FlowRow,
     VersionRow,
     changed_drafts,
-    create_flow,
-    delete_flow,
-    flow_choices,
     get_flow,
     list_flows,
     list_versions,
-    rename,
-    save_draft,
 )
 from app.storage.history.counts import LastRun, counts_by_flow, last_runs
-from app.storage.people import audit
 from app.storage.people.users import list_users
 from app.web.builder.words import CardWords, trigger_words
-from app.web.frame.context import my_id, parts, zone_name
+from app.web.frame.context import parts, who, zone_name
 from app.web.frame.hx import hx, page, redirect
 
 blueprint = Blueprint("flows", __name__)
 
 _LAST_RUNS = 12
-_LONGEST_NAME = 200
 _MOST_FLOWS_IN_A_FILE = 100
 _STOPPED = ("failed", "dead")
 
@@ -94,66 +85,26 @@ def _line(flow: FlowRow, has_changes: bool, counts: dict[str, int], runs: list[L
 @blueprint.post("/flows/new")
 def new() -> Response:
     """One click: the flow is there and asks what starts it."""
-    name = _free_name("New flow")
-    definition = FlowDefinition(name=name, trigger=ManualTrigger(), time_zone=zone_name())
-    return redirect(f"/flows/{_create(definition, 'created')}?choose=trigger")
+    flow_id = commands.create(who(), parts(), name="New flow", time_zone=zone_name())
+    return redirect(f"/flows/{flow_id}?choose=trigger")
 
 
 @blueprint.post("/flows/<flow_id>/duplicate")
 def duplicate(flow_id: str) -> Response:
-    flow = get_flow(pages_db.session, flow_id)
-    copy = _create(flow.draft.model_copy(update={"name": _free_name(f"{flow.name} (copy)")}), "copied")
-    return redirect(f"/flows/{copy}")
-
-
-def _create(definition: FlowDefinition, action: str) -> str:
-    now, by = parts().clock.now(), my_id()
-
-    def work(db: Connection) -> str:
-        flow_id = create_flow(db, name=definition.name, definition=definition, owner_id=by, now=now)
-        audit.record(db, now=now, user_id=by, action=action, noun="flow", noun_id=flow_id)
-        return flow_id
-
-    return parts().database.write(work)
-
-
-def _free_name(wanted: str) -> str:
-    """With a number behind it where another flow is called so already."""
-    wanted = wanted[: _LONGEST_NAME - 6]
-    taken = {flow.name for flow in flow_choices(pages_db.session)}
-    return next(
-        name
-        for number in range(1, len(taken) + 2)
-        if (name := wanted if number == 1 else f"{wanted} {number}") not in taken
-    )
+    return redirect(f"/flows/{commands.copy(who(), parts(), flow_id)}")
 
 
 @blueprint.post("/flows/<flow_id>/rename")
 def rename_flow(flow_id: str) -> Response:
-    name = " ".join(request.form.get("name", "").split())
-    if not 1 <= len(name) <= _LONGEST_NAME:
-        raise FlowInvalid(f"A flow's name has 1 to {_LONGEST_NAME} characters; this one has {len(name)}.")
-    now = parts().clock.now()
-    parts().database.write(lambda db: rename(db, flow_id, name, now=now))
-    return redirect(_back(flow_id))
-
-
-def _back(flow_id: str) -> str:
-    """To the page the form stood on."""
-    return f"/flows/{flow_id}" if request.form.get("back") == "editor" else "/flows"
+    commands.rename(who(), parts(), flow_id, request.form.get("name", ""))
+    return redirect(f"/flows/{flow_id}" if request.form.get("back") == "editor" else "/flows")
 
 
 @blueprint.post("/flows/<flow_id>/delete")
 def delete(flow_id: str) -> Response:
     flow = get_flow(pages_db.session, flow_id)
-    now, by = parts().clock.now(), my_id()
-
-    def work(db: Connection) -> None:
-        delete_flow(db, flow_id, now=now)
-        audit.record(db, now=now, user_id=by, action="deleted", noun="flow", noun_id=flow_id)
-
     try:
-        parts().database.write(work)
+        commands.delete(who(), parts(), flow_id)
     except FlowInvalid as reason:
         flash(f"{reason.sentence} {reason.remedy}", "error")
         return redirect("/flows")
@@ -169,7 +120,7 @@ def switch(flow_id: str) -> Response:
     if wanted and flow.live_version_id is None:
         flash(f"“{flow.name}” has to be published before it can be switched on.", "error")
         return redirect(f"/flows/{flow_id}/publish" if not hx() else "/flows")
-    (switch_on if wanted else switch_off)(parts(), flow_id, by=my_id())
+    (commands.switch_on if wanted else commands.switch_off)(who(), parts(), flow_id)
     flash(f"“{flow.name}” is {'on' if wanted else 'off'}.", "success")
     return redirect("/flows")
 
@@ -220,9 +171,11 @@ def import_file() -> Response:
             raise FlowInvalid(f"A file can hold at most {_MOST_FLOWS_IN_A_FILE} flows.", where=name)
     except AppError as reason:
         return page("flows/import.html", status=422, text=text, reason=reason)
-    made = [_import(file) for file in files]
-    flash(_imported_words([definition for _, definition in made]), "success")
-    return redirect(f"/flows/{made[0][0]}" if len(made) == 1 else "/flows")
+    made = commands.import_files(who(), parts(), files)
+    names = ", ".join(f"“{one.name}”" for one in made[:3])
+    more = f" and {len(made) - 3} more" if len(made) > 3 else ""
+    flash(f"Imported {names}{more} as a draft. Check the connections, then publish.", "success")
+    return redirect(f"/flows/{made[0].id}" if len(made) == 1 else "/flows")
 
 
 def _decoded(body: bytes) -> str:
@@ -230,19 +183,6 @@ def _decoded(body: bytes) -> str:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
         raise FlowInvalid("This file is not a text file in UTF-8.") from reason
-
-
-def _import(file: FlowFile) -> tuple[str, FlowDefinition]:
-    """Connections are found by their service and name; one that is not here has to be picked."""
-    definition = bind_connections(pages_db.session, file)
-    definition = definition.model_copy(update={"name": _free_name(definition.name)})
-    return _create(definition, "imported"), definition
-
-
-def _imported_words(made: list[FlowDefinition]) -> str:
-    names = ", ".join(f"“{definition.name}”" for definition in made[:3])
-    more = f" and {len(made) - 3} more" if len(made) > 3 else ""
-    return f"Imported {names}{more} as a draft. Check the connections, then publish."
 
 
 # ------------------------------------------------------------------------------------- versions
@@ -284,9 +224,6 @@ def _version(flow_id: str, number: str) -> VersionRow:
 @blueprint.post("/flows/<flow_id>/versions/<number>/restore")
 def restore(flow_id: str, number: str) -> Response:
     """An old version becomes the draft again; what is live stays live until the next publishing."""
-    version, now = _version(flow_id, number), parts().clock.now()
-    flow = get_flow(pages_db.session, flow_id)
-    wanted = version.definition.model_copy(update={"name": flow.name})
-    parts().database.write(lambda db: save_draft(db, flow_id, wanted, revision=flow.draft_revision, now=now))
+    commands.restore_version(who(), parts(), flow_id, int(number) if number.isdecimal() else 0)
     flash(f"Version {number} is the draft now. Publish it to make it live.", "success")
     return redirect(f"/flows/{flow_id}")

@@ -3,30 +3,25 @@ them sent again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, flash, request
-from sqlalchemy import Connection
 
+from app.commands import flows as commands
 from app.commands.letters import replay_group
-from app.errors import FlowInvalid, NotFound, Stale
-from app.flows.mapping.jsonpath import parse_path, quoted_path
-from app.flows.mapping.jsonpath_reader import EACH
+from app.errors import FlowInvalid
 from app.flows.mapping.values import as_text
 from app.flows.model import FlowDefinition, walk
 from app.flows.order import label, numbering
 from app.flows.portable.files import diff
-from app.flows.renamed import Place, taken_over, uses, values_in
-from app.intake.activation import publish
+from app.flows.renamed import Place, uses
 from app.storage.database.db import pages_db
-from app.storage.flows.flows import FlowRow, get_flow, save_draft
-from app.storage.flows.renamed_fields import document_of_run, leave_alone
+from app.storage.flows.flows import FlowRow, get_flow
 from app.storage.letters import dead_letters
 from app.storage.letters import orders as bulk_orders
 from app.storage.letters.dead_letters import DeadLetterGroup
-from app.storage.people import audit
-from app.watch.renamed import Renamed, is_back, noticed
-from app.web.frame.context import my_id, parts, who
+from app.watch.renamed import Renamed, is_back, noticed, values_instead
+from app.web.frame.context import parts, revision_shown, who
 from app.web.frame.hx import page, redirect
 from app.web.runs.actions import work_now
 from app.web.runs.words import counted
@@ -39,19 +34,21 @@ _LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True)
-class Choice:
+class FieldChoice:
+    """A value of the record that may be the missing field's."""
+
     path: str
     words: str
     value: str
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRenamed:
     """`steps`: those of the draft that look for it still; none = it is taken over."""
 
     renamed: Renamed
     steps: list[str]
-    choices: list[Choice]
+    choices: list[FieldChoice]
     letters: list[DeadLetterGroup]
 
     @property
@@ -71,18 +68,19 @@ class Shown:
 def show_renamed(flow_id: str) -> Response:
     flow = get_flow(pages_db.session, flow_id)
     shown = _shown(flow)
+    waits_for_publishing = any(one.is_live and not one.steps for one in shown)
     return page(
         "flows/renamed/index.html",
         flow=flow,
         to_take=[one for one in shown if one.steps],
         taken=[one for one in shown if not one.steps],
-        changes=_changes(shown, flow) if any(one.is_live and not one.steps for one in shown) else [],
+        changes=diff(shown[0].renamed.live, flow.draft) if waits_for_publishing else [],
         letters=_letters(shown),
         ordered=any(bulk_orders.is_ordered(pages_db.session, group.cause) for group in _letters(shown)),
     )
 
 
-def _shown(flow: FlowRow) -> list[Shown]:
+def _shown(flow: FlowRow) -> list[ShownRenamed]:
     """What there is to do something about."""
     letters = dead_letters.groups(pages_db.session, limit=_MOST_CAUSES, flow_id=flow.id)
     found = []
@@ -90,7 +88,7 @@ def _shown(flow: FlowRow) -> list[Shown]:
         own = [group for group in letters if one.stopped(group)]
         is_missing = bool(one.step_ids) and not is_back(pages_db.session, one)
         if is_missing or own:
-            found.append(Shown(one, _steps(flow.draft, one.place), _choices(one), own))
+            found.append(ShownRenamed(one, _steps(flow.draft, one.place), _choices(one), own))
     return found
 
 
@@ -100,28 +98,20 @@ def _steps(definition: FlowDefinition, place: Place) -> list[str]:
     return [f"step {numbers.get(one, '')} · {names.get(one, one)}" for one in ids]
 
 
-def _choices(one: Renamed) -> list[Choice]:
+def _choices(one: Renamed) -> list[FieldChoice]:
     """What the first record without the field has, the likely one first."""
-    document = document_of_run(pages_db.session, one.row.run_id, one.place.root)
-    likely = parse_path(one.row.new_path)
-    found = [
-        Choice(path, Place("", path).words, as_text(value)[:_LONGEST_VALUE])
-        for keys, value in values_in(document)
-        if EACH not in keys and not isinstance(value, dict | list)
-        if (path := quoted_path(keys)) != one.row.new_path
+    found = values_instead(pages_db.session, one)[: _MOST_CHOICES + 1]
+    shown = ["" if value is None or isinstance(value, dict | list) else as_text(value) for _, value in found]
+    words = [one.now, *(Place("", path).words for path, _ in found[1:])]
+    return [
+        FieldChoice(path, word, text[:_LONGEST_VALUE])
+        for (path, _), word, text in zip(found, words, shown, strict=True)
     ]
-    value = likely.value(document)
-    shown = "" if isinstance(value, dict | list) or value is None else as_text(value)[:_LONGEST_VALUE]
-    return [Choice(one.row.new_path, one.now, shown), *found[:_MOST_CHOICES]]
 
 
-def _letters(shown: list[Shown]) -> list[DeadLetterGroup]:
+def _letters(shown: list[ShownRenamed]) -> list[DeadLetterGroup]:
     """Each once, although a run may lack more than one field."""
     return list({group.cause: group for one in shown for group in one.letters}.values())
-
-
-def _changes(shown: list[Shown], flow: FlowRow) -> list[str]:
-    return diff(shown[0].renamed.live, flow.draft)
 
 
 # ------------------------------------------------------------------------------------ deciding
@@ -130,41 +120,16 @@ def _changes(shown: list[Shown], flow: FlowRow) -> list[str]:
 @blueprint.post("/flows/<flow_id>/renamed/take")
 def take_over(flow_id: str) -> Response:
     """Into the draft; `place` and `new_path` come in pairs."""
-    flow = get_flow(pages_db.session, flow_id)
-    known = {one.place.text: one for one in noticed(pages_db.session, flow_id)}
-    draft, taken = flow.draft, []
-    for place, new_path in zip(request.form.getlist("place"), request.form.getlist("new_path"), strict=False):
-        one = known.get(place)
-        if one is None or new_path not in [choice.path for choice in _choices(one)]:
-            raise NotFound("This field is no longer among those that are missing.")
-        draft = taken_over(draft, one.place, new_path)
-        taken.append({"from": one.was, "to": replace(one.place, path=new_path).words})
-    if draft != flow.draft:
-        _save(flow, draft, taken)
+    pairs = zip(request.form.getlist("place"), request.form.getlist("new_path"), strict=False)
+    if commands.take_over_renamed(who(), parts(), flow_id, list(pairs)):
         flash("Taken over into the draft. Publish it, and what comes in goes on.", "success")
     return redirect(f"/flows/{flow_id}/renamed")
 
 
-def _save(flow: FlowRow, draft: FlowDefinition, taken: list[dict[str, str]]) -> None:
-    now, by = parts().clock.now(), my_id()
-
-    def work(db: Connection) -> None:
-        save_draft(db, flow.id, draft, revision=flow.draft_revision, now=now)
-        said, detail = "took over renamed fields", {"fields": taken}
-        audit.record(db, now=now, user_id=by, action=said, noun="flow", noun_id=flow.id, detail=detail)
-
-    parts().database.write(work)
-
-
 @blueprint.post("/flows/<flow_id>/renamed/publish")
 def publish_renamed(flow_id: str) -> Response:
-    if request.form.get("revision") != str(get_flow(pages_db.session, flow_id).draft_revision):
-        raise Stale(
-            "The draft was changed meanwhile; nothing was published.",
-            remedy="Load the page again and look at the change.",
-        )
     try:
-        number = publish(parts(), flow_id, by=my_id())
+        number = commands.publish(who(), parts(), flow_id, revision=revision_shown())
     except FlowInvalid:
         return redirect(f"/flows/{flow_id}/publish")  # which says what has to be mended first
     flash(f"Version {number} is live.", "success")
@@ -189,8 +154,6 @@ def resend_stopped(flow_id: str) -> Response:
 @blueprint.post("/flows/<flow_id>/renamed/leave")
 def leave(flow_id: str) -> Response:
     """It is something else: nobody is told of it again."""
-    now, place = parts().clock.now(), request.form.get("place", "").replace("\x00", "")
-    if not parts().database.write(lambda db: leave_alone(db, flow_id, place, now=now)):
-        raise NotFound("This field is no longer among those that are missing.")
+    commands.leave_renamed(who(), parts(), flow_id, request.form.get("place", ""))
     flash("Left as it is. Records without it go on as the flow says.", "success")
     return redirect(f"/flows/{flow_id}/renamed")

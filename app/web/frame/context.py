@@ -90,6 +90,12 @@ def only_admins(do_this: str, remedy: str = "Ask one of them.") -> None:
         raise NotAllowed(f"Only administrators {do_this}.", remedy=remedy)
 
 
+def revision_shown() -> int:
+    """Returns the revision of the draft that the form was made of; -1, which none has, without one."""
+    said = request.form.get("revision", "")
+    return int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else -1
+
+
 def theme() -> str:
     chosen = request.cookies.get("plumbline_theme", "auto")
     return chosen if chosen in THEMES else "auto"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request
 
-from app.intake.activation import hold, release
+from app.commands import flows as commands
 from app.storage.database.db import pages_db
 from app.storage.flows.flows import get_flow
 from app.storage.flows.standstill import get_standstill
-from app.web.frame.context import my_id, parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect
 from app.web.runs.words import counted
 
@@ -20,8 +20,7 @@ _LONGEST_REASON = 300
 @blueprint.post("/flows/<flow_id>/hold")
 def hold_flow(flow_id: str) -> Response:
     flow = get_flow(pages_db.session, flow_id)
-    if not flow.is_held:
-        hold(parts(), flow_id, by=my_id(), reason=reason_given())
+    commands.hold(who(), parts(), flow_id, reason=reason_given())
     flash(f"“{flow.name}” is held. What comes in is kept and waits; runs under way end as usual.", "success")
     return _back(flow_id)
 
@@ -29,7 +28,7 @@ def hold_flow(flow_id: str) -> Response:
 @blueprint.post("/flows/<flow_id>/release")
 def release_flow(flow_id: str) -> Response:
     flow = get_flow(pages_db.session, flow_id)
-    released = release(parts(), flow_id, by=my_id())
+    released = commands.release(who(), parts(), flow_id)
     go_on = f"{counted(released, 'run')} that waited {'goes' if released == 1 else 'go'} on, oldest first."
     flash(f"“{flow.name}” is released. {go_on if released else 'Nothing had waited.'}", "success")
     return _back(flow_id)
@@ -53,14 +52,13 @@ def show_standstill() -> Response:
 @blueprint.post("/standstill/release")
 def release_everything() -> Response:
     """Flows that a person held before stay held."""
-    held = get_standstill(pages_db.session)
-    released = sum(release(parts(), flow.id, by=my_id()) for flow in held.flows) if held else 0
+    released = commands.release_all(who(), parts())
     flash(f"Everything is released: {counted(released, 'run')} that waited may go on.", "success")
     return redirect("/")
 
 
 @blueprint.post("/standstill/flows/<flow_id>")
 def release_one(flow_id: str) -> Response:
-    released = release(parts(), flow_id, by=my_id())
+    released = commands.release(who(), parts(), flow_id)
     flash(f"The flow is released: {counted(released, 'run')} that waited may go on.", "success")
     return redirect("/standstill")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import FileStorage
 
+from app.commands.flows import Imported, import_drafts
 from app.errors import AppError, FlowInvalid
 from app.imports.flows.reading import LIMIT_SIZE, TITLES, bring_flows
 from app.imports.flows.report import LeftOut
-from app.intake.importing import Imported, import_drafts
-from app.web.frame.context import my_id, parts, zone_name
+from app.web.frame.context import parts, who, zone_name
 from app.web.frame.hx import page
 
 blueprint = Blueprint("bring_flows", __name__)
@@ -67,7 +67,7 @@ def _result(name: str, body: str | FileStorage) -> Result:
     try:
         text = body if isinstance(body, str) else _decoded(body, name)
         brought = bring_flows(text, parts().registry, file=name, time_zone=zone_name())
-        made = import_drafts(parts(), brought.drafts, by=my_id())
+        made = import_drafts(who(), parts(), brought.drafts)
     except AppError as reason:
         return Result(name, reason=reason)
     counts = {key: value for key, value in brought.report.as_json().items() if isinstance(value, int)}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.errors import FlowInvalid, NotFound
-from app.intake import activation
-from app.intake.activation import PublishRefused
 from app.storage.flows import flows, triggers
 from app.storage.flows.triggers import TriggerRow
 from app.storage.people import audit
@@ -31,7 +31,7 @@ def row(server: Server, flow_id: str) -> TriggerRow:
 
 def test_publishing_makes_the_draft_live_under_the_next_number(server: Server) -> None:
     flow_id = server.draft({"kind": "webhook"})
-    assert activation.publish(server, flow_id, by="usr_1") == 1
+    assert flow_commands.publish(SHELL, server, flow_id) == 1
     assert server.edit(flow_id, {"kind": "webhook"}, name="Second") == 2
     with server.database.read() as db:
         flow = flows.get_flow(db, flow_id)
@@ -44,8 +44,8 @@ def test_publishing_makes_the_draft_live_under_the_next_number(server: Server) -
 
 def test_a_flow_with_problems_does_not_go_live_and_all_of_them_are_said(server: Server) -> None:
     flow_id = server.draft({"kind": "schedule", "when": "whenever"}, steps=[])
-    with pytest.raises(PublishRefused) as reason:
-        activation.publish(server, flow_id, by=None)
+    with pytest.raises(flow_commands.PublishRefused) as reason:
+        flow_commands.publish(SHELL, server, flow_id)
     assert {problem.field for problem in reason.value.problems} == {"when", "steps"}
     assert "And 1 more." in reason.value.sentence
     with server.database.read() as db:
@@ -55,23 +55,24 @@ def test_a_flow_with_problems_does_not_go_live_and_all_of_them_are_said(server: 
 def test_a_flow_that_was_never_published_cannot_be_switched_on(server: Server) -> None:
     flow_id = server.draft({"kind": "webhook"})
     with pytest.raises(FlowInvalid, match="never published"):
-        activation.switch_on(server, flow_id, by=None)
+        flow_commands.switch_on(SHELL, server, flow_id)
 
 
 def test_a_flow_nobody_made_cannot_be_published(server: Server) -> None:
-    for act in (activation.publish, activation.switch_on, activation.switch_off, activation.rotate_hook):
+    commands = (flow_commands.publish, flow_commands.switch_on, flow_commands.switch_off)
+    for command in (*commands, flow_commands.replace_address):
         with pytest.raises(NotFound):
-            act(server, "flow_none", by=None)
+            command(SHELL, server, "flow_none")
 
 
 def test_switching_twice_is_as_switching_once(server: Server) -> None:
     flow_id = server.live(SCHEDULE)
     due = row(server, flow_id).next_due_at
     server.clock.advance(3 * 86400)
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.switch_on(SHELL, server, flow_id)
     assert row(server, flow_id).next_due_at == due
     for _ in range(2):
-        activation.switch_off(server, flow_id, by=None)
+        flow_commands.switch_off(SHELL, server, flow_id)
     assert (row(server, flow_id).is_on, row(server, flow_id).next_due_at) == (False, None)
 
 
@@ -79,24 +80,24 @@ def test_a_hold_is_felt_by_the_next_delivery_and_a_release_sends_all_on(server: 
     flow_id = server.live({"kind": "webhook"})
     token = server.token(flow_id)
     server.send(token)
-    activation.hold(server, flow_id, by=None)
+    flow_commands.hold(SHELL, server, flow_id)
     for _ in range(3):
         server.send(token)
     assert [reason for _, reason in server.runs()] == ["", "held_flow", "held_flow", "held_flow"]
-    assert activation.release(server, flow_id, by=None) == 3
+    assert flow_commands.release(SHELL, server, flow_id) == 3
     server.send(token)
     assert server.runs() == [("queued", "")] * 5
     assert len(server.engine.tickets) == 5
     with pytest.raises(NotFound):
-        activation.hold(server, "flow_none", by=None)
+        flow_commands.hold(SHELL, server, "flow_none")
 
 
 def test_an_address_is_made_once_and_shown_again(server: Server) -> None:
     flow_id = server.draft({"kind": "webhook"})
-    address = activation.hook_address(server, flow_id)
+    address = flow_commands.create_address(SHELL, server, flow_id)
     assert address.startswith("https://p.example/hooks/")
-    assert activation.hook_address(server, flow_id) == address
-    assert activation.create_hook(server, flow_id, by=None) == address
+    assert flow_commands.create_address(SHELL, server, flow_id) == address
+    assert flow_commands.create_address(SHELL, server, flow_id) == address
 
 
 def test_a_schedule_is_due_in_the_zone_of_the_flow(server: Server) -> None:
@@ -124,9 +125,9 @@ def test_what_a_poll_has_read_survives_publishing_pausing_and_a_new_filter(serve
         lambda db: triggers.poll_succeeded(db, flow_id, cursor="c7", seeded_at=now, now=now)
     )
     server.edit(flow_id, poll("https://api.example/items?status=paid", every_s=60))
-    activation.switch_off(server, flow_id, by=None)
+    flow_commands.switch_off(SHELL, server, flow_id)
     server.edit(flow_id, poll(every_s=60))
-    activation.switch_on(server, flow_id, by=None)
+    flow_commands.switch_on(SHELL, server, flow_id)
     kept = row(server, flow_id)
     assert (kept.cursor, kept.seeded_at, kept.interval_s, kept.next_due_at) == ("c7", now, 60, now)
 
