@@ -13,13 +13,17 @@ Deed = Literal[
     "runs",  # start, replay, cancel, settle
     "letters",  # replay or settle many
     "trials",  # try a step, fetch a sample
+    "choices",  # ask a service for the choices of a field
     "connections",  # connect, rename, limit, hold, delete
     "own_account",  # one's own name, password and sessions
     "people",
     "apps",  # registering Plumbline at a service
     "connectors",
-    "settings",
+    "history",  # how long it is kept
+    "alerts",  # who is told of them
     "mark_seen",
+    "ledger",  # check it now
+    "database",  # back it up, put a backup in its place
 ]
 
 
@@ -37,6 +41,7 @@ DEEDS: dict[Deed, Right] = {
     "runs": Right("editor"),
     "letters": Right("editor"),
     "trials": Right("editor"),
+    "choices": Right("viewer"),
     "connections": Right("editor"),
     "own_account": Right("viewer"),
     "people": Right("admin", "add people"),
@@ -44,6 +49,9 @@ DEEDS: dict[Deed, Right] = {
         "admin", "register Plumbline at a service", "Copy the text on that page and give it to one of them."
     ),
     "connectors": Right("admin", "make and change connectors"),
-    "settings": Right("admin", "change these settings"),
+    "history": Right("admin", "choose how long history is kept"),
+    "alerts": Right("admin", "choose who is told of alerts"),
     "mark_seen": Right("editor"),
+    "ledger": Right("editor"),
+    "database": Right("admin", "back up and restore"),
 }

@@ -11,6 +11,7 @@ from functools import partial
 
 import uvicorn
 
+from app.commands.people import make_setup_link
 from app.errors import SettingInvalid
 from app.log import fields, set_up_logging
 from app.parts import ALL_ROLES, Parts, open_parts
@@ -19,7 +20,6 @@ from app.server.door import DoorProcess
 from app.server.listening import GRACE_OF_PAGES_S, spare_the_collector, web_config
 from app.settings import Settings
 from app.web.asgi import Pages, create_asgi
-from app.web.people.account import setup_link
 
 log = logging.getLogger("plumbline.server")
 
@@ -82,7 +82,7 @@ def _serve_web(parts: Parts, pages: Pages, door: DoorProcess | None) -> None:
 
 
 def _greet(parts: Parts) -> None:
-    if (link := setup_link(parts)) is not None:
+    if (link := make_setup_link(parts)) is not None:
         print(f"Make the owner's account (this link works once): {link}", flush=True)
     print(f"Plumbline is ready: {parts.settings.base_url}", flush=True)
 

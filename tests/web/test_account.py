@@ -7,10 +7,11 @@ import re
 import pytest
 from flask import Flask
 
+from app.commands import people
+from app.commands.people import make_setup_link
 from app.parts import Parts
 from app.storage.people import passwords, users
-from app.web.people import account
-from app.web.people.account import safe_next, setup_link
+from app.web.people.account import safe_next
 from tests.web.browser import Browser
 from tests.web.conftest import EMAIL, PASSWORD
 from tests.web.pages import pages_over
@@ -20,11 +21,11 @@ OWNER = {"email": "Owner@Example.com", "name": "Olga Owner", "password": "heron 
 
 @pytest.fixture(autouse=True)
 def _fresh_counters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account, "_failures", account._Failures())
+    monkeypatch.setattr(people, "_failures", people.Failures())
 
 
 def _link(parts: Parts) -> str:
-    link = setup_link(parts)
+    link = make_setup_link(parts)
     assert link is not None
     return link.removeprefix(parts.settings.base_url)
 
@@ -46,7 +47,7 @@ def test_the_link_works_once_and_there_is_no_other_afterwards(empty: Parts) -> N
     answer = Browser(app).post(link, OWNER | {"email": "eve@example.com"})
     assert answer.status_code == 404
     assert "set-up link was used already" in answer.text
-    assert setup_link(empty) is None
+    assert make_setup_link(empty) is None
 
 
 def test_a_newer_link_ends_the_earlier_one(empty: Parts) -> None:
@@ -146,7 +147,7 @@ def test_after_five_wrong_passwords_only_that_address_has_to_wait(app: Flask) ->
 
 
 def test_one_address_cannot_try_many_accounts(app: Flask) -> None:
-    failures = account._Failures()
+    failures = people.Failures()
     for number in range(failures.PER_ADDRESS):
         failures.add(f"user{number}@example.com", "203.0.113.9", 0.0)
     assert failures.blocked("fresh@example.com", "203.0.113.9", 1.0)

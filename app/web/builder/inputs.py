@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
-import orjson
-
-from app.calls.connections.book import ConnectionFacts
-from app.calls.http.paginate import pages
-from app.calls.message.call import CallRequest
-from app.catalog.format.definition import Connector, Lookup
-from app.catalog.lookups import read_fields, read_options
 from app.catalog.registry import Registry
-from app.catalog.render import plan
-from app.engine.steps.action import request_of
-from app.errors import AppError, CallFailed, ConnectionBroken, NotFound, Unavailable
-from app.flows.mapping.jsonpath import find
-from app.flows.mapping.template import MISSING, fill
-from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, Mapping, Step, Trigger, walk
-from app.intake.needs import Needs
-from app.intake.polls.source import wait_turn
-from app.storage.connections.connections import get_found, keep_found
+from app.commands.trials import ask_choices
+from app.errors import AppError
+from app.flows.model import ActionStep, ConnectorTrigger, FlowDefinition, Step, Trigger, walk
+from app.intake.choices import question_of
+from app.storage.connections.connections import get_found
 from app.storage.database.db import pages_db
 from app.web.builder.scope import Scope
-from app.web.frame.context import parts
+from app.web.frame.context import parts, who
 
 _KEYS = re.compile(r"\.([\w-]+)|\['([^']+)'\]")
 _YES_NO = [("true", "Yes"), ("false", "No")]
@@ -139,9 +125,6 @@ def needed_inputs(facts: Any, connector: Any) -> set[str]:
 
 Choices = list[tuple[str, str]]
 
-_LONGEST_S = 25
-_MOST = 2000
-
 
 @dataclass(frozen=True)
 class Loaded:
@@ -152,26 +135,10 @@ class Loaded:
     wrong: str = ""
 
 
-@dataclass(frozen=True)
-class Question:
-    """A lookup with all it takes to ask it; `values`: the inputs it needs."""
-
-    connector: Connector
-    lookup: Lookup
-    connection_id: str
-    values: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Under which the answer is kept: other needed inputs are another answer."""
-        needs = hashlib.sha256(orjson.dumps(self.values, default=str, option=orjson.OPT_SORT_KEYS))
-        return f"{self.lookup.key}:{needs.hexdigest()[:16]}" if self.values else self.lookup.key
-
-
 def known(part: ActionStep | ConnectorTrigger, key: str, scope: Scope) -> Loaded:
     """What was found a short time ago; the service is not asked."""
     try:
-        question = _question(part, key, scope)
+        question = question_of(parts().registry, part, key, scope)
     except AppError as reason:
         return Loaded(wrong=f"{reason.sentence} {reason.remedy}".strip())
     since = parts().clock.now() - timedelta(seconds=question.lookup.cache)
@@ -184,89 +151,12 @@ def ask(part: ActionStep | ConnectorTrigger, key: str, scope: Scope) -> Loaded:
     before = known(part, key, scope)
     if before.is_known:
         return before
-    question = _question(part, key, scope)
+    question = question_of(parts().registry, part, key, scope)
     try:
-        found = _on_engine(question)
+        return Loaded(_pairs(ask_choices(who(), parts(), question)))
     except AppError as reason:
         return Loaded(wrong=f"The list could not be loaded. {reason.sentence} {reason.remedy}".strip())
-    now = parts().clock.now()
-    parts().database.write(lambda db: keep_found(db, question.connection_id, question.name, found, now=now))
-    return Loaded(_pairs(found))
 
 
 def _pairs(found: list[Any]) -> Choices:
     return [(str(value), str(label)) for value, label in found]
-
-
-def _question(part: ActionStep | ConnectorTrigger, key: str, scope: Scope) -> Question:
-    connector = parts().registry.get(part.connector)
-    lookup = connector.lookups.get(key)
-    if lookup is None:
-        raise NotFound(f"{connector.name} has no list “{key[:60]}”.")
-    if not part.connection_id:
-        raise ConnectionBroken(f"Choose an account of {connector.name} to see its lists here.")
-    return Question(connector, lookup, part.connection_id, _needed(part, lookup, scope))
-
-
-def _needed(part: ActionStep | ConnectorTrigger, lookup: Lookup, scope: Scope) -> dict[str, Any]:
-    values = {}
-    for key in lookup.needs:
-        value = fill(key, part.input.get(key, Mapping()), scope, [])
-        if value is MISSING or value in (None, ""):
-            raise NotFound(f"Fill in “{_label(part, key)}” first; {lookup.label.lower()} depend on it.")
-        values[key] = value
-    return values
-
-
-def _label(part: ActionStep | ConnectorTrigger, key: str) -> str:
-    registry = parts().registry
-    operation = (
-        registry.find_action(part.connector, part.action)
-        if isinstance(part, ActionStep)
-        else registry.find_trigger(part.connector, part.trigger)
-    )
-    labels = {found.key: found.label for found in operation.input} if operation else {}
-    return labels.get(key, key)
-
-
-def _on_engine(question: Question) -> list[tuple[str, str]]:
-    if not parts().engine.is_started:
-        raise Unavailable("The engine is not running.")
-    connection = parts().connections.get(question.connection_id)
-    try:
-        return parts().engine.spawn(_read(parts(), question, connection)).result(_LONGEST_S)
-    except TooLate:
-        raise CallFailed("unavailable", f"{question.connector.name} did not answer in time.") from None
-
-
-async def _read(needs: Needs, question: Question, connection: ConnectionFacts) -> list[tuple[str, str]]:
-    connector, lookup = question.connector, question.lookup
-
-    def build(page: Any) -> CallRequest:
-        scope = {"input": question.values, "connection": connection.as_scope()}
-        turned = scope if page is None else {**scope, "page": page}
-        return request_of(plan(connector, lookup.request, scope=turned), connection)
-
-    read = pages(
-        needs.caller,
-        build,
-        lookup.paginate,
-        count=lambda document: len(find(lookup.items, document)),
-        rules=lookup.request.errors + connector.errors,
-        success=lookup.success or connector.success,
-        turn=partial(wait_turn, needs),
-    )
-    found: list[tuple[str, str]] = []
-    async for page in read:
-        if page.failure is not None:
-            raise page.failure
-        found += _named(question, page.document)
-        if len(found) >= _MOST:
-            break
-    return found[:_MOST]
-
-
-def _named(question: Question, document: Any) -> list[tuple[str, str]]:
-    lookup, values = question.lookup, question.values
-    fields = [(one.key, one.label) for one in read_fields(lookup, document, values)]
-    return fields + [(one.value, one.label) for one in read_options(lookup, document, values)]

@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
-from concurrent.futures import TimeoutError as TooLate
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy import select
 
-from app.calls.http.client import CallOutcome
-from app.calls.message.call import CallRequest
-from app.engine.steps.web_request import build_request
-from app.engine.trial import TrialResult, preview_step, send_step
-from app.errors import AppError, CallFailed, FlowInvalid, Unavailable
+from app.commands import trials as commands
+from app.commands.trials import Fetched
+from app.engine.trial import TrialResult
+from app.errors import CallFailed, ConnectionBroken, FlowInvalid, MappingFailed, Unavailable
 from app.flows.edit import find_step, replace_trigger
 from app.flows.mapping.picker import PickerNode, tree
-from app.flows.model import ConnectorTrigger, PollTrigger
-from app.intake.polls.connector import ConnectorSource
-from app.intake.polls.records import records_in
-from app.intake.polls.source import Look
+from app.flows.model import FlowDefinition, PollTrigger
 from app.storage.database.db import pages_db
-from app.storage.flows.flows import set_sample
 from app.storage.tables.models import Call
 from app.web.builder.draft import change_draft, say_refusals, show_parts
 from app.web.builder.inputs import Loaded
-from app.web.builder.panel import Panel, open_panel
+from app.web.builder.panel import open_panel
 from app.web.builder.view import open_editor
-from app.web.frame.context import parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import respond
+from app.web.runs.words import counted
 
 blueprint = Blueprint("builder_test", __name__)
 say_refusals(blueprint)
 
 _LONGEST_BODY = 20_000
-_LONGEST_WAIT_S = 320
+_MOST_LISTS = 12
 _CALLS = ("http", "action", "email")
 
 
 @dataclass
-class Shown:
+class ShownTrial:
     """A trial as the panel shows it; `url` is empty for steps that call nothing."""
 
     ok: bool
@@ -67,31 +62,28 @@ def test_step(flow_id: str, step_id: str) -> Response:
     """`send`=1 really makes the call; its answer becomes the step's sample."""
     editor = open_editor(flow_id)
     step = find_step(editor.definition, step_id)
-    panel = open_panel(editor, step.id, "test")
+    scope = open_panel(editor, step.id, "test").scope
     send = request.form.get("send") == "1" and step.kind in _CALLS
-    result = (
-        _sent(panel) if send else preview_step(parts().engine.means, editor.definition, step.id, panel.scope)
-    )
-    if result.ok and result.output is not None:
-        parts().database.write(lambda db: set_sample(db, flow_id, result.output, root=step.id))
-        panel = open_panel(open_editor(flow_id), step.id, "test")
-    panel.result = _shown_sent(result) if send else _shown_preview(result, step.kind)
-    return show_parts(panel.editor, panel, announce=panel.result.sentence)
+    if send:
+        shown = _shown_sent(commands.test_step(who(), parts(), flow_id, step.id, scope))
+    else:
+        shown = _shown_preview(commands.preview_step(who(), parts(), flow_id, step.id, scope), step.kind)
+    panel = open_panel(open_editor(flow_id), step.id, "test")
+    panel.result = shown
+    return show_parts(panel.editor, panel, announce=shown.sentence)
 
 
-def _sent(panel: Panel) -> TrialResult:
-    engine, editor = parts().engine, panel.editor
-    if not engine.is_started:
-        raise Unavailable("The engine is not running, so nothing can be sent.")
-    sending = send_step(engine.means, editor.flow.id, editor.definition, panel.part.id, panel.scope)
-    return engine.spawn(sending).result(_LONGEST_WAIT_S)
-
-
-def _shown_preview(result: TrialResult, kind: str) -> Shown:
+def _shown_preview(result: TrialResult, kind: str) -> ShownTrial:
     usual = "Nothing was sent. This is what would be." if kind in _CALLS else "It works with this sample."
-    shown = Shown(result.ok, _sentence(result, usual), findings=_findings(result), mapped=result.mapped)
+    shown = ShownTrial(result.ok, _sentence(result, usual), findings=_findings(result), mapped=result.mapped)
     shown.output = result.output
-    return _with_request(shown, result.request) if result.request else shown
+    if (call := result.request) is not None:
+        query = urlencode(call.query)
+        shown.method, shown.url = call.method, f"{call.url}?{query}" if query else call.url
+        content_type = [("Content-Type", call.content_type)] if call.content_type else []
+        shown.headers = [*((str(name), str(value)) for name, value in call.headers), *content_type]
+        shown.body = readable(call.body)
+    return shown
 
 
 def _sentence(result: TrialResult, usual: str) -> str:
@@ -102,18 +94,9 @@ def _findings(result: TrialResult) -> list[str]:
     return list(dict.fromkeys(finding.sentence for finding in result.findings))
 
 
-def _with_request(shown: Shown, call: CallRequest) -> Shown:
-    query = urlencode(call.query)
-    shown.method, shown.url = call.method, f"{call.url}?{query}" if query else call.url
-    kind = [("Content-Type", call.content_type)] if call.content_type else []
-    shown.headers = [*((str(name), str(value)) for name, value in call.headers), *kind]
-    shown.body = readable(call.body)
-    return shown
-
-
-def _shown_sent(result: TrialResult) -> Shown:
+def _shown_sent(result: TrialResult) -> ShownTrial:
     """With the request and the answer as the history has them."""
-    shown = Shown(result.ok, _sentence(result, "Sent."), was_sent=True, findings=_findings(result))
+    shown = ShownTrial(result.ok, _sentence(result, "Sent."), was_sent=True, findings=_findings(result))
     shown.run_id, shown.output = result.run_id, result.output
     pages_db.session.rollback()
     rows = pages_db.session.execute(
@@ -122,14 +105,12 @@ def _shown_sent(result: TrialResult) -> Shown:
     call = rows.scalars().first()
     if call is not None:
         shown.method, shown.url, shown.body = call.method, call.url, readable(call.request_body)
-        shown.headers = [(str(name), str(value)) for name, value in _pairs(call.request_headers)]
+        headers: Any = call.request_headers
+        pairs = headers.items() if isinstance(headers, dict) else headers or []
+        shown.headers = [(str(name), str(value)) for name, value in pairs]
         shown.status, shown.duration_ms = call.status, call.duration_ms
         shown.answer = readable(call.answer_body)
     return shown
-
-
-def _pairs(headers: Any) -> Any:
-    return headers.items() if isinstance(headers, dict) else headers or []
 
 
 def readable(body: bytes | None) -> str:
@@ -140,14 +121,9 @@ def readable(body: bytes | None) -> str:
     return text if len(text) <= _LONGEST_BODY else text[:_LONGEST_BODY] + "\n…"
 
 
-T = TypeVar("T")
-_LONGEST_S = 60
-_MOST_LISTS = 12
-
-
 @dataclass
-class Fetched:
-    """`lists`: (path of its items, its name, how many) of each list in the answer."""
+class ShownFetch:
+    """What a look found, as the panel shows it; `lists`: (path of its items, its name, how many) of each."""
 
     ok: bool
     sentence: str
@@ -170,80 +146,40 @@ def choices(flow_id: str) -> Response:
 @blueprint.post("/flows/<flow_id>/fetch")
 def fetch(flow_id: str) -> Response:
     """With `items`, that list is chosen first.  The first record becomes the sample."""
-    editor = _choose(flow_id, request.form["items"]) if "items" in request.form else open_editor(flow_id)
-    panel = open_panel(editor, editor.definition.trigger.id, "test")
-    records: list[Any] = []
-    result = _fetched(panel, records)
-    if records:
-        parts().database.write(lambda db: set_sample(db, flow_id, records[0]))
-        panel = open_panel(open_editor(flow_id), panel.part.id, "test")
+    editor = open_editor(flow_id)
+    if "items" in request.form:
+        editor = change_draft(flow_id, partial(_with_items, request.form["items"]))
+    run = open_panel(editor, editor.definition.trigger.id, "test").scope["run"]
+    try:
+        result = _shown_fetched(commands.fetch_once(who(), parts(), flow_id, run))
+    except (CallFailed, ConnectionBroken, MappingFailed, Unavailable) as reason:
+        result = ShownFetch(False, f"{reason.sentence} {reason.remedy}".strip())
+    panel = open_panel(open_editor(flow_id), editor.definition.trigger.id, "test")
     panel.result = result
     return show_parts(panel.editor, panel, announce=result.sentence)
 
 
-def _choose(flow_id: str, items: str) -> Any:
-    def change(definition: Any) -> Any:
-        trigger = definition.trigger
-        if not isinstance(trigger, PollTrigger):
-            raise FlowInvalid("Only a trigger that looks at an address has a list to choose.")
-        return replace_trigger(definition, trigger.model_copy(update={"items": items}))
-
-    return change_draft(flow_id, change)
+def _with_items(items: str, definition: FlowDefinition) -> FlowDefinition:
+    trigger = definition.trigger
+    if not isinstance(trigger, PollTrigger):
+        raise FlowInvalid("Only a trigger that looks at an address has a list to choose.")
+    return replace_trigger(definition, trigger.model_copy(update={"items": items}))
 
 
-def _fetched(panel: Panel, records: list[Any]) -> Fetched:
-    try:
-        if isinstance(panel.part, PollTrigger):
-            return _by_request(panel.part, panel, records)
-        if isinstance(panel.part, ConnectorTrigger):
-            records += _on_engine(_first_batch(panel.part))
-            return Fetched(True, _found_words(len(records)))
-    except AppError as reason:
-        return Fetched(False, f"{reason.sentence} {reason.remedy}".strip())
-    raise FlowInvalid("This trigger does not fetch anything.")
-
-
-def _by_request(trigger: PollTrigger, panel: Panel, records: list[Any]) -> Fetched:
-    scope = {"run": panel.scope["run"], "cursor": ""}
-    call, _ = build_request(parts().connections, trigger.request, scope, [])
-    outcome: CallOutcome = _on_engine(parts().caller.send(call))
-    if outcome.failure is not None or outcome.answer is None:
-        failure = outcome.failure or CallFailed("unavailable", "The address gave no answer.")
-        body = readable(outcome.answer.body) if outcome.answer else ""
-        return Fetched(False, f"{failure.sentence} {failure.remedy}".strip(), body=body)
-    document = outcome.answer.document(trigger.request.parse)
-    fetched = Fetched(True, "", _lists(tree(document, "answer")), readable(outcome.answer.body))
-    try:
-        records += records_in(document, trigger.items)
-        fetched.sentence = _found_words(len(records))
-    except AppError as reason:
-        fetched.sentence = f"The address answered. {reason.sentence}"
-    return fetched
-
-
-def _found_words(number: int) -> str:
-    if not number:
-        return "It answered, and there is no record in the answer."
-    return f"{number} {'record' if number == 1 else 'records'} found. The first one is the sample now."
+def _shown_fetched(fetched: Fetched) -> ShownFetch:
+    body, reason = readable(fetched.body), fetched.reason
+    if not fetched.answered and reason is not None:
+        return ShownFetch(False, f"{reason.sentence} {reason.remedy}".strip(), body=body)
+    lists = [] if fetched.document is None else _lists(tree(fetched.document, "answer"))
+    if reason is not None:
+        return ShownFetch(True, f"The address answered. {reason.sentence}", lists, body)
+    number = len(fetched.records)
+    found = f"{counted(number, 'record')} found. The first one is the sample now."
+    nothing = "It answered, and there is no record in the answer."
+    return ShownFetch(True, found if number else nothing, lists, body)
 
 
 def _lists(node: PickerNode) -> list[tuple[str, str, str]]:
     own = [(f"{node.path}[*]", "The answer itself" if node.path == "$" else node.label, node.sample)]
     found = own if node.kind == "list" else []
     return [*found, *(one for child in node.children for one in _lists(child))][:_MOST_LISTS]
-
-
-async def _first_batch(trigger: ConnectorTrigger) -> list[Any]:
-    async for records in ConnectorSource(parts(), trigger).batches(Look(), None):
-        return records
-    return []
-
-
-def _on_engine(work: Coroutine[Any, Any, T]) -> T:
-    if not parts().engine.is_started:
-        work.close()
-        raise Unavailable("The engine is not running, so nothing can be fetched.")
-    try:
-        return parts().engine.spawn(work).result(_LONGEST_S)
-    except TooLate:
-        raise CallFailed("unavailable", f"No answer within {_LONGEST_S} seconds.") from None

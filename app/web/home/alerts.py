@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import TimeoutError as WaitedTooLong
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -11,34 +10,25 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from flask import Blueprint, Flask, Response, flash, g, request
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.errors import CallFailed
-from app.ids import new_id
+from app.commands import settings
 from app.storage.database.db import pages_db
-from app.storage.people import audit
 from app.storage.people.users import is_email, list_users
 from app.storage.upkeep import alerts
 from app.storage.upkeep.alerts import AlertRow, Telling, Told, administrators
 from app.storage.upkeep.ledger_days import flow_names
-from app.watch.telling import MAIL, SEALED_FOR, Post, send_to_mail, send_to_web
-from app.web.frame.context import me, my_id, only_admins, parts
+from app.watch.telling import MAIL
+from app.web.frame.context import me, parts, who
 from app.web.frame.hx import page, redirect
 
 blueprint = Blueprint("alerts", __name__)
 
 _PAGE = "/settings/alerts"
-_FOR_ADMINS = "choose who is told of alerts"
 _FIELDS = ("to", "quiet_from", "quiet_to", "time_zone", "webhook")
 _LONGEST = 2000
 _MOST_READERS = 20
-_WAITS_S = 60
 _SEPARATORS = re.compile(r"[,;\s]+")
-_TRIED = (
-    "This is a test of Plumbline's alerts. Whoever reads it will be told when a run stops, a connection "
-    "needs a new key, or a flow receives nothing."
-)
 _ENDED_SHOWN = 30
 _NAMED = 3
 # The worst first; what is not named comes last.
@@ -151,15 +141,13 @@ def _listed(names: list[str]) -> str:
 
 @blueprint.post("/alerts/<alert_id>/seen")
 def mark_seen(alert_id: str) -> Response:
-    by, now = my_id(), parts().clock.now()
-    parts().database.write(lambda db: alerts.mark_seen(db, alert_id, by=by, now=now))
+    settings.mark_seen(who(), parts(), alert_id)
     return redirect("/alerts")
 
 
 @blueprint.post("/alerts/seen")
 def mark_all_seen() -> Response:
-    by, now = my_id(), parts().clock.now()
-    number = parts().database.write(lambda db: alerts.mark_all_seen(db, by=by, now=now))
+    number = settings.mark_all_seen(who(), parts())
     flash("1 alert is marked as seen." if number == 1 else f"{number} alerts are marked as seen.", "success")
     return redirect("/alerts")
 
@@ -169,48 +157,31 @@ def mark_all_seen() -> Response:
 
 @blueprint.get(_PAGE)
 def show_settings() -> Response:
-    only_admins(_FOR_ADMINS)
+    who().must("alerts")
     telling = alerts.read_telling(pages_db.session)
     return _shown_settings(telling, {name: getattr(telling, name) for name in _FIELDS[:4]}, {})
 
 
 @blueprint.post(_PAGE)
 def save_settings() -> Response:
-    only_admins(_FOR_ADMINS)
+    who().must("alerts")
     before = alerts.read_telling(pages_db.session)
     values = {name: request.form.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
     problems = _problems(values)
     if problems:
         return _shown_settings(before, values, problems)
-    telling = _typed_telling(values, before)
-    by, now = my_id(), parts().clock.now()
-
-    def work(db: Connection) -> None:
-        alerts.save_telling(db, telling)
-        alerts.forget_failures(db)
-        action = "changed who is told of alerts"
-        audit.record(db, now=now, user_id=by, action=action, noun="server", noun_id="", detail=None)
-
-    parts().database.write(work)
-    flash("Saved.", "success")
-    return redirect(_PAGE)
-
-
-def _typed_telling(values: dict[str, str], before: Telling) -> Telling:
-    """The web address is written, never shown: an empty field leaves it as it is."""
-    webhook = before.webhook
-    if request.form.get("forget_webhook"):
-        webhook = ""
-    elif values["webhook"]:
-        webhook = parts().vault.seal(values["webhook"].encode(), SEALED_FOR).hex()
-    return Telling(
+    telling = Telling(
         to=", ".join(_addresses(values["to"])),
         owners=bool(request.form.get("owners")),
         quiet_from=values["quiet_from"],
         quiet_to=values["quiet_to"],
         time_zone=values["time_zone"] or "UTC",
-        webhook=webhook,
     )
+    # The web address is written, never shown: an empty field leaves it as it is.
+    webhook = "" if request.form.get("forget_webhook") else values["webhook"] or None
+    settings.tell_of_alerts(who(), parts(), telling, webhook=webhook)
+    flash("Saved.", "success")
+    return redirect(_PAGE)
 
 
 def _addresses(text: str) -> list[str]:
@@ -258,7 +229,7 @@ def _is_web(text: str) -> bool:
 @blueprint.post("/settings/alerts/test")
 def try_it() -> Response:
     """To the address of the settings, else to whoever presses the button."""
-    only_admins(_FOR_ADMINS)
+    who().must("alerts")
     telling = alerts.read_telling(pages_db.session)
     user = me()
     to = telling.to or (user.email if user else "")
@@ -268,42 +239,28 @@ def try_it() -> Response:
     if not parts().engine.is_started:
         flash("The server is not running in full, so nothing can be sent now.", "error")
         return redirect(_PAGE)
-    own = parts()
-    post = Post(own.settings, own.clock, own.database, own.vault, own.caller)
     try:
-        said = parts().engine.spawn(_try(post, telling, to)).result(timeout=_WAITS_S)
-    except WaitedTooLong:
-        said = [("error", "The test took longer than a minute and was left to itself.")]
-    for kind, sentence in said:
-        flash(sentence, kind)
+        sent = settings.test_alerts(who(), parts(), to)
+    except TimeoutError:
+        flash("The test took longer than a minute and was left to itself.", "error")
+        return redirect(_PAGE)
+    arrived = {"mail": f"The test mail went to {to}.", "web": "The web address took the test."}
+    for way, failure in sent:
+        if failure is None:
+            flash(arrived[way], "success")
+        else:
+            flash(f"{failure.sentence} {failure.remedy}".strip(), "error")
     return redirect(_PAGE)
 
 
-async def _try(post: Post, telling: Telling, to: str) -> list[tuple[str, str]]:
-    said = []
-    if post.settings.smtp_url:
-        subject, key = "Plumbline: a test of alerts", new_id("test")
-        failure = await send_to_mail(post, to, subject, f"{_TRIED}\n\n{post.settings.base_url}\n", key=key)
-        said.append(_outcome(f"The test mail went to {to}.", failure))
-    if telling.webhook:
-        failure = await send_to_web(post, telling, _TRIED)
-        said.append(_outcome("The web address took the test.", failure))
-    return said
-
-
-def _outcome(good: str, failure: CallFailed | None) -> tuple[str, str]:
-    return ("success", good) if failure is None else ("error", f"{failure.sentence} {failure.remedy}".strip())
-
-
 def _shown_settings(telling: Telling, values: dict[str, str], problems: dict[str, str]) -> Response:
-    settings = parts().settings
     return page(
         "home/alerts/settings.html",
         status=422 if problems else 200,
         telling=telling,
         values=values,
         problems=problems,
-        has_mail=bool(settings.smtp_url),
+        has_mail=bool(parts().settings.smtp_url),
         administrators=", ".join(administrators(pages_db.session)),
         zones=sorted(available_timezones()),
     )

@@ -5,23 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, flash, request
-from sqlalchemy import Connection
 
+from app.commands import settings
 from app.errors import FlowInvalid
 from app.storage.database.db import pages_db
 from app.storage.database.shrink import FileFacts, file_facts
 from app.storage.flows.flows import FlowRow, get_flow, list_flows
-from app.storage.people import audit
 from app.storage.upkeep import keep_rules as keeping
 from app.storage.upkeep import retention
 from app.storage.upkeep.keep_rules import Rule, Rules
-from app.web.frame.context import my_id, only_admins, parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect
 
 blueprint = Blueprint("history", __name__)
 
 _PAGE = "/settings/history"
-_FOR_ADMINS = "choose how long history is kept"
 _FIELDS = ("well_days", "failed_days", "most_runs")
 _USUAL_RUN = 4000  # bytes, where the size of the database is not known here
 
@@ -49,35 +47,21 @@ def save_for_flow() -> Response:
 
 @blueprint.post("/settings/history/flows/<flow_id>/forget")
 def forget_flow(flow_id: str) -> Response:
-    only_admins(_FOR_ADMINS)
-    parts().database.write(lambda db: keeping.save_rule(db, None, flow_id=flow_id))
+    settings.forget_flow_rule(who(), parts(), flow_id)
     flash("The flow's runs are kept as those of all others.", "success")
     return redirect(_PAGE)
 
 
 def _save(flow_id: str) -> Response:
-    only_admins(_FOR_ADMINS)
     values = {name: request.form.get(name, "").strip()[:12] for name in _FIELDS}
     try:
         rule = _rule(values)
-        keeping.check(rule)
+        if flow_id:
+            settings.keep_flow_history(who(), parts(), flow_id, rule)
+        else:
+            settings.keep_history(who(), parts(), rule)
     except FlowInvalid as reason:
         return _shown(values, {reason.where: reason.reason}, flow_id)
-    user_id, now = my_id(), parts().clock.now()
-
-    def work(db: Connection) -> None:
-        keeping.save_rule(db, rule, flow_id=flow_id)
-        audit.record(
-            db,
-            now=now,
-            user_id=user_id,
-            action="changed how long history is kept",
-            noun="flow" if flow_id else "server",
-            noun_id=flow_id,
-            detail=values,
-        )
-
-    parts().database.write(work)
     flash("Saved. What is older goes within the next hour, a little at a time.", "success")
     return redirect(_PAGE)
 

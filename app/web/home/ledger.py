@@ -9,14 +9,15 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, request
 
+from app.commands import settings
 from app.errors import NotFound
 from app.storage.database.db import pages_db
 from app.storage.database.server_values import get_value
 from app.storage.flows.flows import flow_choices, get_flow
 from app.storage.upkeep.ledger_days import differing, flow_names
 from app.watch.ledger import SHOWN_DAYS, Day, by_day, days_until, of_day, of_flow
-from app.watch.ledger_check import CHECKED_AT, check
-from app.web.frame.context import parts
+from app.watch.ledger_check import CHECKED_AT
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect
 from app.web.runs.filter import known_day
 
@@ -101,7 +102,7 @@ def show_flow(flow_id: str) -> Response:
 
 @blueprint.post("/ledger/check")
 def check_now() -> Response:
-    check(parts().database, parts().clock.now())
+    settings.check_ledger(who(), parts())
     return redirect("/ledger")
 
 
