@@ -52,7 +52,7 @@ def preview_step(who: Who, parts: Parts, flow_id: str, step_id: str, scope: Scop
 
 
 def test_step(who: Who, parts: Parts, flow_id: str, step_id: str, scope: Scope) -> TrialResult:
-    """Really makes the call of a step of the draft, in a test run of its own; a good output becomes the
+    """Makes the call of a step of the draft for real, in a test run of its own; a good output becomes the
     step's sample.  Raises NotAllowed, NotFound, Unavailable."""
     who.must("trials")
     definition = _draft_with(parts, flow_id, step_id)

@@ -96,6 +96,20 @@ def editor(app: Flask, parts: Parts, kept_password: str) -> Browser:
 
 
 @pytest.fixture
+def viewer(app: Flask, parts: Parts, kept_password: str) -> Browser:
+    """Eva, who may look and change nothing."""
+    now = parts.clock.now()
+    parts.database.write(
+        lambda db: users.create_user(
+            db, email="eva@example.com", name="Eva", password_hash=kept_password, role="viewer", now=now
+        )
+    )
+    browser = Browser(app)
+    assert browser.sign_in("eva@example.com", PASSWORD).status_code == 303
+    return browser
+
+
+@pytest.fixture
 def history(parts: Parts) -> History:
     """Writes runs as if they had happened."""
     return History(parts.database)

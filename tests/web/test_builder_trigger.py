@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from app.commands import flows as flow_commands
+from app.commands.who import SHELL
 from app.flows.model import PollTrigger, WebhookTrigger
 from app.parts import Parts
 from app.storage.flows.flows import set_sample
+from app.storage.flows.hooks import old_address_ends
+from app.storage.people.audit import entries
 from tests.fakes.service import FakeService
 from tests.web.browser import Browser
 from tests.web.flow_forms import ORDER, make_flow, part, samples, send, stored
@@ -30,6 +35,42 @@ def test_the_address_stays_the_same(browser: Browser, parts: Parts) -> None:
     flow_id = make_flow(parts)
     found = [re.findall(r"/hooks/[\w-]+", browser.get(f"/flows/{flow_id}").text)[0] for _ in range(2)]
     assert found[0] == found[1]
+
+
+def test_the_address_is_replaced_after_a_question_that_says_how_long_the_old_one_works(
+    browser: Browser, parts: Parts
+) -> None:
+    flow_id = make_flow(parts)
+
+    def shown() -> str:
+        return re.findall(r"/hooks/[\w-]+", browser.get(f"/flows/{flow_id}").text)[0]
+
+    before = shown()
+    asked = browser.part(f"/flows/{flow_id}/address").text
+    assert "works for another 24 hours" in asked
+    assert "<html" not in asked
+    assert "<html" in browser.get(f"/flows/{flow_id}/address").text
+    assert "works until" not in browser.get(f"/flows/{flow_id}").text
+    answer = browser.post(f"/flows/{flow_id}/address", {})
+    assert answer.location == f"/flows/{flow_id}?step=trigger"
+    assert shown() != before
+    assert "The address before this one works until" in browser.get(f"/flows/{flow_id}").text
+    with parts.database.read() as db:
+        ends = old_address_ends(db, flow_id, now=parts.clock.now())
+        actions = [entry.action for entry in entries(db, noun="flow", noun_id=flow_id)]
+    assert ends is not None
+    assert abs(ends - parts.clock.now() - timedelta(hours=24)) < timedelta(minutes=5)
+    assert actions[0] == "address replaced"
+
+
+def test_a_viewer_is_not_offered_to_replace_the_address(viewer: Browser, parts: Parts) -> None:
+    flow_id = make_flow(parts)
+    flow_commands.create_address(SHELL, parts, flow_id)
+    page = viewer.get(f"/flows/{flow_id}?step=trigger").text
+    assert "/hooks/" in page
+    assert "Replace this address" not in page
+    assert viewer.get(f"/flows/{flow_id}/address").status_code == 403
+    assert viewer.post(f"/flows/{flow_id}/address", {}).status_code == 403
 
 
 def test_a_sample_is_pasted(browser: Browser, parts: Parts) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from app.flows.model import Mapping, read_mapping
 from app.ids import new_id
@@ -106,6 +106,12 @@ def current_hook(db: Executor, vault: Vault, flow_id: str) -> OpenedHook | None:
 def current_token(db: Executor, vault: Vault, flow_id: str) -> str | None:
     hook = current_hook(db, vault, flow_id)
     return None if hook is None else hook.token
+
+
+def old_address_ends(db: Executor, flow_id: str, *, now: datetime) -> datetime | None:
+    """Returns until when an address that was replaced still works; None where none does."""
+    query = select(func.max(Hook.retires_at)).where(Hook.flow_id == flow_id, Hook.retires_at > now)
+    return db.execute(query).scalar_one()
 
 
 def retire_hooks(db: Connection, flow_id: str, *, at: datetime) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, flash, render_template, request
 
 from app.commands import flows as commands
 from app.errors import FlowInvalid
 from app.intake.manual import start_run
+from app.storage.database.db import pages_db
+from app.storage.flows.flows import get_flow
 from app.web.builder.draft import say_refusals, show_page
 from app.web.builder.panel import open_panel
 from app.web.builder.view import Editor, open_editor
@@ -174,6 +176,23 @@ def _after(flow_id: str, sentence: str) -> Response:
         return redirect(editor.url())
     body = render_template("builder/_published.html", editor=editor)
     return respond(body, announce=sentence, toast=("success", sentence))
+
+
+# ------------------------------------------------------------------------------------- address
+
+
+@blueprint.get("/flows/<flow_id>/address")
+def ask_replace(flow_id: str) -> Response:
+    who().must("flows")
+    template = "builder/_replace_address.html" if hx().partial else "builder/replace_address.html"
+    return respond(render_template(template, flow=get_flow(pages_db.session, flow_id)))
+
+
+@blueprint.post("/flows/<flow_id>/address")
+def replace_address(flow_id: str) -> Response:
+    commands.replace_address(who(), parts(), flow_id)
+    flash("The flow has a new address. The old one works for another 24 hours.", "success")
+    return redirect(f"/flows/{flow_id}?step=trigger")
 
 
 # ------------------------------------------------------------------------------------- test run

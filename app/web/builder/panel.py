@@ -17,6 +17,7 @@ from app.flows.schedules.schedule import describe, parse_when
 from app.intake.schedule import next_fire
 from app.intake.triggers import current_address, is_webhook
 from app.storage.database.db import pages_db
+from app.storage.flows.hooks import old_address_ends
 from app.web.builder.forms import Data, at, field_key
 from app.web.builder.inputs import Loaded, ShownInput, ask, extra_of, facts_of, known, shown_inputs
 from app.web.builder.kinds import shown_data, signature_presets
@@ -93,6 +94,11 @@ class Panel:
         flow_id, own = self.editor.flow.id, parts()
         address = current_address(own.settings, own.vault, pages_db.session, flow_id)
         return address or (create_address(who(), own, flow_id) if may("editor") else "")
+
+    @functools.cached_property
+    def old_address_ends(self) -> datetime | None:
+        """Until when the address before this one works, where it was replaced a short time ago."""
+        return old_address_ends(pages_db.session, self.editor.flow.id, now=parts().clock.now())
 
     @property
     def senders(self) -> list[tuple[str, str]]:
