@@ -30,6 +30,7 @@ from app.watch.renamed import noticed, values_instead
 
 ROTATION_OVERLAP = timedelta(hours=24)
 LONGEST_NAME = 200
+Detail = Mapping[str, object] | None
 
 
 class PublishRefused(FlowInvalid):
@@ -55,8 +56,7 @@ class Imported:
 
 
 def create(who: Who, parts: Whole, *, name: str, time_zone: str) -> str:
-    """Makes an empty flow and returns its id; a number goes behind a name that is taken.  Raises
-    NotAllowed."""
+    """Makes an empty flow, with a number behind a name that is taken; returns its id.  Raises NotAllowed."""
     who.must("flows")
     definition = FlowDefinition(name=name, trigger=ManualTrigger(), time_zone=time_zone)
     return parts.database.write(partial(_add, who, definition, "created", now=parts.clock.now()))
@@ -115,15 +115,8 @@ def _free_name(wanted: str, taken: set[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _record(
-    db: Connection,
-    who: Who,
-    action: str,
-    flow_id: str,
-    now: datetime,
-    detail: Mapping[str, object] | None = None,
-) -> None:
-    audit.record(db, now=now, user_id=who.id, action=action, noun="flow", noun_id=flow_id, detail=detail)
+def _record(db: Connection, who: Who, did: str, flow_id: str, now: datetime, detail: Detail = None) -> None:
+    audit.record(db, now=now, user_id=who.id, action=did, noun="flow", noun_id=flow_id, detail=detail)
 
 
 # ----------------------------------------------------------------------------------------- imported
@@ -144,8 +137,7 @@ def import_files(
 
 
 def import_drafts(who: Who, parts: Whole, drafts: Sequence[Draft]) -> list[Imported]:
-    """Makes a draft, with its samples, of each flow of another tool, of all or of none.  Raises
-    NotAllowed."""
+    """Makes a draft with its samples of each flow of another tool, all or none.  Raises NotAllowed."""
     return _import(who, parts, [(draft.file, draft.samples) for draft in drafts])
 
 
@@ -156,7 +148,10 @@ def _import(who: Who, parts: Whole, files: Sequence[tuple[FlowFile, Mapping[str,
     now = parts.clock.now()
     with parts.database.read() as db:
         known = list_connections(db)
-    bound = [_bound(file, known) for file, _ in files]
+    bound = [
+        with_connections(file.definition, {key: _match(one, known) for key, one in file.connections.items()})
+        for file, _ in files
+    ]
 
     def work(db: Connection) -> list[Imported]:
         made = []
@@ -168,12 +163,6 @@ def _import(who: Who, parts: Whole, files: Sequence[tuple[FlowFile, Mapping[str,
         return made
 
     return parts.database.write(work)
-
-
-def _bound(file: FlowFile, known: Sequence[ConnectionRow]) -> FlowDefinition:
-    return with_connections(
-        file.definition, {name: _match(one, known) for name, one in file.connections.items()}
-    )
 
 
 def _match(wanted: FileConnection, known: Sequence[ConnectionRow]) -> str:

@@ -28,7 +28,6 @@ UNAUDITED = {
     "settings.test_alerts": "changes nothing",
     "settings.check_ledger": "counts anew what is counted each hour",
     "backups.put_key_beside": "writes a file, into no database",
-    "backups.restore": "the database it puts in place says that everything was held, and by whom",
 }
 # Pages whose changes are still on their way to commands.
 NOT_YET = ("web/connections/", "web/connectors/", "web/runs/", "web/holds/connections.py")
@@ -45,12 +44,19 @@ def modules() -> list[Path]:
     return sorted(path for path in (APP / "commands").glob("*.py") if path.stem not in NO_NOUNS)
 
 
+def functions(noun: str) -> dict[str, ast.FunctionDef]:
+    """By name, those of one module."""
+    nodes = parsed(APP / "commands" / f"{noun}.py").body
+    return {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
 def commands() -> dict[str, ast.FunctionDef]:
+    """All but what only reads, for a command and for its page: that is asked with `db`."""
     return {
-        f"{path.stem}.{node.name}": node
+        f"{path.stem}.{name}": node
         for path in modules()
-        for node in parsed(path).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+        for name, node in functions(path.stem).items()
+        if not name.startswith("_") and [arg.arg for arg in node.args.args][:1] != ["db"]
     }
 
 
@@ -75,19 +81,21 @@ def names_called(path: Path) -> set[str]:
 
 
 def within(name: str) -> set[str]:
-    """The functions of its module that a command comes to, itself among them."""
-    noun, _, own = name.partition(".")
-    functions = {
-        node.name: node
-        for node in parsed(APP / "commands" / f"{noun}.py").body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    found, new = set(), {own}
+    """The functions of `app/commands` that a command comes to, itself among them."""
+    known = {f"{path.stem}.{own}": node for path in modules() for own, node in functions(path.stem).items()}
+    borrowed = {path.stem: {one.rpartition(".")[2]: one for one in names_called(path)} for path in modules()}
+    found: set[str] = set()
+    new = {name}
     while new:
         found |= new
-        named = {one.id for each in new for one in ast.walk(functions[each]) if isinstance(one, ast.Name)}
-        new = (named & set(functions)) - found
-    return {ast.unparse(functions[each]) for each in found}
+        called = {
+            borrowed[noun].get(one.id, f"{noun}.{one.id}")
+            for noun, each in ((one.partition(".")[0], known[one]) for one in new)
+            for one in ast.walk(each)
+            if isinstance(one, ast.Name)
+        }
+        new = (called & set(known)) - found
+    return {ast.unparse(known[one]) for one in found}
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
