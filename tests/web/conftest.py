@@ -104,9 +104,7 @@ def viewer(app: Flask, parts: Parts, kept_password: str) -> Browser:
             db, email="eva@example.com", name="Eva", password_hash=kept_password, role="viewer", now=now
         )
     )
-    browser = Browser(app)
-    assert browser.sign_in("eva@example.com", PASSWORD).status_code == 303
-    return browser
+    return signed_in(app, parts, "eva@example.com")
 
 
 @pytest.fixture
