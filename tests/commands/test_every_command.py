@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 APP = Path(__file__).parents[2] / "app"
-NO_NOUNS = ("__init__", "who", "rights")
+# `checks` is the asking that commands on connections share, as is `check_now`.
+NO_NOUNS = ("__init__", "who", "rights", "checks")
+SHARED = {"connections.check_now"}
 # Commands that write no audit row, and why nobody will ask for one.
 UNAUDITED = {
     "flows.edit_draft": "a draft is saved with each field; the version it becomes has its row",
@@ -20,6 +22,8 @@ UNAUDITED = {
     "trials.test_step": "the test run is in the history, with its call",
     "trials.fetch_once": "reads, and keeps a sample",
     "trials.ask_choices": "reads, and keeps the answer for a while",
+    "connections.test": "the connection says when it was tested, and how that went",
+    "connecting.begin_connect": "nothing is connected yet; the end of it has its row",
     "people.make_setup_link": "nobody is there yet; the first account has its row",
     "people.sign_in": "the account says when its person last signed in",
     "people.sign_out": "ends one session of one's own",
@@ -30,7 +34,7 @@ UNAUDITED = {
     "backups.put_key_beside": "writes a file, into no database",
 }
 # Pages whose changes are still on their way to commands.
-NOT_YET = ("web/connections/", "web/connectors/", "web/runs/", "web/holds/connections.py")
+NOT_YET = ("web/connectors/",)
 # The link, or the password, is the right.
 FOR_STRANGERS = {"people.make_setup_link", "people.set_up", "people.sign_in", "people.sign_out"}
 
@@ -57,6 +61,7 @@ def commands() -> dict[str, ast.FunctionDef]:
         for path in modules()
         for name, node in functions(path.stem).items()
         if not name.startswith("_") and [arg.arg for arg in node.args.args][:1] != ["db"]
+        if f"{path.stem}.{name}" not in SHARED
     }
 
 
