@@ -1,4 +1,4 @@
-"""The ways to connect that a connector may describe: each example of docs/auth-reference.md, and what is refused."""
+"""The ways to connect that a connector may describe: the examples of docs/auth-reference.md, and refusals."""
 
 from __future__ import annotations
 

@@ -13,18 +13,18 @@ from app.calls.http.client import CallOutcome
 from app.calls.http.documents import Documents
 from app.calls.message.call import CallRequest
 from app.commands.connections import Entered, connect, free_name
+from app.commands.connectors import make_from_api
 from app.errors import AppError, ConnectorInvalid, NotFound
 from app.ids import new_id
 from app.imports.apis.changes import Changes, changes_of
 from app.imports.apis.choices import Choices
 from app.imports.apis.draft import Draft
 from app.imports.apis.fetching import draft_with_references
-from app.imports.apis.folder import read_origin, write_connector
+from app.imports.apis.folder import read_origin
 from app.imports.apis.given import Given
 from app.imports.apis.reading import MOST_BYTES
 from app.storage.database.db import pages_db
 from app.storage.flows.flows import connector_uses
-from app.storage.people import audit
 from app.web.connections.page import tell
 from app.web.frame.context import my_id, only_admins, parts, who
 from app.web.frame.hx import page, redirect
@@ -93,25 +93,16 @@ def make(pending_id: str) -> Response:
     try:
         _name(draft, request.form.get("name", ""), request.form.get("key", ""))
         replaces = request.form.get("replace") == draft.key and read_origin(_place(draft.key)) is not None
-        folder = parts().settings.connectors_folder
-        made = write_connector(draft, folder, only=chosen, replace=replaces).connector
+        made = make_from_api(who(), parts(), draft, chosen, replaces=replaces)
     except AppError as reason:
         return _report(pending_id, draft, reason, chosen=chosen, status=422)
-    parts().registry.reload()
-    me, now, key = my_id(), parts().clock.now(), draft.key
-    detail = {"actions": str(len(made.actions))}
-    parts().database.write(
-        lambda db: audit.record(
-            db, now=now, user_id=me, action="brought", noun="connector", noun_id=key, detail=detail
-        )
-    )
     _forget(pending_id)
     flash(f"“{draft.name}” is ready: {len(made.actions)} actions, {len(made.triggers)} triggers.", "success")
     if request.form.get("connect") and (draft.secrets or draft.public):
         return _connect(draft)
     if replaces:
-        return redirect(f"/connectors/{key}")
-    return redirect(f"/connections/new?connector={key}")
+        return redirect(f"/connectors/{draft.key}")
+    return redirect(f"/connections/new?connector={draft.key}")
 
 
 # ---------------------------------------------------------------------------------- what is read

@@ -13,10 +13,11 @@ from flask import Blueprint, Response, flash, request
 from app.catalog.format.definition import Connector
 from app.catalog.registry import Shelf
 from app.catalog.workbench.check import ConnectorReport, check_one
+from app.commands import connectors
 from app.errors import NotFound
 from app.storage.connections import connections as store
 from app.storage.database.db import pages_db
-from app.web.frame.context import parts
+from app.web.frame.context import parts, who
 from app.web.frame.hx import page, redirect
 from app.web.frame.markdown import Rendered, only_elsewhere, render
 
@@ -66,9 +67,7 @@ def index() -> Response:
 @blueprint.post("/connectors/reload")
 def reload() -> Response:
     """After somebody put a folder there or corrected a file."""
-    parts().registry.reload()
-    broken = len(parts().registry.broken())
-    if broken:
+    if broken := connectors.reload(who(), parts()):
         flash(f"Read again: {broken} of the connectors cannot be used.", "error")
     else:
         flash("All connectors are read again.", "success")

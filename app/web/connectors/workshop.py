@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, request
 
-from app.catalog.format.definition import Connector, PollTrigger
+from app.catalog.format.definition import PollTrigger
 from app.catalog.workbench.changing import (
     Workbench,
     archive,
@@ -20,12 +20,12 @@ from app.catalog.workbench.changing import (
     read_table,
     read_text,
 )
-from app.errors import ConnectorInvalid, FlowInvalid, NotAllowed, NotFound
+from app.commands import connectors
+from app.errors import ConnectorInvalid, FlowInvalid, NotFound
 from app.storage.connections import connections as store
 from app.storage.database.db import pages_db
-from app.storage.flows.flows import connector_uses
 from app.web.connectors import workshop_forms as forms
-from app.web.frame.context import me, only_admins, parts
+from app.web.frame.context import me, parts, who
 from app.web.frame.hx import page, redirect
 
 blueprint = Blueprint("workshop", __name__)
@@ -55,7 +55,7 @@ class Bench:
 
 @blueprint.before_request
 def for_admins() -> None:
-    only_admins("make and change connectors")
+    who().must("connectors")
 
 
 def open_bench(key: str) -> Bench:
@@ -63,17 +63,8 @@ def open_bench(key: str) -> Bench:
     shelf = parts().registry.shelf_of(key)
     if shelf is None:
         raise NotFound("There is no such connector.", connector=key)
-    return Bench(key, shelf.folder, _workbench().has(key))
-
-
-def _workbench() -> Workbench:
-    return Workbench(parts().settings.connectors_folder)
-
-
-def keep(bench: Bench, changes: Mapping[str, str | None]) -> None:
-    """Raises ConnectorInvalid; then nothing has changed."""
-    _workbench().save(bench.key, changes, None if bench.is_own else bench.folder)
-    parts().registry.reload()
+    is_own = Workbench(parts().settings.connectors_folder).has(key)
+    return Bench(key, shelf.folder, is_own)
 
 
 # ------------------------------------------------------------------------------- the connector
@@ -81,7 +72,9 @@ def keep(bench: Bench, changes: Mapping[str, str | None]) -> None:
 
 @blueprint.get("/connectors/new")
 def new() -> Response:
-    return _connector_page(Bench("", None, True), forms.connector_form({"owner": _my_name()}))
+    user = me()
+    owner = user.email if user is not None else ""
+    return _connector_page(Bench("", None, True), forms.connector_form({"owner": owner}))
 
 
 @blueprint.post("/connectors/new")
@@ -90,11 +83,9 @@ def create() -> Response:
     key = str(form.get("key") or "").strip()
     bench = Bench(key, None, True)
     try:
-        if parts().registry.shelf_of(key) is not None:
-            raise ConnectorInvalid(f"there is a connector with the key {key} already.", file=key, field="key")
         data = forms.connector_data({}, form, _today())
         readme = f"# {data['name']}\n\n## Connect\n\nWhere the key comes from.\n"
-        keep(bench, {"connector.yaml": as_text(data), "README.md": readme})
+        connectors.create(who(), parts(), key, {"connector.yaml": as_text(data), "README.md": readme})
     except ConnectorInvalid as fault:
         return _connector_page(bench, form, fault)
     flash("The connector is made. Now add what it can do.", "success")
@@ -116,7 +107,7 @@ def change(key: str) -> Response:
     bench, form = open_bench(key), forms.typed(request.form)
     try:
         data = forms.connector_data(bench.table("connector.yaml"), form, _today())
-        keep(bench, {"connector.yaml": as_text(data)})
+        connectors.change(who(), parts(), bench.key, {"connector.yaml": as_text(data)})
     except ConnectorInvalid as fault:
         return _connector_page(bench, {**form, "key": key}, fault)
     flash("Saved. Flows use it from their next call on.", "success")
@@ -125,6 +116,8 @@ def change(key: str) -> Response:
 
 def _connector_page(bench: Bench, form: Mapping[str, Any], fault: ConnectorInvalid | None = None) -> Response:
     found = parts().registry.find(bench.key) if bench.folder is not None else None
+    triggers = found.triggers if found is not None else {}
+    used = connectors.users(pages_db.session, parts(), bench.key)
     return page(
         "connectors/workshop/connector.html",
         status=422 if fault is not None and request.method == "POST" else 200,
@@ -133,15 +126,10 @@ def _connector_page(bench: Bench, form: Mapping[str, Any], fault: ConnectorInval
         fault=fault,
         connector=found,
         names=file_names(bench.folder) if bench.folder is not None else [],
-        polls=_polls(found),
-        used_by=_used_by(bench.key) if bench.is_own and bench.folder else [],
+        polls={key for key, one in triggers.items() if isinstance(one, PollTrigger)},
+        used_by=list(used) if bench.is_own and bench.folder else [],
         **_LISTS,
     )
-
-
-def _polls(connector: Connector | None) -> set[str]:
-    found = connector.triggers.items() if connector is not None else ()
-    return {key for key, trigger in found if isinstance(trigger, PollTrigger)}
 
 
 def _fault_of(key: str) -> ConnectorInvalid | None:
@@ -151,27 +139,9 @@ def _fault_of(key: str) -> ConnectorInvalid | None:
 
 @blueprint.post("/connectors/<key>/remove")
 def remove(key: str) -> Response:
-    bench = open_bench(key)
-    if used_by := _used_by(key):
-        raise NotAllowed(
-            f"{', '.join(used_by[:5])} uses this connector, so it stays.",
-            remedy="Take it out of the flows and delete its connections first.",
-        )
-    _workbench().remove(bench.key)
-    parts().registry.reload()
+    connectors.remove(who(), parts(), open_bench(key).key)
     flash("The connector is removed.", "success")
     return redirect("/connectors")
-
-
-def _used_by(key: str) -> list[str]:
-    """Names of connections and flows.  A copy that stands for a connector of ours may always go."""
-    shelf = parts().registry.shelf_of(key)
-    if shelf is not None and shelf.overrides:
-        return []
-    names = [
-        f"The connection “{row.name}”" for row in store.list_connections(pages_db.session, connector=key)
-    ]
-    return names + [f"The flow “{uses.flow.name}”" for uses in connector_uses(pages_db.session, key)]
 
 
 # ------------------------------------------------------------------------------- what it can do
@@ -193,7 +163,7 @@ def create_operation(key: str, part: str) -> Response:
                 f"there is a {_NAMES[part]} with this key already.", file=name, field="key"
             )
         data = forms.operation_data(part, {}, form, _docs(bench))
-        keep(bench, {name: as_text(data)})
+        connectors.change(who(), parts(), bench.key, {name: as_text(data)})
     except NotFound:
         fault = ConnectorInvalid("write it in small letters, digits and _, such as add_member.", file="key")
         return _operation_page(bench, part, "", form, fault)
@@ -216,7 +186,7 @@ def change_operation(key: str, part: str, operation: str) -> Response:
     old = _operation(bench, part, operation)
     try:
         data = forms.operation_data(part, old, form, _docs(bench))
-        keep(bench, {f"{part}/{operation}.yaml": as_text(data)})
+        connectors.change(who(), parts(), bench.key, {f"{part}/{operation}.yaml": as_text(data)})
     except ConnectorInvalid as fault:
         return _operation_page(bench, part, operation, {**form, "key": operation}, fault)
     flash("Saved. Flows use it from their next call on.", "success")
@@ -228,14 +198,7 @@ def remove_operation(key: str, part: str, operation: str) -> Response:
     bench = open_bench(key)
     _operation(bench, part, operation)
     word = _NAMES[part]
-    using = [
-        uses.flow.name for uses in connector_uses(pages_db.session, key) if operation in getattr(uses, part)
-    ]
-    if using:
-        raise NotAllowed(
-            f"The flow “{using[0]}” uses this {word}, so it stays.", remedy="Take it out of the flow first."
-        )
-    keep(bench, {f"{part}/{operation}.yaml": None})
+    connectors.change(who(), parts(), bench.key, {f"{part}/{operation}.yaml": None})
     flash(f"The {word} is removed.", "success")
     return redirect(f"/connectors/{key}/edit")
 
@@ -288,7 +251,7 @@ def take_fields(key: str, part: str, operation: str) -> Response:
     if not fields:
         raise FlowInvalid("The answer has no fields.", remedy="Write them down by hand.")
     data["output"] = {**(data.get("output") or {}), "fields": fields}
-    keep(bench, {f"{part}/{operation}.yaml": as_text(data)})
+    connectors.change(who(), parts(), bench.key, {f"{part}/{operation}.yaml": as_text(data)})
     flash(f"Later steps can pick {len(fields)} {'field' if len(fields) == 1 else 'fields'} now.", "success")
     return redirect(f"/connectors/{key}/{part}/{operation}")
 
@@ -307,7 +270,7 @@ def show_file(key: str, name: str) -> Response:
 def change_file(key: str, name: str) -> Response:
     bench, text = open_bench(key), request.form.get("text", "")
     try:
-        keep(bench, {check_name(name): text})
+        connectors.change(who(), parts(), bench.key, {check_name(name): text})
     except ConnectorInvalid as fault:
         return page(
             "connectors/workshop/file.html", status=422, bench=bench, name=name, text=text, fault=fault
@@ -328,8 +291,3 @@ def export(key: str) -> Response:
 
 def _today() -> str:
     return parts().clock.now().date().isoformat()
-
-
-def _my_name() -> str:
-    user = me()
-    return user.email if user is not None else ""
