@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from app.catalog.workbench.check import check_one
+from tests import services_page
 from tests.connectors.player import FOLDER
 from tests.connectors.player import REGISTRY as ALL
 
@@ -24,6 +25,11 @@ def test_the_list_of_services_names_each_with_its_level_and_its_document() -> No
         connector = ALL.get(key)
         assert row.endswith(f"| {connector.api.contract or 'written from documentation'} |"), key
         assert f"| {check_one(FOLDER / key, connector.api.checked).level} |" in row, key
+
+
+def test_the_list_of_services_is_what_the_connectors_say() -> None:
+    text = services_page.PAGE.read_text(encoding="utf-8")
+    assert text == services_page.page(text), "run: python -m tests.services_page"
 
 
 def test_the_readme_counts_the_services_right() -> None:
