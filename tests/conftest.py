@@ -38,14 +38,22 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
 
 
+_PRODUCT_FOLDERS = {"faults", "journeys", "oauth", "scaleout", "server", "systems"}
+_PRODUCT_FIXTURES = {"start_product", "visitor", "installation", "install", "own_postgres"}
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright's event loop stays in this thread once it has started."""
+    """Marks what needs a browser or processes of the product: `make test` runs these by themselves.
+    Browser tests come last: Playwright's event loop stays in this thread once it has started."""
     for item in items:
         wanted = set(getattr(item, "fixturenames", ()))
         has_own = "web" in item.path.parts  # there `browser` is Flask's test client
         if {"page", "browser_context", "visitor"} & wanted or ("browser" in wanted and not has_own):
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.product)
+        elif _PRODUCT_FIXTURES & wanted or _PRODUCT_FOLDERS & set(item.path.parts):
+            item.add_marker(pytest.mark.product)
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 

@@ -28,11 +28,33 @@ CHROMIUM_FLAGS = [
 _POSTGRES_PATIENCE_S = 120
 _PROVIDER = Path(__file__).parent.parent / "build" / "oidc-provider"
 
-# Taken out of the environment, where the product would refuse them as settings it does not know.
+
+def _given(name: str) -> str:
+    """Takes a setting of the tests out of the environment, where the product would refuse it as one it does
+    not know; a second test process that this one starts finds it under another name."""
+    value = os.environ.pop(f"PLUMBLINE_{name}", "") or os.environ.get(f"TESTS_{name}", "")
+    os.environ[f"TESTS_{name}"] = value
+    return value
+
+
 GIVEN = {
-    name: os.environ.pop(f"PLUMBLINE_{name}", "")
-    for name in ("REQUIRE_ALL", "CHROMIUM", "KILL_ROUNDS", "LONG")
+    name: _given(name)
+    for name in ("REQUIRE_ALL", "REQUIRE_MATERIAL", "MATERIAL", "CHROMIUM", "KILL_ROUNDS", "LONG")
 }
+# Vendors' documents, sample exports and captured deliveries: other people's, so not in this repository.
+MATERIAL = Path(GIVEN["MATERIAL"] or Path(__file__).parents[2] / "shared")
+
+
+def material(path: str) -> Path:
+    """Returns a file or folder of the material kept outside the repository; without it the test is skipped,
+    or with PLUMBLINE_REQUIRE_MATERIAL=1 fails."""
+    found = MATERIAL / path
+    if not found.exists():
+        what = f"This test needs {path} of the material outside the repository: set PLUMBLINE_MATERIAL."
+        if GIVEN["REQUIRE_MATERIAL"] == "1":
+            pytest.fail(what, pytrace=False)
+        pytest.skip(what)
+    return found
 
 
 def missing(what: str) -> NoReturn:

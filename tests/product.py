@@ -21,7 +21,8 @@ EMAIL, PASSWORD = "ada@example.com", "a long enough password"
 _PATIENCE_S = 240  # a limit, never a duration: a busy machine is slow
 
 
-_PORTS = range(10_200, 15_900)
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_PORTS = range(10_200 + 1_400 * _WORKER, 11_600 + 1_400 * _WORKER)  # each test process has its own
 _given: set[int] = set()
 
 

@@ -19,6 +19,7 @@ from tests.bring.values import connection_to, values_of
 from tests.connectors.wire import on_the_wire
 from tests.contracts.documents import FOLDER, is_there, load
 from tests.contracts.strict import Sent, violations
+from tests.needs import material
 
 pytestmark = pytest.mark.contracts
 
@@ -51,7 +52,7 @@ SAMPLED = (
 @cache
 def brought(name: str) -> Draft:
     if not is_there(name):
-        pytest.skip(f"the vendor's document {name} is not in {FOLDER}")
+        material(f"specs/{name}")
     return draft_from(Given((FOLDER / name).read_bytes(), name, "2026-11-21"))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from app.commands import flows as flow_commands
@@ -17,22 +16,19 @@ from app.imports.flows.drafts import Draft
 from app.imports.flows.reading import Brought, bring_flows
 from app.parts import Parts
 from tests.bring_flows.exports import REGISTRY
-from tests.needs import missing
+from tests.needs import material
 from tests.web.browser import Browser
-
-SAMPLES = Path(__file__).parents[3] / "shared" / "n8n" / "samples"
 
 
 @cache
 def brought() -> dict[str, Brought]:
-    files = sorted(SAMPLES.glob("*.json")) if SAMPLES.is_dir() else []
+    files = sorted(material("n8n/samples").glob("*.json"))
     return {file.name: bring_flows(file.read_text(), REGISTRY, file=file.name) for file in files}
 
 
 def samples() -> dict[str, Brought]:
     found = brought()
-    if not found:
-        missing("The sample exports are not here: they lie in ../shared/n8n/samples.")
+    assert found
     return found
 
 
@@ -88,7 +84,7 @@ def test_nodes_and_expressions_are_carried_or_named() -> None:
     """Each node of each file is counted; what was not carried has a line of its own."""
     for name, one in samples().items():
         told = one.report.as_json()
-        nodes = json.loads((SAMPLES / name).read_text())["nodes"]
+        nodes = json.loads((material("n8n/samples") / name).read_text())["nodes"]
         assert told["nodes"] == len(nodes), name
         named = {line.where for line in one.report.lines}
         lost = [part for part, carried in one.report.parts.items() if not carried]

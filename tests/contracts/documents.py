@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft4Validator, FormatChecker  # type: ignore[import-untyped]
@@ -18,7 +17,9 @@ from openapi_schema_validator import OAS30Validator, OAS31Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-FOLDER = Path(__file__).parents[2].parent / "shared" / "specs"
+from tests.needs import MATERIAL
+
+FOLDER = MATERIAL / "specs"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _SELF = "urn:document"
 _RESOURCE = re.compile(r"/v\d\w*/\{(name|parent|property)\}")

@@ -9,9 +9,10 @@ import pytest
 from app.calls.message.call import Ready
 from app.catalog.registry import Registry
 from tests.connectors.wire import requests_of
-from tests.contracts.documents import FOLDER, is_there, load
+from tests.contracts.documents import is_there, load
 from tests.contracts.strict import Sent, violations
 from tests.contracts.vendors import CONTRACTS, Contract
+from tests.needs import material
 
 pytestmark = pytest.mark.contracts
 REGISTRY = Registry([("bundled", Path(__file__).parents[2] / "connectors")])
@@ -25,7 +26,7 @@ def contract_of(key: str) -> Contract:
     contract = CONTRACTS[key]
     for name in contract.documents:
         if not is_there(name):
-            pytest.skip(f"the vendor's document {name} is not in {FOLDER}")
+            material(f"specs/{name}")
     return contract
 
 

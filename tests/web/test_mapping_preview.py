@@ -27,9 +27,9 @@ def _shown(browser: Browser, flow_id: str, value: str, step: str = "s1", **more:
     form = {"request.url.value": value, "preview_field": "request.url", "step": step} | more
     answer = browser.post_part(f"/flows/{flow_id}/preview", form)
     assert answer.status_code == 200
-    look = re.search(r"pl-pv-(\w+)", answer.text)
+    look = re.search(r'data-look="(\w+)"', answer.text)
     text = html.unescape(re.sub(r"<[^>]+>", "", answer.text)).strip()
-    return (look[1] if look else "value" if text else "plain"), text
+    return (look[1] if look else "plain"), text
 
 
 @pytest.mark.parametrize(
