@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run install test lint format clean systems oidc-provider front-end npm wordpress strace chromium
+.PHONY: help run install test test-fast lint format clean systems oidc-provider front-end npm wordpress strace chromium
 
 help:
 	@echo "make run       start Plumbline with its demo on http://127.0.0.1:8000"
 	@echo "make install   only install what it needs to run, into $(VENV)"
 	@echo "make test      run every test, those in a browser and on PostgreSQL included"
+	@echo "make test-fast run the tests of what needs no server, in about a minute"
 	@echo "make systems   test flows between a real WordPress, a mail server and the demo"
 	@echo "make lint      style, types, layers and connectors"
 	@echo "make format    rewrite the code in the project's format"
@@ -21,8 +22,17 @@ run: $(VENV)/.run
 
 install: $(VENV)/.run
 
+# Three groups that are every test together: what needs neither browser nor processes in two workers, then the
+# browser's, then those that start, kill and count.  A group that fails does not keep the others from running.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 test: $(VENV)/.test chromium strace oidc-provider
-	PLUMBLINE_REQUIRE_ALL=1 $(BIN)/python -m pytest
+	@failed=0; export PLUMBLINE_REQUIRE_ALL=1; for group in "not product" "browser" "product and not browser"; do \
+	  echo "Tests: $$group"; $(PYTEST) -m "$$group" || failed=1; \
+	done; exit $$failed
+
+test-fast: $(VENV)/.test
+	@$(PYTEST) -m "not product and not postgres" tests/flows tests/catalog tests/calls tests/connectors tests/contracts \
+	  tests/bring tests/bring_flows $(wildcard tests/test_*.py)
 
 lint: $(VENV)/.test front-end
 	$(BIN)/ruff check .

@@ -42,7 +42,7 @@ _PRODUCT_FOLDERS = {"faults", "journeys", "oauth", "scaleout", "server", "system
 _PRODUCT_FIXTURES = {"start_product", "visitor", "installation", "install", "own_postgres"}
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs a browser or processes of the product: `make test` runs these by themselves.
     Browser tests come last: Playwright's event loop stays in this thread once it has started."""
