@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import re
@@ -12,10 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 from playwright.sync_api import Page
+
+from app.storage.database.db import Database
+from app.storage.people import users
+from app.storage.people.passwords import hash_password
 
 EMAIL, PASSWORD = "ada@example.com", "a long enough password"
 _PATIENCE_S = 240  # a limit, never a duration: a busy machine is slow
@@ -36,6 +42,9 @@ def free_port() -> int:
                 _given.add(port)
                 return port
     raise AssertionError(f"No port from {_PORTS[0]} to {_PORTS[-1]} is free.")
+
+
+_hashed = functools.cache(hash_password)
 
 
 class Product:
@@ -156,7 +165,20 @@ class Product:
         return code
 
     def add_user(self, email: str = EMAIL, password: str = PASSWORD, *, role: str = "admin") -> None:
-        self.command("users", "add", email, "--password", password, "--role", role)
+        """Straight into the database: `plumbline users add`, a process of its own, is tested by itself."""
+        database = Database(
+            self._settings.get("database_url") or f"sqlite:///{self.data_dir / 'plumbline.db'}"
+        )
+        database.start()
+        try:
+            kept, now = _hashed(password), datetime.now(UTC)
+            database.write(
+                lambda db: users.create_user(
+                    db, email=email, name=email, password_hash=kept, role=role, now=now
+                )
+            )
+        finally:
+            database.close(fold=False)
 
     @contextlib.contextmanager
     def signed_in(self) -> Iterator[httpx.Client]:

@@ -37,6 +37,21 @@ def wall_clock(zone: str) -> list[tuple[datetime, datetime]]:
     return [(moment, moment.astimezone(here).replace(tzinfo=None, fold=0)) for moment in moments]
 
 
+WEEK = timedelta(days=7)
+
+
+@cache
+def spans(zone: str) -> list[tuple[datetime, datetime]]:
+    """The two weeks around each change of the clocks in those two years, and two weeks without one: at a
+    new year and at the end of February."""
+    here, days = ZoneInfo(zone), int((END - START).days)
+    offsets = [(START + timedelta(days=day)).astimezone(here).utcoffset() for day in range(days)]
+    changes = [day for day in range(1, days) if offsets[day] != offsets[day - 1]]
+    around = [(START + timedelta(days=day) - WEEK, START + timedelta(days=day) + WEEK) for day in changes]
+    february = datetime(2027, 2, 25, tzinfo=UTC)
+    return [(START, START + WEEK), (february, february + WEEK), *around]
+
+
 def daily_reference(zone: str, hour: int, minute: int) -> list[datetime]:
     """For each local date the first moment at which the wall shows that time or, on that date, a
     later one."""
@@ -64,12 +79,13 @@ def test_an_interval_fires_whenever_the_wall_shows_it(zone: str, when: str) -> N
     minute, hour = when.split()[:2]
     minutes = {"0": {0}, "*/15": {0, 15, 30, 45}, "30": {30}, "*/30": {0, 30}, "45": {45}}[minute]
     hours = {"*": set(range(24)), "1-3": {1, 2, 3}, "*/2": set(range(0, 24, 2))}[hour]
-    expected = [
-        moment
-        for moment, wall in wall_clock(zone)
-        if wall.minute in minutes and wall.hour in hours and moment > START
-    ]
-    assert fires(when, zone) == expected
+    for start, end in spans(zone):
+        expected = [
+            moment
+            for moment, wall in wall_clock(zone)
+            if wall.minute in minutes and wall.hour in hours and start < moment < end
+        ]
+        assert fires(when, zone, start, end) == expected
 
 
 def test_a_time_that_the_clocks_skip_fires_right_after_the_gap() -> None:
