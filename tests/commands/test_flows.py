@@ -1,4 +1,4 @@
-"""Publishing, switching, addresses."""
+"""What people do to flows: publishing, switching, holding, addresses, files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from app.commands import flows as flow_commands
-from app.commands.who import SHELL
-from app.errors import FlowInvalid, NotFound
+from app.commands.who import SHELL, Who
+from app.errors import FlowInvalid, NotAllowed, NotFound, Stale
+from app.flows.portable.files import FlowFile
 from app.storage.flows import flows, triggers
 from app.storage.flows.triggers import TriggerRow
 from app.storage.people import audit
@@ -162,3 +163,94 @@ def test_a_shorter_interval_counts_at_once(server: Server) -> None:
     )
     server.edit(flow_id, poll(every_s=60))
     assert row(server, flow_id).next_due_at == now + timedelta(seconds=60)
+
+
+# ------------------------------------------------------------------------------------------- rights
+
+EVA = Who(id="usr_eva", name="Eva", role="viewer", via="page")
+ED = Who(id="usr_ed", name="Ed", role="editor", via="page")
+
+
+def test_a_viewer_is_refused_by_the_command_itself(server: Server) -> None:
+    flow_id = server.live({"kind": "webhook"})
+    with server.database.read() as db:
+        before = (flows.get_flow(db, flow_id), len(audit.entries(db)), len(flows.list_flows(db)))
+    attempts = (
+        lambda: flow_commands.create(EVA, server, name="New", time_zone="UTC"),
+        lambda: flow_commands.copy(EVA, server, flow_id),
+        lambda: flow_commands.rename(EVA, server, flow_id, "Mine"),
+        lambda: flow_commands.publish(EVA, server, flow_id),
+        lambda: flow_commands.switch_off(EVA, server, flow_id),
+        lambda: flow_commands.hold(EVA, server, flow_id),
+        lambda: flow_commands.release(EVA, server, flow_id),
+        lambda: flow_commands.replace_address(EVA, server, flow_id),
+        lambda: flow_commands.set_sample(EVA, server, flow_id, {}),
+        lambda: flow_commands.delete(EVA, server, flow_id),
+    )
+    for attempt in attempts:
+        with pytest.raises(NotAllowed, match="you cannot change it"):
+            attempt()
+    with server.database.read() as db:
+        assert (flows.get_flow(db, flow_id), len(audit.entries(db)), len(flows.list_flows(db))) == before
+
+
+def test_who_did_it_is_written_down(server: Server) -> None:
+    flow_id = flow_commands.create(ED, server, name="New", time_zone="UTC")
+    flow_commands.rename(ED, server, flow_id, "  Leads \n to the CRM ")
+    with server.database.read() as db:
+        done = [(entry.user_id, entry.action) for entry in audit.entries(db, noun="flow", noun_id=flow_id)]
+        assert flows.get_flow(db, flow_id).name == "Leads to the CRM"
+    assert done == [("usr_ed", "renamed"), ("usr_ed", "created")]
+
+
+# ---------------------------------------------------------------------------------------- publishing
+
+
+def test_only_the_draft_that_was_looked_at_is_published(server: Server) -> None:
+    flow_id = server.draft({"kind": "webhook"})
+    with pytest.raises(Stale, match="nothing was published"):
+        flow_commands.publish(SHELL, server, flow_id, revision=7)
+    with server.database.read() as db:
+        revision = flows.get_flow(db, flow_id).draft_revision
+        assert flows.live_definition(db, flow_id) is None
+    assert flow_commands.publish(SHELL, server, flow_id, revision=revision) == 1
+
+
+def test_a_draft_that_changes_during_its_review_is_not_published(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The review is no part of the writer's transaction, so that somebody may edit meanwhile."""
+    flow_id = server.draft({"kind": "webhook"})
+    reviewed = flow_commands.review
+
+    def edited_meanwhile(*args: Any) -> Any:
+        flow_commands.rename(SHELL, server, flow_id, "Another name")
+        return reviewed(*args)
+
+    monkeypatch.setattr(flow_commands, "review", edited_meanwhile)
+    with pytest.raises(Stale, match="nothing was published"):
+        flow_commands.publish(SHELL, server, flow_id)
+    with server.database.read() as db:
+        assert flows.live_definition(db, flow_id) is None
+
+
+# --------------------------------------------------------------------------------------------- files
+
+
+def test_all_flows_of_a_file_come_in_or_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [FlowFile(server.definition({"kind": "webhook"}), {}) for _ in range(3)]
+    made = flow_commands.import_files(SHELL, server, files)
+    assert [one.name for one in made] == ["Welcome", "Welcome 2", "Welcome 3"]
+    assert all("/hooks/" in one.hook_url for one in made)
+    real, calls = flows.create_flow, iter((True, False))
+
+    def fails_at_the_second(db: Any, **facts: Any) -> str:
+        if not next(calls):
+            raise FlowInvalid("It does not fit.")
+        return real(db, **facts)
+
+    monkeypatch.setattr(flows, "create_flow", fails_at_the_second)
+    with pytest.raises(FlowInvalid):
+        flow_commands.import_files(SHELL, server, files)
+    with server.database.read() as db:
+        assert len(flows.list_flows(db)) == 3
