@@ -29,7 +29,6 @@ class FlowRow:
     live_version_id: str | None
     live_number: int | None
     owner_id: str | None
-    runbook: str
     created_at: datetime
     updated_at: datetime
     hold_reason: str | None = None  # what the person who holds it wrote
@@ -216,11 +215,6 @@ def rename(db: Connection, flow_id: str, name: str, *, now: datetime) -> None:
     save_draft(db, flow_id, draft, revision=flow.draft_revision, now=now)
 
 
-def set_runbook(db: Connection, flow_id: str, text: str, *, now: datetime) -> None:
-    get_flow(db, flow_id)
-    _set(db, flow_id, runbook=text, updated_at=now)
-
-
 def set_sample(db: Connection, flow_id: str, document: Any, *, root: str = "trigger") -> None:
     """`root`: whose document it is, the trigger's or that of the step with this id."""
     samples = db.execute(select(Flow.sample).where(Flow.id == flow_id)).scalar_one_or_none() or {}
@@ -293,7 +287,6 @@ def _flows(draft: Any = Flow.draft) -> Select[Any]:
             Flow.live_version_id,
             FlowVersion.number.label("live_number"),
             Flow.owner_id,
-            Flow.runbook,
             Flow.created_at,
             Flow.updated_at,
             Flow.hold_reason,

@@ -183,7 +183,7 @@ class Flow(Base):
     hold_reason: Mapped[str | None]  # what the person who held it wrote
     live_version_id: Mapped[str | None]
     owner_id: Mapped[str | None]
-    runbook: Mapped[str] = mapped_column(default="")
+    runbook: Mapped[str] = mapped_column(default="")  # of the first schema; not used
     sample: Mapped[Any] = deferred(mapped_column(PackedJson, nullable=True))  # for the field picker
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
