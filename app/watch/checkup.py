@@ -239,7 +239,9 @@ def _clock(subject: Subject) -> Iterator[Checked]:
     ahead = max(seen, latest or seen) - now
     remedy = "Set the clock, and let it be kept right (systemd-timesyncd, chrony)."
     if ahead > _CLOCK_SLACK:
-        sentence = f"The clock says {now:%d %b %Y, %H:%M} UTC and was {_minutes(ahead)} further on before."
+        minutes = round(ahead.total_seconds() / 60)
+        span = f"{minutes} minutes" if minutes < 120 else f"{round(minutes / 60)} hours"
+        sentence = f"The clock says {now:%d %b %Y, %H:%M} UTC and was {span} further on before."
         yield Checked("Clock", "bad", sentence, remedy)
     else:
         yield Checked("Clock", "good", f"The clock says {now:%d %b %Y, %H:%M} UTC.")
@@ -256,11 +258,6 @@ def _demo(subject: Subject) -> Iterator[Checked]:
     if address and address not in allowed and address.split(":")[0] not in allowed:
         sentence = f"The demo services are at {address}, and calls to that address are not allowed."
         yield Checked("Demo", "note", sentence, f"Add it to PLUMBLINE_ALLOW_TARGETS: {address}.")
-
-
-def _minutes(span: timedelta) -> str:
-    minutes = round(span.total_seconds() / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{round(minutes / 60)} hours"
 
 
 def _count(db: Connection, table: Any, *where: Any) -> int:

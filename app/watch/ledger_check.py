@@ -133,7 +133,9 @@ def _late(kept: Kept, came: Came) -> dict[str, int]:
 def _words(no_run: int, vanished: int, deliveries: int, lost: int) -> str:
     said = []
     if no_run > 0:
-        said.append(f"{_number(no_run, 'record')} came in, and there is no run for {_them(no_run)}.")
+        said.append(
+            f"{_number(no_run, 'record')} came in, and there is no run for {'it' if no_run == 1 else 'them'}."
+        )
     if no_run < 0:
         number = -no_run
         are = ("is " if number == 1 else "are ") + _number(number, "run")
@@ -150,10 +152,6 @@ def _words(no_run: int, vanished: int, deliveries: int, lost: int) -> str:
 
 def _number(number: int, one: str, many: str = "") -> str:
     return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"
-
-
-def _them(number: int) -> str:
-    return "it" if number == 1 else "them"
 
 
 def _keep(db: Connection, some: list[Verdict], now: datetime) -> None:

@@ -69,17 +69,13 @@ async def tell(post: Post) -> int:
     sent = 0
     for message in due:
         claimed = await post.database.writer.awrite(
-            partial(_claim, message=message, until=now + _CLAIMED_FOR)
+            partial(alerts.claim, rows=message.told, recipients=message.to, until=now + _CLAIMED_FOR)
         )
         if claimed:
             failure = await _send(post, telling, message, now)
             await post.database.writer.awrite(partial(_note, message=message, failure=failure, now=now))
             sent += failure is None
     return sent
-
-
-def _claim(db: Connection, *, message: Message, until: datetime) -> bool:
-    return alerts.claim(db, message.told, recipients=message.to, until=until)
 
 
 def _note(db: Connection, *, message: Message, failure: CallFailed | None, now: datetime) -> None:
@@ -103,9 +99,12 @@ def messages(db: Executor, settings: Settings, telling: Telling, now: datetime) 
     if not open_ones:
         return []
     told = alerts.all_told(db)
+    by_noun: dict[tuple[str, str], list[AlertRow]] = {}
+    for one in open_ones:
+        by_noun.setdefault((one.noun, one.noun_id), []).append(one)
     found: dict[tuple[str, str], Message] = {}
-    for way in _ways(settings, telling):
-        for (noun, noun_id), ones in _by_noun(open_ones).items():
+    for way in [MAIL] * bool(settings.smtp_url) + [WEB] * bool(telling.webhook):
+        for (noun, noun_id), ones in by_noun.items():
             row = told.get((f"{way}:{noun}", noun_id)) or Told(f"{way}:{noun}", noun_id)
             fresh = [one for one in ones if row.sent_at is None or one.last_at > row.sent_at]
             if fresh and _may_be_told(row, now):
@@ -114,17 +113,6 @@ def messages(db: Executor, settings: Settings, telling: Telling, now: datetime) 
                 message.alerts += fresh
                 message.told.append(row)
     return [one for one in found.values() if one.to or one.way == WEB]
-
-
-def _ways(settings: Settings, telling: Telling) -> list[str]:
-    return [MAIL] * bool(settings.smtp_url) + [WEB] * bool(telling.webhook)
-
-
-def _by_noun(rows: Sequence[AlertRow]) -> dict[tuple[str, str], list[AlertRow]]:
-    found: dict[tuple[str, str], list[AlertRow]] = {}
-    for row in rows:
-        found.setdefault((row.noun, row.noun_id), []).append(row)
-    return found
 
 
 def _may_be_told(row: Told, now: datetime) -> bool:

@@ -87,7 +87,8 @@ def as_model(kind: type[M], data: Data, errors: dict[str, str] | None = None) ->
     try:
         model = kind.model_validate(_for_model(data))
     except ValidationError as reason:
-        found |= {_name(error["loc"]): _sentence(error) for error in reason.errors(include_url=False)}
+        for error in reason.errors(include_url=False):
+            found[".".join(str(part) for part in error["loc"])] = _sentence(error)
         return Typed(data, None, found)
     return Typed(data, None if found else model, found)
 
@@ -110,10 +111,6 @@ def _is_blank(row: Any) -> bool:
     mapping = row.get("mapping")
     value = mapping.get("value", "") if isinstance(mapping, dict) else mapping
     return not str(row["name"] or "").strip() and not value
-
-
-def _name(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)
 
 
 _SENTENCES = {

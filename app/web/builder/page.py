@@ -52,29 +52,17 @@ class Picker:
 
 
 def picker_for(editor: Editor, *, after: str, inside: str, search: str) -> Picker:
-    groups = [
-        Group("Web and logic", [_kind_entry(kind) for kind in STEP_KINDS]),
-        Group("Apps", _app_entries(editor)),
-    ]
-    return Picker(after, inside, search, _place(editor, after), _fitting(groups, search))
+    """What can be added after a step, or first inside one, as far as it fits what is searched for."""
+    own = [Entry(facts.label, facts.says, facts.icon, {"kind": kind}) for kind, facts in STEP_KINDS.items()]
+    groups = [Group("Web and logic", own), Group("Apps", _app_entries(editor))]
+    place = f"After step {editor.number(after)}" if after else "First on this path"
+    return Picker(after, inside, search, place, _fitting(groups, search))
 
 
 def _fitting(groups: list[Group], search: str) -> list[Group]:
     words = search.lower().split()
     fitting = [Group(group.label, [e for e in group.entries if e.fits(words)]) for group in groups]
     return [group for group in fitting if group.entries]
-
-
-def _place(editor: Editor, after: str) -> str:
-    if not after:
-        return "First on this path"
-    number = editor.number(after)
-    return f"After step {number}"
-
-
-def _kind_entry(kind: str) -> Entry:
-    facts = STEP_KINDS[kind]
-    return Entry(facts.label, facts.says, facts.icon, {"kind": kind})
 
 
 def _app_entries(editor: Editor) -> list[Entry]:
@@ -122,18 +110,15 @@ def edit(flow_id: str) -> Response:
             editor, None, template="builder/_choose_trigger.html", choices=trigger_choices(editor)
         )
     if "add" in request.args:
-        picker = picker_for(editor, **_picker_place())
+        picker = picker_for(
+            editor,
+            after=request.args.get("add", ""),
+            inside=request.args.get("inside", ""),
+            search=request.args.get("q", "")[:100],
+        )
         return show_page(editor, None, template="builder/_picker.html", picker=picker)
     panel = open_panel(editor, request.args.get("step", ""), request.args.get("tab", ""))
     return show_page(editor, panel)
-
-
-def _picker_place() -> dict[str, str]:
-    return {
-        "after": request.args.get("add", ""),
-        "inside": request.args.get("inside", ""),
-        "search": request.args.get("q", "")[:100],
-    }
 
 
 # -------------------------------------------------------------------------- publish, on and off

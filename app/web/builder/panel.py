@@ -204,16 +204,13 @@ def part_of(editor: Editor, part_id: str) -> Step | Trigger:
 def open_panel(editor: Editor, part_id: str, tab: str = "") -> Panel:
     part = part_of(editor, part_id)
     known = [key for key, _ in tabs_of(part)]
-    chosen = tab if tab in known else _first_tab(part, known)
+    # Straight to the fields where the connection is chosen already.
+    usual = "fields" if getattr(part, "connection_id", "") else known[0]
+    chosen = tab if tab in known else usual
     data = shown_data(part)
     if part is editor.definition.trigger:
         data["flow"] = shown_pace(editor.definition)
     return Panel(editor, part, chosen, data)
-
-
-def _first_tab(part: Step | Trigger, known: list[str]) -> str:
-    """Straight to the fields where the connection is chosen already."""
-    return "fields" if getattr(part, "connection_id", "") else known[0]
 
 
 @dataclass

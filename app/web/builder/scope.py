@@ -89,15 +89,11 @@ def sources(definition: FlowDefinition, step_id: str, scope: Scope, seen: set[st
     found = []
     for root, label in steps_before(definition, step_id):
         sample = scope.get(root)
-        nodes = [] if sample is None else _branches(tree(sample, root))
+        whole = None if sample is None else tree(sample, root)
+        nodes = [] if whole is None else whole.children or [whole]  # one bare value is its own branch
         is_example = root not in seen | loops and not (root == definition.trigger.id and "trigger" in seen)
         found.append(Source(root, numbers.get(root, "1"), label, nodes, sample is not None, is_example))
     return found
-
-
-def _branches(root: PickerNode) -> list[PickerNode]:
-    """What lies in a document; a document that is one bare value is its own branch."""
-    return root.children or [root]
 
 
 def lists_in(found: list[Source], most: int = 12) -> list[tuple[Source, PickerNode]]:

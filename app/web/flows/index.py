@@ -10,7 +10,6 @@ from flask import Blueprint, Response, flash, request
 
 from app.commands import flows as commands
 from app.errors import AppError, FlowInvalid, NotFound
-from app.flows.model import FlowDefinition
 from app.flows.portable.files import FileConnection, connection_ids, diff, from_text, to_text
 from app.storage.connections.connections import list_connections
 from app.storage.database.db import pages_db
@@ -59,24 +58,24 @@ class VersionLine:
 
 @blueprint.get("/flows")
 def index() -> Response:
-    return page("flows/index.html", lines=_lines())
-
-
-def _lines() -> list[FlowLine]:
+    """Each flow with what it did in the last 24 hours."""
     pages_db.session.rollback()
     changed = changed_drafts(pages_db.session)
     counts = counts_by_flow(pages_db.session, since=parts().clock.now() - timedelta(days=1))
     runs = last_runs(pages_db.session, limit=_LAST_RUNS)
-    return [
-        _line(flow, flow.id in changed, counts.get(flow.id, {}), runs.get(flow.id, []))
-        for flow in list_flows(pages_db.session)
-    ]
-
-
-def _line(flow: FlowRow, has_changes: bool, counts: dict[str, int], runs: list[LastRun]) -> FlowLine:
-    words = trigger_words(flow.draft.trigger, parts().registry)
-    stopped = sum(counts.get(state, 0) for state in _STOPPED)
-    return FlowLine(flow, words, has_changes, runs, sum(counts.values()), stopped)
+    lines = []
+    for flow in list_flows(pages_db.session):
+        of_flow = counts.get(flow.id, {})
+        line = FlowLine(
+            flow,
+            trigger_words(flow.draft.trigger, parts().registry),
+            has_changes=flow.id in changed,
+            runs=runs.get(flow.id, []),
+            total=sum(of_flow.values()),
+            stopped=sum(of_flow.get(state, 0) for state in _STOPPED),
+        )
+        lines.append(line)
+    return page("flows/index.html", lines=lines)
 
 
 # --------------------------------------------------------------------------- new, copy, rename
@@ -135,20 +134,13 @@ def export(flow_id: str) -> Response:
     definition = flow.draft
     if number := request.args.get("version", ""):
         definition = _version(flow_id, number).definition
-    text = to_text(definition, _file_connections(definition))
-    answer = Response(text, mimetype="application/yaml")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{_file_name(flow.name)}.yaml"'
-    return answer
-
-
-def _file_connections(definition: FlowDefinition) -> dict[str, FileConnection]:
     used = set(connection_ids(definition))
     rows = [row for row in list_connections(pages_db.session) if row.id in used]
-    return {row.id: FileConnection(row.connector, row.name) for row in rows}
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "flow"
+    text = to_text(definition, {row.id: FileConnection(row.connector, row.name) for row in rows})
+    answer = Response(text, mimetype="application/yaml")
+    file = re.sub(r"[^a-z0-9]+", "-", flow.name.lower()).strip("-")[:60] or "flow"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file}.yaml"'
+    return answer
 
 
 @blueprint.get("/flows/import")
