@@ -10,7 +10,7 @@ from app.flows.edit import LIMIT_NESTING, LIMIT_STEPS
 from app.flows.model import FilterStep, ForEachStep, Gap, Mapping, Path, PathsStep, SetStep, Step
 from app.imports.flows.document import Document, Node
 from app.imports.flows.n8n.branches import NO_TEST, Branch, Way, branches_of, join_of, on_failure
-from app.imports.flows.n8n.lists import in_loop
+from app.imports.flows.n8n.data import in_loop
 from app.imports.flows.n8n.nodes import TAKES_ALL, WHOLE_LISTS, convert, convert_list
 from app.imports.flows.places import Either, Nowhere, Place, Plain, Seen
 from app.imports.flows.report import NotCarried

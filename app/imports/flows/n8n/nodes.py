@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.imports.flows.n8n.http import web_request
-from app.imports.flows.n8n.lists import aggregate, item_lists, limit, split_out, summarize, unchanged
-from app.imports.flows.n8n.more_values import (
+from app.imports.flows.n8n.data import (
+    aggregate,
     call_flow,
     crypto,
     date_time,
@@ -14,10 +13,20 @@ from app.imports.flows.n8n.more_values import (
     feed,
     graphql,
     html_template,
+    item_lists,
+    limit,
+    open_request,
+    open_values,
+    set_values,
+    split_out,
+    stop_with_error,
+    summarize,
+    unchanged,
+    wait,
 )
+from app.imports.flows.n8n.http import web_request
 from app.imports.flows.n8n.services import service_of, service_step
 from app.imports.flows.n8n.start import respond
-from app.imports.flows.n8n.values import open_request, open_values, set_values, stop_with_error, wait
 from app.imports.flows.values import Ref
 from app.imports.flows.work import Done, Work
 

@@ -9,8 +9,8 @@ from typing import Any
 from app.flows.mapping.jsonpath import parse_path
 from app.flows.mapping.template import GAP, compile_template
 from app.flows.model import ActionStep, ConnectorTrigger, Mapping, NamedMapping, Step
+from app.imports.flows.n8n.data import open_request
 from app.imports.flows.n8n.operations import Operation, Service, services, starters
-from app.imports.flows.n8n.values import open_request
 from app.imports.flows.places import Known, Place, Plain
 from app.imports.flows.report import NotCarried
 from app.imports.flows.settings import Settings, leaves
