@@ -28,14 +28,11 @@ def changes_of(origin: dict[str, Any], draft: Draft, taken: Iterable[str] | None
     before = {
         key: str(one.get("print")) for key, one in origin["operations"].items() if isinstance(one, dict)
     }
+    rows = [one for one in origin["operations"].values() if isinstance(one, dict)]
+    triggers_before = {str(one["trigger"]) for one in rows if one.get("trigger")}
     return Changes(
         tuple(key for key in now if key not in before),
         tuple(key for key in now if key in before and before[key] != now[key]),
         tuple(key for key in before if key not in now),
-        tuple(sorted(_triggers_before(origin) - triggers)),
+        tuple(sorted(triggers_before - triggers)),
     )
-
-
-def _triggers_before(origin: dict[str, Any]) -> set[str]:
-    rows = [one for one in origin["operations"].values() if isinstance(one, dict)]
-    return {str(one["trigger"]) for one in rows if one.get("trigger")}

@@ -112,7 +112,18 @@ def _operation(
     root: Any, references: References, path: str, method: str, item: Any, is_old: bool
 ) -> Described:
     operation = item[method]
-    given = _parameters(references, item, operation)
+    # Those of the operation take the place of those of its path.
+    found: dict[tuple[str, str], Any] = {}
+    for group in (item.get("parameters"), operation.get("parameters")):
+        for one in group if isinstance(group, list) else ():
+            real = references.resolved(one)
+            if (
+                isinstance(real, dict)
+                and isinstance(real.get("name"), str)
+                and isinstance(real.get("in"), str)
+            ):
+                found[(real["in"], real["name"])] = real
+    given = list(found.values())
     path, query = _split(path)
     value = operation.get("tags")
     first_word = _word(value[0]) if isinstance(value, list) and value else ""
@@ -149,21 +160,6 @@ def _split(path: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 # ------------------------------------------------------------------------------------ parameters
-
-
-def _parameters(references: References, item: Any, operation: Any) -> list[Any]:
-    """Those of the operation take the place of those of its path."""
-    found: dict[tuple[str, str], Any] = {}
-    for group in (item.get("parameters"), operation.get("parameters")):
-        for one in group if isinstance(group, list) else ():
-            real = references.resolved(one)
-            if (
-                isinstance(real, dict)
-                and isinstance(real.get("name"), str)
-                and isinstance(real.get("in"), str)
-            ):
-                found[(real["in"], real["name"])] = real
-    return list(found.values())
 
 
 def _parameter(one: Any, is_old: bool) -> Parameter:

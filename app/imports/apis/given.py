@@ -43,7 +43,14 @@ def draft_from(given: Given) -> Draft:
         )
         draft.kind = kind
         if recorded is not None:
-            _take_along(draft, recorded)
+            # Values go to fields the connection really has, and to nothing else.
+            first = draft.head["auth"][0]
+            fields = {one["key"]: one for one in first.get("fields", [])}
+            draft.secrets = {
+                key: one for key, one in recorded.secrets.items() if fields.get(key, {}).get("secret")
+            }
+            draft.public = {key: one for key, one in recorded.public.items() if key in fields}
+            draft.notes = [*recorded.notes, *draft.notes][:20]
         return draft
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as reason:
         raise ConnectorInvalid(
@@ -65,15 +72,6 @@ def _told(given: Given) -> tuple[str, Any, AsDocument | None]:
         recorded = read_har(root, given.file, given.choices.server)
         return "har", recorded.root, recorded
     return "openapi", root, None
-
-
-def _take_along(draft: Draft, recorded: AsDocument) -> None:
-    """Values go to fields the connection really has, and to nothing else."""
-    first = draft.head["auth"][0]
-    fields = {one["key"]: one for one in first.get("fields", [])}
-    draft.secrets = {key: one for key, one in recorded.secrets.items() if fields.get(key, {}).get("secret")}
-    draft.public = {key: one for key, one in recorded.public.items() if key in fields}
-    draft.notes = [*recorded.notes, *draft.notes][:20]
 
 
 def choices_as_json(choices: Choices) -> dict[str, Any]:

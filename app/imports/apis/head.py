@@ -11,7 +11,7 @@ from app.imports.apis.choices import Choices
 from app.imports.apis.names import key_of, plain_text
 from app.imports.apis.operations import OperationMaker
 from app.imports.apis.servers import Base
-from app.imports.apis.sign_in import SignIn, Way, token_way
+from app.imports.apis.sign_in import SignIn, token_way
 
 _URL = re.compile(r"https?://[^\s\"<>]{3,500}")
 _MOST_WAYS = 6
@@ -66,7 +66,16 @@ def head_of(
     fields = [*base.fields]
     if fields:
         head["connection_fields"] = fields
-    head["auth"] = _auth(ways)
+    made: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for way in ways:
+        auth = {word: one for word, one in way.auth.items() if one not in ("", None)}
+        auth["key"] = key_of(str(auth["key"]), taken)
+        taken.add(auth["key"])
+        made.append(auth)
+    if extra := token_way(ways):
+        made.append(extra)
+    head["auth"] = made or [{"key": "open", "type": "none", "label": "Nothing needed"}]
     headers = {name: value for way in ways for name, value in way.headers.items()}
     if headers:
         head["headers"] = headers
@@ -80,19 +89,6 @@ def _name(info: dict[str, Any], home: str, file: str) -> str:
     title = re.sub(r"[\"\\{}$]", "", title)
     title = _NOISE.sub("", title).strip() or title
     return title or urlsplit(home).hostname or PurePath(file).stem or "API"
-
-
-def _auth(ways: list[Way]) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = []
-    taken: set[str] = set()
-    for way in ways:
-        auth = {word: one for word, one in way.auth.items() if one not in ("", None)}
-        auth["key"] = key_of(str(auth["key"]), taken)
-        taken.add(auth["key"])
-        made.append(auth)
-    if extra := token_way(ways):
-        made.append(extra)
-    return made or [{"key": "open", "type": "none", "label": "Nothing needed"}]
 
 
 def _check(maker: OperationMaker) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ class Inputs:
         if example is None:
             example = example_of(shape)
         words = plain_text(description or shape.get("description"), _LONGEST_HELP)
-        given = {"required": required, "help": words, "shown": shown}
+        given: dict[str, Any] = {"required": required, "help": words, "shown": shown}
         if shape["type"] == "object":
             if not flat and self._may_unfold(shape, depth, inside):
                 return self.table(name, shape, required, depth, inside, example)
@@ -88,7 +88,16 @@ class Inputs:
             return self._list(name, shape, given, example, inside)
         if shape["type"] == "" and not flat:
             return self._document(name, shape, given, example, inside, "JSON")
-        return self._single(name, shape, given, example)
+        kind, pipe, more = self._kind_of(name, shape)
+        if example is not None and not isinstance(example, dict | list):
+            more["sample"] = example
+            given["help"] = _with_example(given["help"], example, kind)
+        elif shape.get("format") in KNOWN_FORMATS:
+            more["sample"] = plain_sample(shape)
+        if (default := shape.get("default")) is not None and not isinstance(default, dict | list):
+            given["help"] = f"{given['help']} If nothing is said: {clean(_word(default))[:60]}.".strip()
+        key = self.add(name, kind, **given, **more)
+        return f"${{input.{key}{pipe}}}"
 
     def _may_unfold(self, shape: Schema, depth: int, inside: tuple[int, ...]) -> bool:
         if not shape["properties"] or id(shape) in inside or depth >= _DEEPEST:
@@ -136,7 +145,9 @@ class Inputs:
             if template is not None:
                 made[inner] = template
         if depth > 0 and required and not fixed:
-            self._need_one(self.fields[before:])
+            fields = self.fields[before:]
+            if fields and not self.one_of and not any(one.get("required") for one in fields):
+                self.one_of = [one["key"] for one in fields]
         # Values that are always the same go along only where something else is sent.
         if not made and not (fixed and required):
             return None
@@ -145,23 +156,7 @@ class Inputs:
         asked = "".join(sorted({one for one in _texts(made) if one.startswith("${")}))
         return {"$when": asked, **fixed, **made} if asked and len(asked) < 9_000 else made
 
-    def _need_one(self, fields: list[dict[str, Any]]) -> None:
-        if fields and not self.one_of and not any(one.get("required") for one in fields):
-            self.one_of = [one["key"] for one in fields]
-
     # -------------------------------------------------------------------------------- its kinds
-
-    def _single(self, name: str, shape: Schema, given: dict[str, Any], example: Any) -> str:
-        kind, pipe, more = self._kind_of(name, shape)
-        if example is not None and not isinstance(example, dict | list):
-            more["sample"] = example
-            given["help"] = _with_example(given["help"], example, kind)
-        elif shape.get("format") in KNOWN_FORMATS:
-            more["sample"] = plain_sample(shape)
-        if (default := shape.get("default")) is not None and not isinstance(default, dict | list):
-            given["help"] = f"{given['help']} If nothing is said: {clean(_word(default))[:60]}.".strip()
-        key = self.add(name, kind, **given, **more)
-        return f"${{input.{key}{pipe}}}"
 
     def _kind_of(self, name: str, shape: Schema) -> tuple[str, str, dict[str, Any]]:
         """Field type, pipe, and what else is said of the field."""

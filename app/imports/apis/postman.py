@@ -23,7 +23,12 @@ def is_postman(root: Any) -> bool:
 
 def read_postman(root: Any, file: str) -> AsDocument:
     """Requests of the commonest host; the others are named."""
-    variables = _variables(root)
+    rows = root.get("variable") or []
+    variables = {
+        str(one.get("key") or one.get("id")): str(one["value"])
+        for one in rows
+        if isinstance(one, dict) and isinstance(one.get("value"), str | int | float) and one["value"] != ""
+    }
     found = list(_requests(root["item"], variables, _auth(root.get("auth"), variables), "", 0))[:_MOST]
     if not found:
         raise ConnectorInvalid("the collection holds no request.", file=file)
@@ -50,15 +55,6 @@ def _server(url: str) -> str:
     return _VARIABLE.sub(
         lambda one: "{" + re.sub(r"\W+", "_", one[1]) + "}", f"{parts.scheme}://{parts.netloc}"
     )
-
-
-def _variables(root: Any) -> dict[str, str]:
-    rows = root.get("variable") or []
-    return {
-        str(one.get("key") or one.get("id")): str(one["value"])
-        for one in rows
-        if isinstance(one, dict) and isinstance(one.get("value"), str | int | float) and one["value"] != ""
-    }
 
 
 def _filled(text: str, variables: dict[str, str]) -> str:

@@ -102,7 +102,20 @@ class Collector:
         parts = urlsplit(one.url)
         path, in_path = _path(parts.path or "/", one.path_values)
         query = [*parse_qsl(parts.query, keep_blank_values=True), *one.query]
-        security = self._security(one, query)
+        wanted: dict[str, Any] = {}
+        if one.auth is not None:
+            wanted |= self._said(*one.auth)
+        if one.basic is not None:
+            wanted |= self._basic(*one.basic)
+        for name, value in one.headers:
+            if name.lower() == "authorization" and "Access token" not in wanted and "Password" not in wanted:
+                wanted |= self._authorization(value)
+            elif not _DROPPED.fullmatch(name) and _is_secret(name, value) and name.lower() != "authorization":
+                wanted |= self._key("header", name, value)
+        for name, value in query:
+            if _is_secret(name, value) and not _TRACKING.fullmatch(name):
+                wanted |= self._key("query", name, value)
+        security = [wanted] if wanted else []
         parameters = [
             *({"in": "path", "name": name, "required": True, **_text(value)} for name, value in in_path),
             *self._query(query),
@@ -157,22 +170,6 @@ class Collector:
         return any(one.get("in") == place and one.get("name") == name for one in self._schemes.values())
 
     # ------------------------------------------------------------------------------- signing in
-
-    def _security(self, one: Recorded, query: list[tuple[str, str]]) -> list[dict[str, Any]]:
-        wanted: dict[str, Any] = {}
-        if one.auth is not None:
-            wanted |= self._said(*one.auth)
-        if one.basic is not None:
-            wanted |= self._basic(*one.basic)
-        for name, value in one.headers:
-            if name.lower() == "authorization" and "Access token" not in wanted and "Password" not in wanted:
-                wanted |= self._authorization(value)
-            elif not _DROPPED.fullmatch(name) and _is_secret(name, value) and name.lower() != "authorization":
-                wanted |= self._key("header", name, value)
-        for name, value in query:
-            if _is_secret(name, value) and not _TRACKING.fullmatch(name):
-                wanted |= self._key("query", name, value)
-        return [wanted] if wanted else []
 
     def _said(self, kind: str, told: dict[str, str]) -> dict[str, Any]:
         """As Postman keeps it apart."""

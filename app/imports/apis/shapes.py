@@ -43,7 +43,10 @@ class Shapes:
             made: Schema = {key: one for key, one in found.items() if key not in ("allOf", "oneOf", "anyOf")}
             made["type"] = _kind(found)
             made["properties"] = _table(made.get("properties"))
-            made["required"] = _names(made.get("required"))
+            value = made.get("required")
+            made["required"] = (
+                [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+            )
             if not isinstance(made.get("format"), str):
                 made.pop("format", None)
             for part in _listed(found.get("allOf")):
@@ -111,10 +114,6 @@ def _table(value: Any) -> dict[str, Any]:
     return {str(name): one for name, one in list(value.items())[:_MOST_PROPERTIES]}
 
 
-def _names(value: Any) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
-
-
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -151,7 +150,20 @@ def _decided(variants: list[Schema], common: str) -> Schema:
         return real[0]
     tables = [one for one in real if one["type"] == "object" and one["properties"]]
     if len(tables) == len(real):
-        return _any_table(tables, common)
+        properties: dict[str, Any] = {}
+        for table in tables:
+            for name, schema in table["properties"].items():
+                if name in properties and properties[name] != schema:
+                    properties[name] = {"anyOf": [*_several(properties[name]), schema]}
+                else:
+                    properties[name] = schema
+        required = [name for name in tables[0]["required"] if all(name in one["required"] for one in tables)]
+        if common in properties and common not in required:
+            required.append(common)
+        made: Schema = {"type": "object", "properties": properties, "required": required}
+        if not required and all(table["required"] for table in tables):
+            made["one_of"] = list(dict.fromkeys(table["required"][0] for table in tables))
+        return made
     kinds = {one["type"] for one in real}
     if len(kinds) == 1 and all(isinstance(one.get("enum"), list) for one in real):
         choices = list(dict.fromkeys(str(choice) for one in real for choice in one["enum"]))
@@ -185,23 +197,6 @@ def _plainest(real: list[Schema]) -> Schema:
             return {**fitting[0], "const": None, "enum": [one["const"] for one in fitting]}
         return {key: one for key, one in free[0].items() if key not in ("pattern", "format", "maxLength")}
     return real[0]
-
-
-def _any_table(tables: list[Schema], common: str) -> Schema:
-    properties: dict[str, Any] = {}
-    for table in tables:
-        for name, schema in table["properties"].items():
-            if name in properties and properties[name] != schema:
-                properties[name] = {"anyOf": [*_several(properties[name]), schema]}
-            else:
-                properties[name] = schema
-    required = [name for name in tables[0]["required"] if all(name in one["required"] for one in tables)]
-    if common in properties and common not in required:
-        required.append(common)
-    made: Schema = {"type": "object", "properties": properties, "required": required}
-    if not required and all(table["required"] for table in tables):
-        made["one_of"] = list(dict.fromkeys(table["required"][0] for table in tables))
-    return made
 
 
 def _several(schema: Any) -> Iterable[Any]:

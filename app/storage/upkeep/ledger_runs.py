@@ -69,7 +69,9 @@ def became_by_day(
     parts = ([day for day in days if day not in known], [day for day in days if day in known])
     for some, counts_all in zip(parts, (True, False), strict=True):
         if some:
-            table = _days(flow_id, some)
+            # A row per day with the range of its ids.
+            rows = [select(literal(flow_id).label("flow_id"), *_range(day)) for day in some]
+            table = union_all(*rows).subquery()
             query = _of_flow(table, counts_all) if flow_id else _of_all(table, counts_all)
             for row in db.execute(query):
                 found[Slot(flow_id, row.day)] = _read(dict(row._mapping))
@@ -170,12 +172,6 @@ def _read(row: Mapping[str, Any]) -> Became:
         waiting=row["waiting"] - row["held"] + row["queued"] + row["running"],
         cancelled=row["cancelled"],
     )
-
-
-def _days(flow_id: str, days: Sequence[str]) -> Subquery:
-    """A row per day with the range of its ids."""
-    rows = [select(literal(flow_id).label("flow_id"), *_range(day)) for day in days]
-    return union_all(*rows).subquery()
 
 
 def _flows(day: str) -> Subquery:

@@ -184,28 +184,20 @@ def _delete_runs(db: Connection, ids: list[str], before_pruning: BeforePruning) 
     for table in (StepRecord, Callback, Gathered, Resend):
         db.execute(delete(table).where(table.run_id.in_(ids)))
     db.execute(delete(Run).where(Run.id.in_(ids)))
-    _delete_events(db, _unneeded_events(db, gone), before_pruning)
-    return len(ids)
-
-
-def _unneeded_events(db: Connection, gone: Sequence[Any]) -> set[str]:
-    """An event stays as long as a replay, or the run that was replayed, is still there."""
+    # An event stays as long as a replay, or the run that was replayed, is still there.
     family = {row.id for row in gone} | {row.replay_of for row in gone if row.replay_of is not None}
     living = select(Run.event_id).where(Run.replay_of.in_(family) | Run.id.in_(family))
-    return {row.event_id for row in gone} - set(db.scalars(living))
-
-
-def _delete_events(db: Connection, ids: set[str], before_pruning: BeforePruning) -> None:
-    """With the deliveries that brought them.  One that brought several events keeps its body, and
-    stays as long as any of those."""
+    unneeded_events = {row.event_id for row in gone} - set(db.scalars(living))
+    # With the deliveries that brought them. One that brought several events keeps its body, and stays as
+    # long as any of those.
     brought = (
         select(Delivery.id, Delivery.body.is_not(None).label("split"), Delivery.received_at)
         .join(Event, Event.delivery_id == Delivery.id)
-        .where(Event.id.in_(ids))
+        .where(Event.id.in_(unneeded_events))
     )
     found = db.execute(brought).all()
-    before_pruning(db, "events", list(ids))
-    db.execute(delete(Event).where(Event.id.in_(ids)))
+    before_pruning(db, "events", list(unneeded_events))
+    db.execute(delete(Event).where(Event.id.in_(unneeded_events)))
     deliveries = {row.id for row in found}
     if split := [row.received_at for row in found if row.split]:
         # The ids of an event and its delivery are made together, which bounds the search.
@@ -215,6 +207,7 @@ def _delete_events(db: Connection, ids: set[str], before_pruning: BeforePruning)
         deliveries -= still_needed
     if deliveries:
         _delete_deliveries(db, list(deliveries), before_pruning)
+    return len(ids)
 
 
 # ---------------------------------------------------------------------------------- deliveries

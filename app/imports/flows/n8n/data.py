@@ -176,7 +176,13 @@ def open_values(work: Work, reason: str) -> Done:
     rows = [NamedMapping(name=name, mapping=open_) for name in names[:50]]
     settings.ignore(*settings.data)
     facts = work.facts()
-    facts["note"] = _with_original(facts["note"], work)
+    # The program that stood there, to look it up while the gap is filled.
+    note = facts["note"]
+    found = (work.node.parameters.get(key) for key in _CODE)
+    code = next((text for text in found if isinstance(text, str) and text.strip()), "")
+    facts["note"] = "\n\n".join(
+        part for part in (note, f"In n8n:\n{text_without(code[:3_000])}" if code else "") if part
+    )
     settings.leave_out(f"{work.node.name} ({work.node.foreign or work.node.kind})", reason)
     step = SetStep(values=[*rows, *(row for row in given if row.name not in names)], **facts)
     return Done([step], Plain(Ref(step.id)))
@@ -211,15 +217,6 @@ def _given(settings: Settings) -> list[NamedMapping]:
 
 
 _CODE = ("jsCode", "functionCode", "pythonCode", "code")
-
-
-def _with_original(note: str, work: Work) -> str:
-    """The program that stood there, to look it up while the gap is filled."""
-    found = (work.node.parameters.get(key) for key in _CODE)
-    code = next((text for text in found if isinstance(text, str) and text.strip()), "")
-    return "\n\n".join(
-        part for part in (note, f"In n8n:\n{text_without(code[:3_000])}" if code else "") if part
-    )
 
 
 def _one_value(work: Work, name: str, value: Value, keep: bool = True) -> Done:

@@ -284,33 +284,28 @@ def service_trigger(work: Work) -> Started | None:
     for key in starter.triggers:
         trigger = work.shared.connectors.find_trigger(starter.connector, key)
         if trigger is not None:
-            return _started(work, starter.connector, key, trigger, starter.inputs)
+            connector = starter.connector
+            settings = work.settings
+            known = {field.key: field for field in trigger.input}
+            given = dict(_inputs(settings, known, starter.inputs))
+            settings.ignore(*_ALIKE, "options", "event", "events", "updates", "triggerOn", "pollTimes")
+            name = next((name for _, name in work.node.credentials), "")
+            made = ConnectorTrigger(
+                name=work.node.name,
+                connector=connector,
+                trigger=key,
+                connection_id=work.shared.connection(connector, name),
+                input=given,
+            )
+            place: Place = Plain(Ref("trigger"))
+            if connector == "google_sheets":
+                place = SheetRow()
+            elif connector in ("typeform", "gmail", "imap", "rss"):
+                known_heads = frozenset(_head(one.path) for one in trigger.output.fields)
+                place = Known(Ref("trigger"), known_heads, connector.capitalize())
+            items = work.shared.pinned.get(work.node.name)
+            return Started(made, place, items[0] if items and connector != "google_sheets" else None)
     return None
-
-
-def _started(
-    work: Work, connector: str, key: str, trigger: Any, inputs: tuple[tuple[str, tuple[str, ...], str], ...]
-) -> Started:
-    settings = work.settings
-    known = {field.key: field for field in trigger.input}
-    given = dict(_inputs(settings, known, inputs))
-    settings.ignore(*_ALIKE, "options", "event", "events", "updates", "triggerOn", "pollTimes")
-    name = next((name for _, name in work.node.credentials), "")
-    made = ConnectorTrigger(
-        name=work.node.name,
-        connector=connector,
-        trigger=key,
-        connection_id=work.shared.connection(connector, name),
-        input=given,
-    )
-    place: Place = Plain(Ref("trigger"))
-    if connector == "google_sheets":
-        place = SheetRow()
-    elif connector in ("typeform", "gmail", "imap", "rss"):
-        known_heads = frozenset(_head(one.path) for one in trigger.output.fields)
-        place = Known(Ref("trigger"), known_heads, connector.capitalize())
-    items = work.shared.pinned.get(work.node.name)
-    return Started(made, place, items[0] if items and connector != "google_sheets" else None)
 
 
 class SheetRow:

@@ -178,7 +178,11 @@ def _interval(row: dict[str, Any], settings: Settings) -> str:
             ) or [0]
             return f"every {' and '.join(_WEEKDAYS[number] for number in numbers)} at {_at(row)}"
         case "months":
-            return _monthly(row, settings)
+            if _int(row, "monthsInterval", 1, 1, 12) > 1:
+                settings.leave_out(f"every {row['monthsInterval']} months", "It starts every month here.")
+            day = _int(row, "triggerAtDayOfMonth", 1, 1, 31)
+            hour, minute = _at(row).split(":")
+            return f"{int(minute)} {int(hour)} {day} * *"
         case "cronExpression":
             return _cron_text(str(row.get("expression", "")), settings)
     if _int(row, "daysInterval", 1, 1, 31) > 1:
@@ -196,14 +200,6 @@ def _every(amount: int, unit: str, size: int, settings: Settings) -> str:
         )
         amount = near
     return f"every {amount} {unit}s" if amount > 1 else f"every {unit}"
-
-
-def _monthly(row: dict[str, Any], settings: Settings) -> str:
-    if _int(row, "monthsInterval", 1, 1, 12) > 1:
-        settings.leave_out(f"every {row['monthsInterval']} months", "It starts every month here.")
-    day = _int(row, "triggerAtDayOfMonth", 1, 1, 31)
-    hour, minute = _at(row).split(":")
-    return f"{int(minute)} {int(hour)} {day} * *"
 
 
 def _cron_text(text: str, settings: Settings) -> str:
