@@ -49,9 +49,9 @@ class Settings:
     )
     connectors_path: str = _setting("", str, "Folder of your own connectors; empty = `connectors` in data.")
     smtp_url: str = _setting(
-        "", str, "`smtp://user:password@host:port` for alerts, and e-mail steps without connection."
+        "", str, "`smtp://user:password@host:port` for alerts, and email steps without connection."
     )
-    smtp_from: str = _setting("", str, "The sender of alerts, and of e-mails when a step names none.")
+    smtp_from: str = _setting("", str, "The sender of alerts, and of emails when a step names none.")
     max_body_mb: int = _setting(10, int, "The largest webhook body that is accepted, in megabytes.")
     history_days: int = _setting(30, int, "Days that finished runs are kept.")
     concurrency: int = _setting(256, int, "How many runs may be under way at once.")

@@ -25,7 +25,7 @@ _LOADED = "demo flows"  # file name -> id of the flow made from it, also when th
 _CONNECTIONS: dict[str, tuple[str, str, dict[str, str]]] = {
     "demo_shop": ("Demo shop", "api_key", {"api_key": KEYS["shop"], "signing_secret": SECRETS["shop"]}),
     "demo_crm": ("Demo CRM", "api_key", {"api_key": KEYS["crm"], "signing_secret": SECRETS["crm"]}),
-    "demo_mail": ("Demo e-mail tool", "token", {"token": KEYS["mail"]}),
+    "demo_mail": ("Demo email tool", "token", {"token": KEYS["mail"]}),
     "demo_chat": ("Demo team chat", "token", {"token": KEYS["chat"]}),
 }
 # Which service reports to the flow of which file.

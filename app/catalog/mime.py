@@ -68,6 +68,6 @@ def _people(text: str, field: str) -> list[Address]:
 
 def _no_address(text: str, field: str) -> MappingFailed:
     return MappingFailed(
-        f"“{text[:80]}” in the field {field} is not an e-mail address.",
+        f"“{text[:80]}” in the field {field} is not an email address.",
         remedy="Map an address such as ada@example.com.",
     )

@@ -39,7 +39,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 -- what a person set for the serve
 )
 @click.option("--parent", type=int, hidden=True, help="End when this process has ended.")
 def demo(host: str, port: int | None, file: Path | None, parent: int | None) -> None:
-    """Run the make-believe services: a shop, a website, a CRM, an e-mail tool and a chat."""
+    """Run the make-believe services: a shop, a website, a CRM, an email tool and a chat."""
     running = _open(host, port, file)
     if parent is not None:
         end_with(parent)

@@ -84,7 +84,7 @@ def _judge(
 
 
 def _account(connector: Connector, outcome: CallOutcome) -> str:
-    """Whose it is, so that nobody mends the wrong account."""
+    """Whose it is, so that nobody fixes the wrong account."""
     if connector.check is None or not connector.check.account or outcome.answer is None:
         return ""
     try:

@@ -88,7 +88,7 @@ def _order_group(who: Who, parts: Parts, what: What, cause: str, how: How) -> st
     def work(db: Connection) -> str:
         group = get_group(db, cause)
         if group is None:
-            raise NotFound("Nothing is left of this group: somebody has dealt with all of it.")
+            raise NotFound("No runs are left in this incident: somebody has dealt with all of it.")
         if bulk_orders.is_ordered(db, group.cause):
             raise FlowInvalid(
                 "This group is being worked off already.",

@@ -200,16 +200,16 @@ class Engine:
         with self.means.database.read() as db:
             if not turns.anything(db):
                 return 0
-        following = self.means.database.write(lambda db: turns.mend(db, limit=_BATCH))
+        following = self.means.database.write(lambda db: turns.fix(db, limit=_BATCH))
         self.runs.pass_on(following)
         return len(following)
 
     def release_connection(self, connection_id: str) -> int:
-        """A person mended it: its pause ends, and the runs that waited for it go on.  How many."""
+        """A person fixed it: its pause ends, and the runs that waited for it go on.  How many."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.means.caller.limits.lift, connection_id)
         means = self.means
-        means.database.write(lambda db: tell(db, "mended", connection_id))
+        means.database.write(lambda db: tell(db, "fixed", connection_id))
         return release_connection(means.database, means.connections, self.dispatcher, connection_id)
 
     def hold_connection(self, connection_id: str, reason: str) -> None:
@@ -241,7 +241,7 @@ class Engine:
 
         def work(db: Connection) -> None:
             free_lanes(db, connection_id, now)
-            tell(db, "mended", connection_id)
+            tell(db, "fixed", connection_id)
 
         means.database.write(work)
         if self._loop is not None:
@@ -280,7 +280,7 @@ class Engine:
             self._loop.call_soon_threadsafe(self.runs.cancel, value)
         elif word == "changed":
             self.means.connections.forget(value)
-        elif word == "mended":
+        elif word == "fixed":
             self.means.connections.forget(value)
             self._loop.call_soon_threadsafe(self.means.caller.limits.lift, value)
         elif word == "pace":

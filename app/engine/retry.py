@@ -27,7 +27,7 @@ Uniform = Callable[[float, float], float]
 @dataclass(frozen=True)
 class Verdict:
     """`again`: wait `wait_s`, then send under the same key.  `hold`: wait until the connection is
-    mended.  `ask`: nobody knows whether the service got it; a person decides.  `give_up`: over."""
+    fixed.  `ask`: nobody knows whether the service got it; a person decides.  `give_up`: over."""
 
     what: Literal["again", "hold", "ask", "give_up"]
     wait_s: float = 0.0

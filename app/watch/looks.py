@@ -1,4 +1,4 @@
-"""What is looked for: each look finds all there is of its kind, as sentences with a way to mend it."""
+"""What is looked for: each look finds all there is of its kind, as sentences with a way to fix it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def broken_connections(view: View) -> Iterator[Noticed]:
             row.id,
             f"connection:{row.id}",
             f"The connection “{row.name}” needs you: {why} What uses it waits, and nothing is lost.",
-            "Mend the connection",
+            "Fix the connection",
             f"/connections/{row.id}",
         )
 

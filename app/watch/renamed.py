@@ -37,7 +37,7 @@ _KEPT = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """`step_ids`: the steps of the live version whose mappings look there; none when it was mended."""
+    """`step_ids`: the steps of the live version whose mappings look there; none when it was fixed."""
 
     row: RenamedRow
     place: Place
@@ -75,7 +75,7 @@ class Renamed:
 
 
 def noticed(db: Executor, flow_id: str | None = None) -> list[Renamed]:
-    """All that was noticed of flows that are live, mended or not."""
+    """All that was noticed of flows that are live, fixed or not."""
     found = []
     definitions: dict[str, FlowDefinition | None] = {}
     for row in renamed_fields(db, flow_id=flow_id):

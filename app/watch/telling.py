@@ -1,4 +1,4 @@
-"""Alerts are told by e-mail and to a web address: the first at once, then of one thing at most once an
+"""Alerts are told by email and to a web address: the first at once, then of one thing at most once an
 hour, all that is due in one message per reader.
 
 A message is claimed in the database before it goes out, so that two processes never send the same.
@@ -171,7 +171,9 @@ def mail_words(settings: Settings, rows: Sequence[AlertRow]) -> tuple[str, str]:
     parts = [f"{one.sentence}\n{one.remedy}: {_address(settings, one)}" for one in rows[:_MOST_IN_ONE]]
     if len(rows) > _MOST_IN_ONE:
         parts.append(f"{len(rows) - _MOST_IN_ONE} more are on the page.")
-    parts.append(f"All alerts: {settings.base_url}/alerts\nWho is told: {settings.base_url}/settings/alerts")
+    parts.append(
+        f"All alerts: {settings.base_url}/alerts\nAlert recipients: {settings.base_url}/settings/alerts"
+    )
     return subject, "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The demo CRM: contacts by e-mail address, lifecycle stages, loyalty tiers, 10 calls a second."""
+"""The demo CRM: contacts by email address, lifecycle stages, loyalty tiers, 10 calls a second."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def put_contact(email: str) -> Response:
     email = unquote(email).strip().lower()
     values = json_object()
     if not is_email(email):
-        return refusal(422, f"'{email[:60]}' is not an e-mail address.", code="invalid_email")
+        return refusal(422, f"'{email[:60]}' is not an email address.", code="invalid_email")
     if problem := _problem(values):
         return refusal(422, problem, code="invalid_field")
     contact, is_new = _upsert(email, values)
@@ -147,7 +147,7 @@ def put_contacts(most: int = 50) -> Response:
         email, values = str(given.get("email", "")).strip().lower(), given.get("values") or {}
         problem = _problem(values) if isinstance(values, dict) else "values has to be an object."
         if not is_email(email) or problem:
-            errors.append({"email": email, "message": problem or f"'{email[:60]}' is not an e-mail address."})
+            errors.append({"email": email, "message": problem or f"'{email[:60]}' is not an email address."})
         else:
             contact, is_new = _upsert(email, values)
             results.append({"contact": contact, "created": is_new})
@@ -158,7 +158,7 @@ def put_contacts(most: int = 50) -> Response:
 def get_contact(email: str) -> Response:
     contact = services().shelf.get("crm.contact", unquote(email).strip().lower())
     if contact is None:
-        return refusal(404, "There is no contact with this e-mail address.")
+        return refusal(404, "There is no contact with this email address.")
     return jsonify({"contact": contact})
 
 

@@ -1,4 +1,4 @@
-"""The demo e-mail tool: audiences with members and tags, campaigns, series, single messages."""
+"""The demo email tool: audiences with members and tags, campaigns, series, single messages."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def put_member(audience: str, email: str) -> Response:
     if audience not in AUDIENCES:
         return refusal(404, f"There is no audience '{audience[:60]}'.")
     if not is_email(email):
-        return refusal(422, f"'{email[:60]}' is not an e-mail address.")
+        return refusal(422, f"'{email[:60]}' is not an email address.")
     if unknown := [tag for tag in given if tag not in TAGS[audience]]:
         return refusal(422, f"The audience has no tag '{str(unknown[0])[:60]}'.")
     shelf, id_ = services().shelf, f"{audience}/{email}"
@@ -101,7 +101,7 @@ def enter(name: str, email: str) -> Response:
 def _listed(kind: str, word: str, email: str, facts: Thing) -> Response:
     email, shelf = unquote(email).strip().lower(), services().shelf
     if not is_email(email):
-        return refusal(422, f"'{email[:60]}' is not an e-mail address.")
+        return refusal(422, f"'{email[:60]}' is not an email address.")
     id_ = f"{facts.get('campaign') or facts.get('series')}/{email}"
     with shelf.changing():
         before = shelf.get(kind, id_)
@@ -113,13 +113,13 @@ def _listed(kind: str, word: str, email: str, facts: Thing) -> Response:
 
 @blueprint.post("/api/messages")
 def send_message() -> Response:
-    """One e-mail.  Under an Idempotency-Key it is sent once, however often it is asked for."""
+    """One email.  Under an Idempotency-Key it is sent once, however often it is asked for."""
     key = request.headers.get("Idempotency-Key", "")
     values = json_object()
     if (answered := once("mail", key)) is not None:
         return _answer(answered, is_new=False)
     if not is_email(values.get("to")):
-        return refusal(422, f"'{str(values.get('to'))[:60]}' is not an e-mail address.")
+        return refusal(422, f"'{str(values.get('to'))[:60]}' is not an email address.")
     if values.get("template") not in TEMPLATES:
         return refusal(422, f"There is no template '{str(values.get('template'))[:60]}'.")
     message = {

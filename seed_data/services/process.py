@@ -21,7 +21,7 @@ from seed_data.services.shared import KEYS, SECRETS, Services, log_call, service
 from seed_data.services.shelf import Shelf
 
 _POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
-NAMES = {"shop": "Shop", "site": "Website", "crm": "CRM", "mail": "E-mail tool", "chat": "Team chat"}
+NAMES = {"shop": "Shop", "site": "Website", "crm": "CRM", "mail": "Email tool", "chat": "Team chat"}
 
 
 def create_services(

@@ -51,7 +51,7 @@ def place_order() -> Answer:
 
 def _problem(form: Any) -> str:
     if not is_email(form.get("email", "").strip()):
-        return "Please enter an e-mail address such as ana@example.com."
+        return "Please enter an email address such as ana@example.com."
     if not form.get("name", "").strip():
         return "Please enter a name."
     if not any(sku in PRODUCTS for sku in form.getlist("sku")):
@@ -60,7 +60,7 @@ def _problem(form: Any) -> str:
 
 
 def _make_order(form: Any) -> Thing:
-    """Kept with a customer who is counted by e-mail address, as a shop does."""
+    """Kept with a customer who is counted by email address, as a shop does."""
     first, _, last = " ".join(form["name"].split())[:80].partition(" ")
     email = form["email"].strip().lower()
     chosen = [sku for sku in form.getlist("sku") if sku in PRODUCTS]

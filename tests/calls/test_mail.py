@@ -1,4 +1,4 @@
-"""E-mails over SMTP, against a real server on this machine."""
+"""Emails over SMTP, against a real server on this machine."""
 
 from __future__ import annotations
 
@@ -178,19 +178,19 @@ def test_a_wrong_password_asks_for_a_reconnect(post: Post) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"to": "not an address"}, "“not an address” in the field To is not an e-mail address"),
-        ({"to": "ada@example.com, broken@"}, "is not an e-mail address"),
-        ({"to": "a@b@c.example"}, "is not an e-mail address"),
-        ({"to": "a@example.com <b@example.com> <c@example.com>"}, "is not an e-mail address"),
-        ({"to": '"ada@example.com'}, "is not an e-mail address"),
-        ({"to": "ada(x)@example.com"}, "is not an e-mail address"),
+        ({"to": "not an address"}, "“not an address” in the field To is not an email address"),
+        ({"to": "ada@example.com, broken@"}, "is not an email address"),
+        ({"to": "a@b@c.example"}, "is not an email address"),
+        ({"to": "a@example.com <b@example.com> <c@example.com>"}, "is not an email address"),
+        ({"to": '"ada@example.com'}, "is not an email address"),
+        ({"to": "ada(x)@example.com"}, "is not an email address"),
         ({"to": "ada bob@example.com"}, "“ada bob@example.com” in the field To"),
-        ({"to": "ada@example.com bob@example.com"}, "is not an e-mail address"),
+        ({"to": "ada@example.com bob@example.com"}, "is not an email address"),
         ({"to": ""}, "has no recipient"),
         ({"cc": "x"}, "in the field Cc"),
         ({"sender": "x"}, "in the field From"),
         ({"reply_to": "<>"}, "in the field Reply-To"),
-        ({"to": "ü@example.com"}, "is not an e-mail address"),
+        ({"to": "ü@example.com"}, "is not an email address"),
         ({"to": ", ".join(f"p{n}@example.com" for n in range(101))}, "101 recipients"),
     ],
 )

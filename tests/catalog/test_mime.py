@@ -50,4 +50,4 @@ def test_nobody_can_add_a_header_by_a_line_break() -> None:
 def test_what_is_no_address_is_refused(typed: str) -> None:
     with pytest.raises(MappingFailed) as caught:
         mime({"to": typed, "subject": "Hi"})
-    assert "is not an e-mail address" in caught.value.sentence
+    assert "is not an email address" in caught.value.sentence

@@ -284,7 +284,7 @@ TAPES = [
     Wanted(
         "demo_crm",
         "get_contact.found",
-        "A contact by e-mail.",
+        "A contact by email.",
         "actions/get_contact",
         {"email": "mara@example.com"},
     ),
@@ -354,7 +354,7 @@ TAPES = [
     Wanted(
         "demo_mail",
         "send_message.sent",
-        "One e-mail.",
+        "One email.",
         "actions/send_message",
         {"to": ANA, "template": "order-thanks", "first_name": "Ana"},
     ),

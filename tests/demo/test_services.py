@@ -204,7 +204,7 @@ def test_a_contact_is_created_once_and_keeps_what_is_not_sent(client: FlaskClien
 @pytest.mark.parametrize(
     ("email", "values", "said"),
     [
-        ("nobody", {}, "not an e-mail address"),
+        ("nobody", {}, "not an email address"),
         ("a@example.com", {"shoe_size": 3}, "no field 'shoe_size'"),
         ("a@example.com", {"stage": "friend"}, "stage has to be one of"),
         ("a@example.com", {"orders_count": "three"}, "has to be a number"),
@@ -260,7 +260,7 @@ def test_a_new_tier_is_reported_signed_with_its_time(
     assert json.loads(request.content)["old_tier"] == "silver"
 
 
-# ----------------------------------------------------------------------------- e-mail, chat, site
+# ----------------------------------------------------------------------------- email, chat, site
 
 
 def test_leaving_a_campaign_and_entering_a_series_happen_once(

@@ -351,7 +351,7 @@ def _take_out(console_errors: list[str], status: str) -> None:
 
 def test_a_problem_leads_to_its_field(visitor: Page, server: Product) -> None:
     _new_flow(visitor, server)
-    _add(visitor, "#add-flow-trigger", "E-mail")
+    _add(visitor, "#add-flow-trigger", "Email")
     visitor.locator("#step-trigger").click()
     expect(visitor.locator("#hook-address")).to_be_visible()
     visitor.locator("#publish").click()
@@ -373,7 +373,7 @@ def _whole_flow(page: Page, server: Product) -> str:
     _leaf(page, "Title (each)").click()
     for after, kind in (
         ("#add-flow-s1", "Paths"),
-        ("#add-p1-first", "E-mail"),
+        ("#add-p1-first", "Email"),
         ("#add-p2-first", "Delay"),
         ("#add-flow-s2", "For each"),
         ("#add-s5-first", "Set values"),

@@ -1,4 +1,4 @@
-"""In a browser: leads that a service refused are found by their cause, mended, and sent again."""
+"""In a browser: leads that a service refused are found by their cause, fixed, and sent again."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def test_a_failed_lead_is_found_mended_and_sent_again(
 
     visitor.goto(server.base_url)
     _reload_until_counted(visitor, "3")
-    visitor.get_by_role("link", name="Dead letters").click()
-    expect(visitor.get_by_text("Resend all 3")).to_be_visible()
+    visitor.get_by_role("link", name="Incidents").click()
+    expect(visitor.get_by_text("Send all 3 again")).to_be_visible()
     assert not complaints(visitor)
     visitor.get_by_role("link", name="Not accepted · 127.0.0.1 422").click()
     expect(visitor.locator(".pl-run")).to_have_count(3)
@@ -82,22 +82,22 @@ def test_a_failed_lead_is_found_mended_and_sent_again(
     visitor.get_by_role("link", name="Edit").first.click()
     data = visitor.get_by_label("What came in, as JSON")
     data.fill('{"email": }')
-    visitor.get_by_role("button", name="Resend").click()
+    visitor.get_by_role("button", name="Send again").click()
     expect(visitor.get_by_text("This is not valid JSON")).to_be_visible()
     console_errors[:] = [said for said in console_errors if "status of 422" not in said]
     assert not complaints(visitor)
     data.fill('{"email": "cy@example.com"}')
-    visitor.get_by_role("button", name="Resend").click()
+    visitor.get_by_role("button", name="Send again").click()
     expect(visitor.get_by_text("with edited data")).to_be_visible()
     expect(visitor.locator("#run-state")).to_have_text("Success")
     assert not complaints(visitor)
 
-    crm.takes_all = True  # somebody mended it there
-    visitor.get_by_role("link", name="Dead letters").click()
-    visitor.get_by_text("Resend all 2").click()
-    visitor.get_by_role("button", name="Resend 2 runs").click()
+    crm.takes_all = True  # somebody fixed it there
+    visitor.get_by_role("link", name="Incidents").click()
+    visitor.get_by_text("Send all 2 again").click()
+    visitor.get_by_role("button", name="Send 2 runs again").click()
     expect(visitor.get_by_text("2 of 2 resent: 2 succeeded.")).to_be_visible()
-    expect(visitor.get_by_text("No dead letters")).to_be_visible()
+    expect(visitor.get_by_text("No incidents")).to_be_visible()
     visitor.reload()
     expect(visitor.locator("nav .pl-nav-count")).to_have_count(0)
     assert sorted(lead["email"] for lead in crm.got[3:]) == ["ana@example", "bo@example", "cy@example.com"]

@@ -69,7 +69,7 @@ def test_a_renamed_field_is_taken_over_and_what_stopped_goes_out(
         _send(hook, {"email_address": f"{name}@example.com", "first_name": name})
 
     visitor.goto(server.base_url + "/dead-letters")
-    _until(visitor, lambda: visitor.get_by_text("Resend all 2").count() == 1)
+    _until(visitor, lambda: visitor.get_by_text("Send all 2 again").count() == 1)
     sentence = "the field “email” is no longer there. It looks like it is called “email_address” now."
     expect(visitor.get_by_text(sentence)).to_be_visible()
     visitor.get_by_role("link", name="Use “email_address” instead").click()
@@ -79,11 +79,11 @@ def test_a_renamed_field_is_taken_over_and_what_stopped_goes_out(
     expect(visitor.get_by_text("What version 2 changes")).to_be_visible()
     assert not complaints(visitor)
     visitor.get_by_role("button", name="Publish as version 2").click()
-    expect(visitor.get_by_role("button", name="Resend 2 runs with version 2")).to_be_visible()
+    expect(visitor.get_by_role("button", name="Send 2 runs again with version 2")).to_be_visible()
     assert not complaints(visitor)
-    visitor.get_by_role("button", name="Resend 2 runs with version 2").click()
+    visitor.get_by_role("button", name="Send 2 runs again with version 2").click()
     expect(visitor.get_by_text("2 of 2 resent: 2 succeeded.")).to_be_visible()
-    expect(visitor.get_by_text("No dead letters")).to_be_visible()
+    expect(visitor.get_by_text("No incidents")).to_be_visible()
     assert sorted(lead["email"] for lead in crm.got) == [
         "ana@example.com",
         "bo@example.com",

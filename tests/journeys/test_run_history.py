@@ -164,9 +164,9 @@ def test_with_the_keyboard_alone_a_failure_is_understood_and_put_aside(
     visitor.get_by_placeholder("Find a field or a value").focus()
     visitor.keyboard.type("trail")
     expect(visitor.locator("#payload .pl-event-leaf:visible")).to_have_count(1)
-    visitor.get_by_role("button", name="Needs nothing more").focus()
+    visitor.get_by_role("button", name="Mark as resolved").focus()
     visitor.keyboard.press("Enter")
-    expect(visitor.get_by_text("Marked as needing nothing more")).to_be_visible()
+    expect(visitor.get_by_text("Marked as resolved")).to_be_visible()
     visitor.goto(f"{server.base_url}/runs?needs=1")
     expect(visitor.get_by_text("Nothing needs you")).to_be_visible()
 

@@ -118,7 +118,7 @@ def test_a_connection_is_made_lost_and_mended_and_its_run_goes_through(
     assert place.provider.members == [{"email": "ann@example.com"}]
 
     page.goto(address)
-    expect(page.get_by_role("heading", name="Mend it")).to_be_visible()
+    expect(page.get_by_role("heading", name="Fix it")).to_be_visible()
     sentence = re.compile("Club no longer accepts this sign-in|does not accept the credentials")
     expect(page.get_by_text(sentence).first).to_be_visible()
     page.get_by_role("button", name="Sign in again").click()

@@ -172,7 +172,7 @@ def test_disconnecting_is_told_to_the_service_and_its_token_ends_there(
 
 def _put_back(db: Connection, connection_id: str, grant: grants.NewGrant) -> None:
     grants.put_grant(db, connection_id, grant)
-    connections.mend_connection(db, connection_id)
+    connections.fix_connection(db, connection_id)
 
 
 def test_client_credentials_get_their_token_by_themselves(world: World, provider: Provider) -> None:

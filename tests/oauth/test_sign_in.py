@@ -221,7 +221,7 @@ def test_signing_in_again_mends_the_connection_and_its_runs_go_on(welcome: World
     ticket = world.run(step(connection_id))
     assert (world.state(ticket).state, world.state(ticket).reason) == ("waiting", "held_connection")
     page = ana.get(f"/connections/{connection_id}").text
-    assert "Mend it" in page
+    assert "Fix it" in page
     assert "Sign in again" in page
     answer = sign_in(ana, {"connection": connection_id, "name": "Our club"})
     assert answer.location == f"/connections/{connection_id}"

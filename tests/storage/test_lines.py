@@ -65,7 +65,7 @@ def test_the_first_of_a_line_goes_and_calls_the_next(rows: Rows) -> None:
 def test_places_of_runs_that_have_ended_are_cleared(rows: Rows) -> None:
     gone, waits = rows.run("succeeded"), rows.run("waiting", reason="turn")
     _stand(rows, gone, "run_00000000000000000000", waits)
-    assert [run[0] for run in rows.database.write(lambda db: turns.mend(db, limit=10))] == [waits]
+    assert [run[0] for run in rows.database.write(lambda db: turns.fix(db, limit=10))] == [waits]
     with rows.database.read() as db:
         assert list(db.scalars(select(Turn.run_id))) == [waits]
         assert turns.behind(db, waits) == 0

@@ -90,7 +90,7 @@ def connect(person: httpx.Client, blog: WordPress) -> None:
     assert "account “ada”" in person.get(page).text
 
 
-def mend(person: httpx.Client, blog: WordPress) -> None:
+def fix(person: httpx.Client, blog: WordPress) -> None:
     found = re.search(
         r'href="(/connections/con_[a-z0-9]+)"[^>]*>[^<]*Garden blog', person.get("/connections").text
     )
@@ -161,7 +161,7 @@ def test_a_password_that_was_taken_back_is_told_and_the_run_goes_on_with_a_new_o
         until(lambda: _states(product, flow) == ["waiting"], f"It did not wait: {product.runs(flow['id'])}")
         assert "Garden blog" in product.runs(flow["id"])[0]["sentence"]
         with signed_in(product) as person:
-            mend(person, anew)
+            fix(person, anew)
         until(lambda: _states(product, flow) == ["succeeded"], f"It waits: {product.runs(flow['id'])}")
         drafts = editor.get("/posts", params={"status": "draft", "search": "Rui Costa"}).json()
     assert len(drafts) == 1

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from app.storage.cluster.processes import beat, has_role, register, unregister
-from app.storage.connections.connections import break_connection, create_connection, mend_connection
+from app.storage.connections.connections import break_connection, create_connection, fix_connection
 from app.storage.history.rows import settle
 from app.storage.tables.models import Flow, FlowVersion, Lane, Process, Run, Trigger
 from app.storage.upkeep import alerts
@@ -123,7 +123,7 @@ def test_a_connection_that_is_refused_asks_for_its_owner(house: House) -> None:
     [one] = house.look()
     assert one.sentence.startswith("The connection “CRM” needs you: HubSpot refuses the key (401).")
     assert one.remedy_url == f"/connections/{made}"
-    house.database.write(lambda db: mend_connection(db, made))
+    house.database.write(lambda db: fix_connection(db, made))
     assert house.look() == []
 
 

@@ -64,8 +64,8 @@ def test_the_first_record_without_a_field_is_an_alert_with_a_button(house: House
 
 def test_what_stopped_on_it_is_told_with_it_and_not_twice(house: House) -> None:
     flow_id = leads(house)
-    sentence = gone_sentence("E-mail", "$['email']", NEW)
-    cause = cause_of(flow_id, "s1", "invalid_payload", "field E-mail")
+    sentence = gone_sentence("Email", "$['email']", NEW)
+    cause = cause_of(flow_id, "s1", "invalid_payload", "field Email")
     facts = {"cause": cause, "position": "s1", "error_kind": "invalid_payload", "sentence": sentence}
     for _ in range(2):
         house.history.run(flow_id, "dead", payload=NEW_RECORD, **facts)
@@ -109,8 +109,8 @@ def test_a_deleted_flow_needs_no_field(house: House) -> None:
 
 
 def test_what_was_mended_long_ago_is_forgotten_and_what_was_not_stays(house: House) -> None:
-    mended, open_still = leads(house), leads(house)
-    publish(house, mended, "$.email_address")
+    fixed, open_still = leads(house), leads(house)
+    publish(house, fixed, "$.email_address")
     house.clock.advance(timedelta(days=31).total_seconds())
     house.rounds().check_ledger()
     with house.database.read() as db:

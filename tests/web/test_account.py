@@ -67,14 +67,14 @@ def test_the_link_itself_is_not_in_the_database(empty: Parts) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("email", "not an address", "This is not an e-mail address"),
-        ("email", "a@b.c" * 100, "This is not an e-mail address"),
+        ("email", "not an address", "This is not an email address"),
+        ("email", "a@b.c" * 100, "This is not an email address"),
         ("name", "   ", "Write the name colleagues know you by"),
         ("password", "short", "Use at least 8 characters; this has 5."),
         ("password", "x" * 129, "Use at most 128 characters"),
         ("password", "password123", "one of the first that guessers try"),
         ("password", "aaaaaaaaaaaa", "one of the first that guessers try"),
-        ("password", "owner@example.com", "your own name or e-mail address"),
+        ("password", "owner@example.com", "your own name or email address"),
     ],
 )
 def test_set_up_says_what_is_wrong_and_keeps_what_was_written(

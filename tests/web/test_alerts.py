@@ -1,4 +1,4 @@
-"""Alerts as pages: the bell, what is open with the button that mends it, and who is told."""
+"""Alerts as pages: the bell, what is open with the button that fixes it, and who is told."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def test_mail_that_cannot_be_sent_is_said_where_alerts_are_read(browser: Browser
     parts.database.write(work)
     shown = words(browser.get("/alerts").text)
     assert (
-        "An e-mail to ops@example.com about the server and its connections could not be sent: Status 451."
+        "An email to ops@example.com about the server and its connections could not be sent: Status 451."
         in shown
     )
 
 
 def test_nobody_is_told_without_a_way_and_the_page_says_so(browser: Browser) -> None:
-    assert "so nobody is told" in words(browser.get("/alerts").text)
+    assert "so no alert is sent" in words(browser.get("/alerts").text)
 
 
 # ------------------------------------------------------------------------------------ the settings
@@ -118,7 +118,7 @@ def test_who_is_told_is_kept_and_the_web_address_is_never_shown(browser: Browser
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"to": "nobody"}, "“nobody” is not an e-mail address."),
+        ({"to": "nobody"}, "“nobody” is not an email address."),
         ({"to": ", ".join(f"a{n}@example.com" for n in range(21))}, "at most 20 are told"),
         ({"quiet_from": "25:00", "quiet_to": "07:00"}, "Write a time like 22:00."),
         ({"quiet_from": "22:00"}, "Quiet hours need a begin and an end"),

@@ -33,7 +33,7 @@ def test_a_connection_is_held_with_a_reason_that_its_page_shows(
     assert held(parts) == "We move to a <new> account"
     shown = browser.get("/connections/con_1").text
     assert "“We move to a &lt;new&gt; account” Nothing goes out" in shown
-    assert "Resume" in shown
+    assert "Release" in shown
     assert "We move to a &lt;new&gt; account" in browser.get("/connections").text
     with parts.database.read() as db:
         (entry,) = audit.entries(db, noun="connection", noun_id="con_1")
@@ -72,7 +72,7 @@ def test_a_broken_connection_has_to_be_mended_too(browser: Browser, parts: Parts
     browser.post("/connections/con_1/hold")
     parts.database.write(lambda db: db.execute(update(Connection).values(state="broken")))
     answer = browser.post("/connections/con_1/resume")
-    assert "It has to be mended before anything goes out." in browser.get(answer.location).text
+    assert "It has to be fixed before anything goes out." in browser.get(answer.location).text
 
 
 def test_who_may_only_look_can_neither_hold_nor_resume(

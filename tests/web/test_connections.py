@@ -1,4 +1,4 @@
-"""Connections: made, tested, mended and removed; their secrets go in and never come out."""
+"""Connections: made, tested, fixed and removed; their secrets go in and never come out."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ def test_a_refused_token_is_shown_as_the_service_said_it(
     assert _only(started).state == "broken"
     assert TOKEN not in page
     assert "Needs you" in page
-    assert "Mend it" in page
+    assert "Fix it" in page
 
 
 def test_a_service_that_is_down_does_not_break_the_connection(

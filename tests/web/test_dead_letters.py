@@ -1,4 +1,4 @@
-"""The screen of dead letters: what stopped by its cause, the button that mends it, resend and discard."""
+"""The screen of dead letters: what stopped by its cause, the button that fixes it, resend and discard."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def orders(parts: Parts) -> list[Any]:
 
 def test_without_dead_letters_the_page_says_so(browser: Browser, parts: Parts) -> None:
     page = browser.get("/dead-letters")
-    assert "No dead letters" in page.text
+    assert "No incidents" in page.text
     assert "pl-nav-count" not in page.text
 
 
@@ -52,13 +52,13 @@ def test_what_stopped_for_one_reason_is_one_group(browser: Browser, history: His
         stopped(history, flow, label)
     stopped(history, flow, "Di", "unavailable", about="crm.example 503", sentence="crm.example is down.")
     shown = words(browser.get("/dead-letters").text)
-    assert "Dead letters 4" in shown  # in the navigation
+    assert "Incidents 4" in shown  # in the navigation
     assert "Not accepted · crm.example 422" in shown
     assert "no such list" in shown
     assert "What to do: Choose another list in step 1." in shown
     assert "3 runs" in shown
-    assert "Resend all 3" in shown
-    assert "Resend it" in shown
+    assert "Send all 3 again" in shown
+    assert "Send it again" in shown
     assert "Not reachable · crm.example 503" in shown
 
 
@@ -69,7 +69,7 @@ def test_a_group_shows_its_runs_and_leads_to_the_step_that_mends_it(
     page = browser.get(f"/dead-letters/group?cause={quote(cause(flow))}")
     assert f"/runs/{run}" in page.text
     assert f'href="/flows/{flow}?step=s1"' in page.text
-    assert "Mend step 2" in words(page.text)
+    assert "Fix step 2" in words(page.text)
 
 
 def test_a_step_without_the_right_key_leads_to_its_connection(
@@ -93,7 +93,7 @@ def test_a_step_without_the_right_key_leads_to_its_connection(
 
 def test_a_group_that_is_gone_says_so(browser: Browser, parts: Parts) -> None:
     for hostile in ("", "x", "%00", "a|b", "%ED%A0%80", "x" * 3000):
-        assert "Nothing is left of this group" in browser.get(f"/dead-letters/group?cause={hostile}").text
+        assert "No runs are left in this incident" in browser.get(f"/dead-letters/group?cause={hostile}").text
 
 
 def test_all_of_a_group_are_resent_by_an_order(
@@ -105,7 +105,7 @@ def test_all_of_a_group_are_resent_by_an_order(
     assert answer.status_code == 303
     parts.engine.work_orders()
     shown = words(browser.get("/dead-letters").text)
-    assert "2 dead letters resent" in shown
+    assert "2 runs sent again" in shown
     assert "2 of 2 resent: 2 under way." in shown
     with parts.database.read() as db:
         again = db.execute(select(Run.replay_of).where(Run.replay_of.is_not(None)).order_by(Run.replay_of))
@@ -178,7 +178,7 @@ def test_a_test_run_and_one_put_aside_are_no_dead_letters(
 ) -> None:
     run = stopped(history, flow)
     browser.post(f"/runs/{run}/settle")
-    assert "No dead letters" in browser.get("/dead-letters").text
+    assert "No incidents" in browser.get("/dead-letters").text
 
 
 def test_the_pages_refresh_only_as_long_as_an_order_is_open(
@@ -188,6 +188,6 @@ def test_the_pages_refresh_only_as_long_as_an_order_is_open(
     assert "every 2s" not in browser.part("/dead-letters").text
     browser.post("/dead-letters/resend", {"cause": cause(flow)})
     part = browser.part("/dead-letters").text
-    assert "Resending 1 dead letter" in words(part)
+    assert "Sending 1 run again" in words(part)
     assert "every 2s" in part
     assert "<html" not in part

@@ -1,4 +1,4 @@
-"""The first page: what needs me comes first, each with a button that leads to where it is mended."""
+"""The first page: what needs me comes first, each with a button that leads to where it is fixed."""
 
 from __future__ import annotations
 

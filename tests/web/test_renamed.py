@@ -93,7 +93,7 @@ def test_taken_over_published_and_sent_again(
     assert flow.draft.steps[1].values[0].mapping.value == "<{{trigger:$['email_address']}}> {{$.nickname}}"
     browser.post(f"/flows/{leads}/renamed/publish", {"revision": str(flow.draft_revision)})
     page = browser.get(f"/flows/{leads}/renamed")
-    assert "Resend 1 run with version 2" in words(page.text)
+    assert "Send 1 run again with version 2" in words(page.text)
     assert browser.post(f"/flows/{leads}/renamed/resend").status_code == 303
     with parts.database.read() as db:
         [order] = db.execute(select(BulkOrder.what, BulkOrder.mode, BulkOrder.version, BulkOrder.total))

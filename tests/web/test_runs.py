@@ -52,9 +52,17 @@ def test_each_state_has_its_word_and_its_sentence(browser: Browser, history: His
         ),
         ({"state": "waiting", "reason": "held_flow"}, "Open the flow", "/flows/"),
         ({"state": "dead", "error_kind": "invalid_payload", "position": "s2"}, "Fix the field", "?step=s2"),
-        ({"state": "dead", "error_kind": "unavailable", "position": "s2"}, "Replay from step 3", "/replay"),
-        ({"state": "dead", "error_kind": "gone", "position": "s5[2].s2"}, "Replay from step 3", "/replay"),
-        ({"state": "failed"}, "Replay", "/replay"),
+        (
+            {"state": "dead", "error_kind": "unavailable", "position": "s2"},
+            "Send again from step 3",
+            "/replay",
+        ),
+        (
+            {"state": "dead", "error_kind": "gone", "position": "s5[2].s2"},
+            "Send again from step 3",
+            "/replay",
+        ),
+        ({"state": "failed"}, "Send again", "/replay"),
     ],
 )
 def test_a_run_that_needs_a_person_has_the_one_button_that_helps(

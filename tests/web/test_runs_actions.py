@@ -51,7 +51,7 @@ def test_all_runs_with_one_cause_are_replayed_at_once(
     cause: dict[str, Any] = {"position": "s2", "error_kind": "invalid_payload"}
     made = [history.run(flow, "dead", label=f"Order {n}", **cause) for n in range(3)]
     html = browser.get(f"/runs/{made[0]}").text
-    assert "Replay all 3 with this cause" in html
+    assert "Send all 3 with this cause again" in html
     browser.post(f"/runs/{made[0]}/replay-alike")
     parts.engine.work_orders()
     assert all(row(parts, run).replayed_as for run in made)
@@ -120,7 +120,7 @@ def test_a_failure_put_aside_can_be_taken_up_again(
 ) -> None:
     run = history.run(flow, "dead")
     browser.post(f"/runs/{run}/settle")
-    assert "Marked as needing nothing more" in browser.get(f"/runs/{run}").text
+    assert "Marked as resolved" in browser.get(f"/runs/{run}").text
     browser.post(f"/runs/{run}/reopen")
     assert row(parts, run).needs_person
     assert audited(parts) == ["put aside", "took up again"]
@@ -130,5 +130,5 @@ def test_a_test_run_is_called_so_and_asks_for_nothing(browser: Browser, history:
     run = history.run(flow, "dead", source="test", position="s1", error_kind="unavailable")
     shown = words(browser.get(f"/runs/{run}").text)
     assert "Test run" in shown
-    assert "Needs nothing more" not in shown
+    assert "Mark as resolved" not in shown
     assert "Nothing needs you" in browser.get("/runs?needs=1").text

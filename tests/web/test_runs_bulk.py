@@ -28,11 +28,11 @@ def test_selected_runs_are_sent_again_by_an_order_that_outlives_the_request(
     address = browser.post("/runs/bulk", form).headers["Location"]
     assert address.startswith("/orders/ord_")
     assert not any(row(parts, run).replayed_as for run in made), "not inside the request"
-    assert "Resending 3 runs" in words(browser.get(address).text)
+    assert "Sending 3 runs again" in words(browser.get(address).text)
     in_list = browser.get("/runs")
-    assert "Resending 3 runs : 0 of 3 resent." in words(in_list.text)
+    assert "Sending 3 runs again : 0 of 3 sent again." in words(in_list.text)
     assert f'href="{address}"' in in_list.text
-    assert "Resending" not in browser.get("/runs?flow=flow_another").text
+    assert "Sending" not in browser.get("/runs?flow=flow_another").text
     Orders(parts.database, parts.clock, lambda tickets: None).work()  # of the process that comes after
     assert all(row(parts, run).replayed_as for run in made)
     assert "3 of 3 resent: 3 under way." in words(browser.get(address).text)
@@ -82,4 +82,4 @@ def test_nothing_or_far_too_much_selected_is_said_and_does_nothing(
     answer = browser.post("/runs/bulk", {"run": [run, *(f"run_{n}" for n in range(5000))], "do": do})
     assert answer.status_code == 422
     assert "Select at most 5,000 runs at a time." in answer.text
-    assert "Needs nothing more" in browser.get(f"/runs/{run}").text
+    assert "Mark as resolved" in browser.get(f"/runs/{run}").text

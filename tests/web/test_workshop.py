@@ -33,10 +33,10 @@ HEAD = {
 ADD = {
     "label": "Add member",
     "key": "add_member",
-    "description": "Adds a member, or changes the one with this e-mail.",
+    "description": "Adds a member, or changes the one with this email.",
     "idempotent": "1",
     "input.0.key": "email",
-    "input.0.label": "E-mail",
+    "input.0.label": "Email",
     "input.0.type": "email",
     "input.0.required": "1",
     "input.1.key": "tier",

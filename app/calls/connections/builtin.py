@@ -125,8 +125,8 @@ HTTP = BuiltInConnector(
 
 SMTP = BuiltInConnector(
     key="smtp",
-    name="E-mail (SMTP)",
-    description="The mail server that e-mail steps send through.",
+    name="Email (SMTP)",
+    description="The mail server that email steps send through.",
     auth=(
         BuiltInAuth(
             "smtp",

@@ -487,7 +487,7 @@ class Limits:
             self._behind.pop(lane.place, None)
 
     def lift(self, connection_id: str) -> None:
-        """A person mended the connection, or does not want to wait: nothing is left of its pauses, and
+        """A person fixed the connection, or does not want to wait: nothing is left of its pauses, and
         who waited asks anew."""
         now = self._clock.monotonic()
         self.book.forget_line(connection_id)

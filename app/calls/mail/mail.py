@@ -1,4 +1,4 @@
-"""Sending an e-mail over SMTP; in the history it stands like a call, with the method SMTP."""
+"""Sending an email over SMTP; in the history it stands like a call, with the method SMTP."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _send(request: CallRequest, server: MailServer, settings: Settings, now: dat
         message, sender, recipients = _message(request, now)
         data = message.as_bytes()
     except (MessageError, ValueError, UnicodeError) as reason:
-        raise _wrong(f"The e-mail cannot be written: {reason}.", "Check subject and addresses.") from reason
+        raise _wrong(f"The email cannot be written: {reason}.", "Check subject and addresses.") from reason
     smtp = GuardedSmtp(timeout=TIMEOUT_S, local_hostname="localhost")
     smtp.guard = Guard(settings.allow_targets) if server.guarded else None
     sending = Sending(server)
@@ -176,8 +176,8 @@ def _port(value: Any, security: str) -> int:
 def _no_server() -> CallFailed:
     return CallFailed(
         "permission_missing",
-        "No mail server is set up, so this e-mail was not sent.",
-        remedy="Choose an e-mail connection in the step, or set PLUMBLINE_SMTP_URL on the server.",
+        "No mail server is set up, so this email was not sent.",
+        remedy="Choose an email connection in the step, or set PLUMBLINE_SMTP_URL on the server.",
         permanent=True,
     )
 
@@ -192,11 +192,11 @@ def _message(request: CallRequest, now: datetime) -> tuple[EmailMessage, str, li
     to, cc = _people(given.get("To", ""), "To"), _people(given.get("Cc", ""), "Cc")
     if not sender or not to:
         which = "sender" if not sender else "recipient"
-        raise _wrong(f"The e-mail has no {which}.", f"Fill in the {which} of the step.")
+        raise _wrong(f"The email has no {which}.", f"Fill in the {which} of the step.")
     recipients = list(dict.fromkeys(address for _, address in to + cc))
     if len(recipients) > _MOST_RECIPIENTS:
         raise _wrong(
-            f"The e-mail has {len(recipients)} recipients; at most {_MOST_RECIPIENTS} are sent at once.",
+            f"The email has {len(recipients)} recipients; at most {_MOST_RECIPIENTS} are sent at once.",
             "Send to fewer people, or use a mailing service.",
         )
     message = EmailMessage(policy=SMTP_POLICY)
@@ -229,7 +229,7 @@ def _people(text: str, field: str) -> list[tuple[str, str]]:
         address = _plain_address(found[2] or found[3]) if found else ""
         if found is None or not address:
             raise _wrong(
-                f"“{one.strip()[:80]}” in the field {field} is not an e-mail address.",
+                f"“{one.strip()[:80]}” in the field {field} is not an email address.",
                 "Map a field that holds an address such as ada@example.com.",
             )
         people.append(((found[1] or "").strip().strip('"').replace("\\", ""), address))

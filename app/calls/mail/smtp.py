@@ -66,7 +66,7 @@ class Sending:
         self.handed_over = True
         code, reply = smtp.data(data)
         self.handed_over = False
-        self._expect(code, reply, "refused the e-mail")
+        self._expect(code, reply, "refused the email")
         with contextlib.suppress(smtplib.SMTPException, OSError):
             smtp.quit()  # it was taken: how the server says goodbye does not matter
         return reply
@@ -129,7 +129,7 @@ class Sending:
                 "invalid_payload", sentence, remedy="Choose another encryption.", permanent=True
             )
         if self.handed_over:
-            sentence = f"{host} broke off after the e-mail was handed over. It may have been sent."
+            sentence = f"{host} broke off after the email was handed over. It may have been sent."
             return CallFailed("unavailable", sentence, ambiguous=True)
         why = "cannot be found" if isinstance(reason, socket.gaierror) else "could not be reached"
         return CallFailed("unavailable", f"The mail server {host} {why}. Nothing was sent.")

@@ -147,7 +147,7 @@ class Tokens:
     async def _read_while_renewed(
         self, connection_id: str, seen: int, until: float
     ) -> ConnectionFacts | None:
-        """None: whoever was at it has ended without a new token."""
+        """Returns None if the other process exited without storing a token."""
         looks = 0
         while time.monotonic() < until:
             with self._database.read() as db:

@@ -36,7 +36,7 @@ def failure_of(
     return CallFailed(
         "unavailable",
         f"The call to {origin.label} failed inside Plumbline ({type(reason).__name__}). {_MAYBE}",
-        remedy="Replay the run; if it happens again, tell who runs this server.",
+        remedy="Send the run again; if it fails again, tell the person who runs this server.",
         ambiguous=True,
         is_ours=True,
     )

@@ -168,7 +168,7 @@ class EmbeddedDispatcher:
             self._fill()
 
     def look_again(self) -> None:
-        """Something is known now that was not, in the loop's thread."""
+        """Re-checks the queue after a flow version was loaded; called in the loop's thread."""
         self._fill()
 
     async def _run(self, ticket: RunTicket) -> None:

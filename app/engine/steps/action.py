@@ -162,7 +162,7 @@ def check(action: Action, values: dict[str, Any], mapped: Any, findings: list[Fi
         raise StepFails(
             "invalid_payload",
             " ".join(problem.sentence for problem in problems) + " Nothing was sent.",
-            remedy=f"Mend the field “{problems[0].field}” in the step, then replay.",
+            remedy=f"Fix the field “{problems[0].field}” in the step, then replay.",
             mapped=mapped,
             findings=findings,
             about=f"field {problems[0].field}",

@@ -1,4 +1,4 @@
-"""The step "E-mail": one message over SMTP, kept in the history like a call."""
+"""The step "Email": one message over SMTP, kept in the history like a call."""
 
 from __future__ import annotations
 

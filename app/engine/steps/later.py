@@ -174,7 +174,7 @@ def _wait(pending: Pending, reason: WaitReason, wake_at: datetime, state: Any) -
 def _too_late(pending: Pending, state: Any, what: str) -> StepFails:
     since = datetime.fromisoformat(state["since"])
     sentence = f"{pending.service} accepted this on {since:%-d %B %Y at %H:%M} UTC, but {what} since."
-    remedy = "Look at the service whether it was done. A replay sends it once more."
+    remedy = "Check in the service whether it was done. Sending again repeats the call."
     return _fails(pending, "unavailable", sentence, remedy)
 
 
@@ -182,7 +182,7 @@ def _raise_if_failed(pending: Pending, verdict: Verdict, document: Any) -> None:
     if verdict.failed and _all_hold(verdict.failed, document):
         said = as_text(_found(verdict.message, document))[:500] if verdict.message else ""
         sentence = f"{pending.service} accepted this and could not do it{f': {said}' if said else '.'}"
-        raise _fails(pending, verdict.kind, sentence, "Mend what it complains about, then replay.")
+        raise _fails(pending, verdict.kind, sentence, "Fix what it complains about, then send again.")
 
 
 def _fails(pending: Pending, kind: ErrorKind, sentence: str, remedy: str) -> StepFails:

@@ -139,7 +139,7 @@ def held(outgoing: Outgoing, connection: ConnectionFacts, reason: str) -> RunWai
         waits_for=connection.id,
         error_kind="auth_expired",
         sentence=f"Waits for the connection “{connection.name}”. {why} "
-        "It goes on by itself once the connection is mended.",
+        "It goes on by itself once the connection is fixed.",
     )
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger("plumbline.engine")
 REMEDY = "Take over the new name, then send again what stopped."
 _MOST_KEPT = 1000
 _LOOK_AGAIN_AFTER = timedelta(minutes=5)  # at what no record is known to have had
-_NOTE_AGAIN_AFTER = timedelta(hours=1)  # it may have been mended and forgotten meanwhile
+_NOTE_AGAIN_AFTER = timedelta(hours=1)  # it may have been fixed and forgotten meanwhile
 _BACK = (timedelta(), timedelta(minutes=10), timedelta(days=1))  # many may have come since the change
 
 

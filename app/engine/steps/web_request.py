@@ -85,7 +85,7 @@ def _fill_json(text: str, scope: Scope, findings: list[Finding]) -> Any:
         raise StepFails(
             "invalid_payload",
             f"The body is not valid JSON: {reason}.",
-            remedy='Mend the JSON; references stand inside quotes, as in {"email": "{{$.email}}"}.',
+            remedy='Fix the JSON; references stand inside quotes, as in {"email": "{{$.email}}"}.',
         ) from reason
     filled = _fill_node(template, scope, findings)
     return None if filled is MISSING else filled
@@ -123,7 +123,7 @@ def read_answer(answer: Answer, step: HttpStep, mapped: Any, findings: list[Find
             raise StepFails(
                 "invalid_payload",
                 f"The answer does not count as a success: {verdict.sentence}",
-                remedy="Look at the answer below, then mend the request or the success rule.",
+                remedy="Look at the answer below, then fix the request or the success rule.",
                 mapped=mapped,
                 findings=findings,
             )

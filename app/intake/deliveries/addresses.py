@@ -61,7 +61,7 @@ class AddressBook:
                 self._remembered.pop(key, None)
 
     def read_secrets(self, address: Address) -> tuple[str, ...]:
-        """As they are now; for when those that are remembered do not fit."""
+        """Reads the secrets from the database; used when the cached ones do not verify."""
         try:
             with self._database.read() as db:
                 told = sealed_of_flow(db, address.facts.flow_id)

@@ -93,10 +93,10 @@ def _as_utf8(body: bytes, parameters: str) -> bytes:
 def _second_try(body: bytes, reason: orjson.JSONDecodeError) -> Document:
     """Only for what senders really do; everything else is refused."""
     message = str(reason)
-    if "surrogate" in message and (mended := replaced_surrogates(body)) is not None:
-        if too_deep(mended):
+    if "surrogate" in message and (fixed := replaced_surrogates(body)) is not None:
+        if too_deep(fixed):
             raise _nested()
-        return _kept(mended)
+        return _kept(fixed)
     raise _not_json(message)
 
 

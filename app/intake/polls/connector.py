@@ -122,7 +122,7 @@ def trigger_input(trigger: ConnectorTrigger, service: ServicePoll | ServiceWebho
         raise CallFailed(
             "invalid_payload",
             f"{problems[0].sentence} The service was not asked.",
-            remedy="Mend the trigger's input.",
+            remedy="Fix the trigger's input.",
         )
     return ready_input(service, values)
 

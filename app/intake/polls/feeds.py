@@ -119,7 +119,7 @@ def _unreadable(sentence: str) -> CallFailed:
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    """Entities of its own are never expanded; what people write by mistake is mended once."""
+    """Entities of its own are never expanded; what people write by mistake is fixed once."""
     body = _CONTROL.sub(b"", body) if b"\x00" not in body[:4] else body
     for text in (body, None):
         try:

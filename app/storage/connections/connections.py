@@ -154,14 +154,14 @@ def is_free(db: Executor, connection_id: str) -> bool:
     return row is not None and row.state != "broken" and row.hold_reason is None
 
 
-def mend_connection(db: Connection, connection_id: str) -> None:
+def fix_connection(db: Connection, connection_id: str) -> None:
     """It is no longer broken; what somebody holds on purpose stays held."""
     of_it = update(Table).where(Table.id == connection_id, Table.state == "broken")
     db.execute(of_it.values(state="ok", state_sentence=""))
 
 
 def break_connection(db: Connection, connection_id: str, sentence: str) -> None:
-    """Nothing is sent with it until somebody mends it; `sentence`: why, for people."""
+    """Nothing is sent with it until somebody fixes it; `sentence`: why, for people."""
     _set(db, connection_id, state="broken", state_sentence=sentence)
 
 

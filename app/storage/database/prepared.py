@@ -2,7 +2,7 @@
 
 SQLAlchemy writes the SQL and converts the values; what is left out is the work it does anew for each
 execution, which cost more than the database itself.  On SQLite many rows are sent as one statement: each
-statement lets go of the interpreter and has to wait for it again, among threads that all want it.  On
+statement releases the GIL and must reacquire it in competition with other threads.  On
 PostgreSQL they are sent as one document.
 """
 

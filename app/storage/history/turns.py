@@ -95,7 +95,7 @@ def step_out(db: Connection, run_id: str) -> OpenRun | None:
     return (row[0], row[1], row[2], row[3])
 
 
-def mend(db: Connection, *, limit: int) -> list[OpenRun]:
+def fix(db: Connection, *, limit: int) -> list[OpenRun]:
     """Places of runs that have ended are cleared and those behind them queued: for ends that nobody
     was there to pass on, such as a stop of the server between the two writes."""
     ended = select(Turn.run_id).join(Run, Run.id == Turn.run_id, isouter=True)

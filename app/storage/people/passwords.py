@@ -49,7 +49,7 @@ def objection(password: str, *, email: str = "", name: str = "") -> str:
     if plain in _COMMON or len(set(plain)) < 3:
         return "This password is one of the first that guessers try. A few unrelated words are better."
     if plain in (email.lower(), email.lower().partition("@")[0], name.lower()):
-        return "This password is your own name or e-mail address. Choose something others do not know."
+        return "This password is your own name or email address. Choose something others do not know."
     return ""
 
 

@@ -103,7 +103,7 @@ class Connection(Base):
     updated_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
     hold_reason: Mapped[str | None]  # a person holds it, whatever its state: '' or what they wrote
-    account: Mapped[str | None]  # as the service calls it, so that nobody mends the wrong one
+    account: Mapped[str | None]  # as the service calls it, so that nobody fixes the wrong one
 
 
 class Budget(Base):

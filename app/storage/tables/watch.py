@@ -111,7 +111,7 @@ class Alert(Base):
 
 
 class AlertMail(Base):
-    """When somebody was last told by e-mail about one thing, and what keeps the next one."""
+    """When somebody was last told by email about one thing, and what keeps the next one."""
 
     __tablename__ = "alert_mails"
     noun: Mapped[str] = mapped_column(primary_key=True)

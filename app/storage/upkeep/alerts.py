@@ -243,7 +243,7 @@ def note_failed(db: Connection, rows: Sequence[Told], *, sentence: str, again_at
 
 
 def forget_failures(db: Connection) -> None:
-    """After the way was mended: everything is tried again at once."""
+    """After the way was fixed: everything is tried again at once."""
     values = {"tries": 0, "next_try_at": None, "sentence": ""}
     db.execute(update(AlertMail).where(AlertMail.sentence != "").values(**values))
 

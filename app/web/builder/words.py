@@ -63,7 +63,7 @@ STEP_KINDS = {
     "delay": KindFacts("Delay", "hourglass", "Wait some time, or until a date, then go on."),
     "set": KindFacts("Set values", "variable", "Work values out once, use them in later steps."),
     "stop": KindFacts("Stop", "octagon-x", "End the run here and say why."),
-    "email": KindFacts("E-mail", "mail", "Send an e-mail to somebody of your team."),
+    "email": KindFacts("Email", "mail", "Send an email to somebody of your team."),
 }
 _LONGEST_LINE = 70
 
@@ -133,7 +133,7 @@ def _step_title(step: Step) -> str:
         "delay": "Wait",
         "set": "Set values",
         "stop": "Stop the run",
-        "email": "Send an e-mail",
+        "email": "Send an email",
     }
     return titles[step.kind]
 

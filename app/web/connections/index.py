@@ -1,4 +1,4 @@
-"""Connections: made, tested, mended and removed; their secrets go in and never come out."""
+"""Connections: made, tested, fixed and removed; their secrets go in and never come out."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ LEVEL_LOOKS = {"draft": "warn", "tested": "quiet", "proven": "ok", "complete": "
 
 _WARN_DAYS = 90
 _OLD_CHECK_DAYS = 365
-_CATEGORIES = {"crm": "CRM", "email": "E-mail", "other": "Service"}
+_CATEGORIES = {"crm": "CRM", "email": "Email", "other": "Service"}
 # A picture may come from somebody's own connector: it can neither run anything nor load anything.
 _PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 

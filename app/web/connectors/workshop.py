@@ -59,7 +59,7 @@ def for_admins() -> None:
 
 
 def open_bench(key: str) -> Bench:
-    """Also of a connector that does not load: here is where it is mended."""
+    """Also of a connector that does not load: here is where it is fixed."""
     shelf = parts().registry.shelf_of(key)
     if shelf is None:
         raise NotFound("There is no such connector.", connector=key)

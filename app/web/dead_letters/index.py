@@ -55,14 +55,14 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """`flow` None: it is deleted.  `mend`: what removes the cause, None where only time does."""
+    """`flow` None: it is deleted.  `fix`: what removes the cause, None where only time does."""
 
     group: DeadLetterGroup
     flow: FlowRow | None
     step: StepName | None
     title: str
     remedy: str
-    mend: Action | None
+    fix: Action | None
     is_ordered: bool
 
     @property
@@ -164,12 +164,12 @@ def group_view(db: Executor, group: DeadLetterGroup) -> GroupView:
         step=step,
         title=f"{title} · {what.about}" if what.about else title,
         remedy=_remedy(db, group.newest),
-        mend=_mend(db, group, flow, step),
+        fix=_fix(db, group, flow, step),
         is_ordered=bulk_orders.is_ordered(db, group.cause),
     )
 
 
-def _mend(db: Executor, group: DeadLetterGroup, flow: FlowRow | None, step: StepName | None) -> Action | None:
+def _fix(db: Executor, group: DeadLetterGroup, flow: FlowRow | None, step: StepName | None) -> Action | None:
     what = group.what
     if what.error_kind in _KEY_TROUBLE and (connection := _connection(db, group)) is not None:
         return Action(f"Reconnect {connection.name}", f"/connections/{connection.id}", picture="plug-zap")
@@ -180,9 +180,9 @@ def _mend(db: Executor, group: DeadLetterGroup, flow: FlowRow | None, step: Step
             return Action(f"Use “{missing.now}” instead"[:80], missing.address, picture="repeat")
     in_builder = f"/flows/{flow.id}?step={quote(what.step_id)}"
     if what.about.startswith("field "):
-        return Action("Mend the field", in_builder, picture="square-pen")
+        return Action("Fix the field", in_builder, picture="square-pen")
     if what.error_kind in _FIELD_TROUBLE + _KEY_TROUBLE:
-        return Action(f"Mend step {step.number}", in_builder, picture="square-pen")
+        return Action(f"Fix step {step.number}", in_builder, picture="square-pen")
     return None
 
 

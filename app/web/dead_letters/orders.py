@@ -24,9 +24,9 @@ from app.web.runs.words import counted
 
 blueprint = Blueprint("orders", __name__)
 
-_DONE_WORDS = {"replay": "resent", "discard": "discarded", "cancel": "cancelled"}
-_DOING_WORDS = {"replay": "Resending", "discard": "Discarding", "cancel": "Cancelling"}
-_NOUNS = {"replay": "dead letter", "discard": "dead letter", "cancel": "waiting run"}
+_DONE_WORDS = {"replay": "sent again", "discard": "discarded", "cancel": "cancelled"}
+_DOING_WORDS = {"replay": "Sending {} again", "discard": "Discarding {}", "cancel": "Cancelling {}"}
+_NOUNS = {"replay": "run", "discard": "run", "cancel": "waiting run"}
 _WHY = {
     "delay": "for a delay of the flow",
     "retry": "for the next try",
@@ -62,14 +62,14 @@ class OrderView:
 
     @property
     def sentence(self) -> str:
-        """How far it is: `120 of 1,000 resent: 100 succeeded, 20 under way.`"""
+        """How far it is: `120 of 1,000 sent again: 100 succeeded, 20 under way.`"""
         said = f"{self.order.done:,} of {self.order.total:,} {_DONE_WORDS[self.order.what]}"
         counts = [f"{number:,} {word}" for word, number in _counts(self.states) if number]
         said += f": {', '.join(counts)}." if counts else "."
         if self.order.refused:
             said += f" {counted(self.order.refused, 'run')} could not be. {self.order.sentence}"
         if self.is_held:
-            said += " It goes on when the flow is released: somebody holds it."
+            said += " It goes on when somebody releases the flow, which is on hold."
         return said.strip()
 
 
@@ -108,7 +108,7 @@ def _order_view(db: Executor, order: Order, states: dict[str, int]) -> OrderView
     number = order.done if order.state == "done" else order.total
     what = counted(number, _NOUNS[order.what] if order.chosen is None else "run")
     if order.is_open:
-        title = f"{_DOING_WORDS[order.what]} {what}"
+        title = _DOING_WORDS[order.what].format(what)
     else:
         title = f"{what} {_DONE_WORDS[order.what]}" if order.state == "done" else f"Stopped: {what}"
     is_held = order.is_open and order.what == "replay" and flow is not None and flow.is_held

@@ -131,7 +131,7 @@ def publish_renamed(flow_id: str) -> Response:
     try:
         number = commands.publish(who(), parts(), flow_id, revision=revision_shown())
     except FlowInvalid:
-        return redirect(f"/flows/{flow_id}/publish")  # which says what has to be mended first
+        return redirect(f"/flows/{flow_id}/publish")  # which says what has to be fixed first
     flash(f"Version {number} is live.", "success")
     return redirect(f"/flows/{flow_id}/renamed")
 

@@ -30,7 +30,7 @@ NAVIGATION = (
     ("/", "Home", "house"),
     ("/flows", "Flows", "workflow"),
     ("/runs", "Runs", "history"),
-    ("/dead-letters", "Dead letters", "inbox"),
+    ("/dead-letters", "Incidents", "inbox"),
     ("/connections", "Connections", "cable"),
     ("/connectors", "Connectors", "blocks"),
 )

@@ -193,7 +193,7 @@ def _problems(values: dict[str, str]) -> dict[str, str]:
     addresses = _addresses(values["to"])
     wrong = [one for one in addresses if not is_email(one)]
     if wrong:
-        found["to"] = f"“{wrong[0][:80]}” is not an e-mail address."
+        found["to"] = f"“{wrong[0][:80]}” is not an email address."
     elif len(addresses) > _MOST_READERS:
         found["to"] = f"These are {len(addresses)} addresses; at most {_MOST_READERS} are told. Use a list."
     for name in ("quiet_from", "quiet_to"):

@@ -28,7 +28,7 @@ COLUMNS = (
     ("received", "Received", "Everything that came in: records, repeated records and refused deliveries."),
     ("succeeded", "Succeeded", "Every step was done."),
     ("filtered", "Filtered", "A filter of the flow said that nothing was to be done."),
-    ("failed", "Failed", "A step failed, and nobody has dealt with it yet: it is among the dead letters."),
+    ("failed", "Failed", "A step failed, and nobody has dealt with it yet: it is listed under Incidents."),
     ("settled", "Put right", "Failed at first, and then sent again with success or put away by a person."),
     ("held", "Held", "Waits for a person: a held flow or connection, or a call whose outcome is unknown."),
     ("waiting", "Waiting", "Under way, or goes on by itself: a delay, a later try, a limit."),

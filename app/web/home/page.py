@@ -120,7 +120,7 @@ def _lines(flows: list[FlowRow], counts: dict[str, dict[str, int]]) -> list[Flow
 
 @dataclass(frozen=True)
 class Need:
-    """`look`: bad | warn | quiet.  `button` leads to where it is mended."""
+    """`look`: bad | warn | quiet.  `button` leads to where it is fixed."""
 
     look: str
     icon: str
@@ -161,7 +161,7 @@ def _broken(broken: list[ConnectionRow], rows: list[RunRow]) -> Iterator[Need]:
             f"The connection “{row.name}” needs you",
             (row.state_sentence or "Its key or sign-in is no longer accepted.") + held,
             f"/connections/{row.id}",
-            "Mend the connection",
+            "Fix the connection",
             row.checked_at,
         )
 

@@ -23,7 +23,7 @@ blueprint = Blueprint("runs_actions", __name__)
 def replay_run(run_id: str) -> Response:
     version: WhichVersion = "current" if request.form.get("version") == "current" else "same"
     new_id = runs.replay(who(), parts(), run_id, mode=_mode(request.form.get("mode", "")), version=version)
-    flash("Replayed: this is the new run.", "success")
+    flash("Sent again: this is the new run.", "success")
     return redirect(f"/runs/{new_id}")
 
 

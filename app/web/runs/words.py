@@ -173,7 +173,7 @@ def main_action(run: RunRow, at: StepName | None) -> Action | None:
         return Action("Fix the field", step_address(run), picture="square-pen")
     where = f" from step {at.number}" if at and at.number else ""
     fields = (("mode", "failed" if run.position else "whole"), ("version", "same"))
-    return Action(f"Replay{where}", f"/runs/{run.id}/replay", "post", fields, "rotate-cw")
+    return Action(f"Send again{where}", f"/runs/{run.id}/replay", "post", fields, "rotate-cw")
 
 
 def host(call: CallRow) -> str:
