@@ -39,7 +39,7 @@ def print_setup_link() -> None:
 def add_user(email: str, name: str, role: str, password: str) -> None:
     """Give a person an account."""
     if not stored.is_email(email):
-        raise click.BadParameter(f"“{email}” is not an e-mail address, such as ana@example.com.")
+        raise click.BadParameter(f"“{email}” is not an email address, such as ana@example.com.")
     with opened_parts() as parts:
         people.add(SHELL, parts, email=email, name=name, role=role, password=password)
     click.echo(f"{email} may sign in as {role}.")

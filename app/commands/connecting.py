@@ -240,7 +240,7 @@ def _store(
                 now=now,
                 definition_hash=definition_hash,
             )
-            store.mend_connection(db, connection_id)
+            store.fix_connection(db, connection_id)
         grants.put_grant(db, connection_id, grant)
         if call is not None:
             grants.add_token_call(db, connection_id, call, what="sign_in")

@@ -203,7 +203,7 @@ def try_now(who: Who, parts: Parts, connection_id: str) -> int:
     def work(db: Connection) -> None:
         row = store.get_connection(db, connection_id)
         free_lanes(db, row.id, now)
-        tell(db, "mended", row.id)
+        tell(db, "fixed", row.id)
         record(db, who, now, "tried it again", row.id)
 
     parts.database.write(work)

@@ -39,7 +39,9 @@ class PublishRefused(FlowInvalid):
     def __init__(self, problems: list[Problem], flow_id: str) -> None:
         first = problems[0].sentence
         more = f" And {len(problems) - 1} more." if len(problems) > 1 else ""
-        super().__init__(f"{first}{more}", remedy="Mend what is marked, then publish again.", flow=flow_id)
+        super().__init__(
+            f"{first}{more}", remedy="Fix the highlighted problems, then publish again.", flow=flow_id
+        )
         self.problems = problems
 
 

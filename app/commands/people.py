@@ -106,7 +106,7 @@ def set_up(parts: Parts, token: str, *, email: str, name: str, password: str) ->
 def _refuse_person(*, email: str, name: str, password: str) -> None:
     problems = {}
     if not users.is_email(email):
-        problems["email"] = "This is not an e-mail address, such as ana@example.com."
+        problems["email"] = "This is not an email address, such as ana@example.com."
     if not name or len(name) > LONGEST_NAME:
         problems["name"] = _OWN_NAME
     if objection := passwords.objection(password, email=email, name=name):
@@ -133,7 +133,7 @@ def sign_in(parts: Parts, *, email: str, password: str, address: str) -> UserRow
         kept = users.password_hash(db, user.id) if user else None
     if not passwords.is_right(password[: passwords.LONGEST + 1], kept) or user is None:
         _failures.add(email, address, now)
-        raise NotAllowed("This e-mail address and password do not belong together.")
+        raise NotAllowed("This email address and password do not belong together.")
     _failures.forget(email, address)
     return parts.database.write(partial(_let_in, parts, user.id))
 

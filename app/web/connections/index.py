@@ -168,7 +168,7 @@ def resume(connection_id: str) -> Response:
     released = commands.resume(who(), parts(), row.id)
     go_on = f"{counted(released, 'run')} that waited {'goes' if released == 1 else 'go'} on, oldest first."
     if row.state == "broken":
-        go_on = "It has to be mended before anything goes out."
+        go_on = "It has to be fixed before anything goes out."
     flash(f"“{row.name}” is resumed. {go_on if released or row.state == 'broken' else ''}".strip(), "success")
     return redirect(f"/connections/{row.id}")
 
