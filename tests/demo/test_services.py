@@ -123,7 +123,7 @@ def test_sending_again_repeats_the_same_event(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"email": "nobody"}, "e-mail address"),
+        ({"email": "nobody"}, "email address"),
         ({"name": "  "}, "a name"),
         ({"sku": ["NO-SUCH"]}, "one product"),
     ],

@@ -96,7 +96,7 @@ def test_a_failed_lead_is_found_mended_and_sent_again(
     visitor.get_by_role("link", name="Incidents").click()
     visitor.get_by_text("Send all 2 again").click()
     visitor.get_by_role("button", name="Send 2 runs again").click()
-    expect(visitor.get_by_text("2 of 2 resent: 2 succeeded.")).to_be_visible()
+    expect(visitor.get_by_text("2 of 2 sent again: 2 succeeded.")).to_be_visible()
     expect(visitor.get_by_text("No incidents")).to_be_visible()
     visitor.reload()
     expect(visitor.locator("nav .pl-nav-count")).to_have_count(0)

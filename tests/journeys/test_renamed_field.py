@@ -82,7 +82,7 @@ def test_a_renamed_field_is_taken_over_and_what_stopped_goes_out(
     expect(visitor.get_by_role("button", name="Send 2 runs again with version 2")).to_be_visible()
     assert not complaints(visitor)
     visitor.get_by_role("button", name="Send 2 runs again with version 2").click()
-    expect(visitor.get_by_text("2 of 2 resent: 2 succeeded.")).to_be_visible()
+    expect(visitor.get_by_text("2 of 2 sent again: 2 succeeded.")).to_be_visible()
     expect(visitor.get_by_text("No incidents")).to_be_visible()
     assert sorted(lead["email"] for lead in crm.got) == [
         "ana@example.com",

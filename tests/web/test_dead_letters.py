@@ -106,7 +106,7 @@ def test_all_of_a_group_are_resent_by_an_order(
     parts.engine.work_orders()
     shown = words(browser.get("/dead-letters").text)
     assert "2 runs sent again" in shown
-    assert "2 of 2 resent: 2 under way." in shown
+    assert "2 of 2 sent again: 2 under way." in shown
     with parts.database.read() as db:
         again = db.execute(select(Run.replay_of).where(Run.replay_of.is_not(None)).order_by(Run.replay_of))
         assert list(again.scalars()) == sorted(old)
@@ -123,7 +123,7 @@ def test_an_order_is_stopped_with_a_button(
     browser.post(f"/orders/{order.id}/stop")
     browser.post(f"/orders/{order.id}/stop")
     assert orders(parts)[0].state == "stopped"
-    assert "Stopped: 1 dead letter" in words(browser.get("/dead-letters").text)
+    assert "Stopped: 1 run" in words(browser.get("/dead-letters").text)
     assert browser.post("/orders/ord_none/stop").status_code == 404
 
 

@@ -144,7 +144,7 @@ def test_steps_taken_over_by_a_replay_say_that_nothing_was_sent_again(
         later = get_row(db, old).created_at + timedelta(hours=1)
     new = history.run(flow, at=later, replay_of=old)
     history.step(new, "s1")
-    assert "taken over, not sent again" in words(browser.get(f"/runs/{new}").text)
+    assert "its result is used and nothing is sent again" in words(browser.get(f"/runs/{new}").text)
 
 
 HOSTILE = "<script>alert(1)</script>\u202e\x00 hx-get"

@@ -55,7 +55,7 @@ def test_all_runs_with_one_cause_are_replayed_at_once(
     browser.post(f"/runs/{made[0]}/replay-alike")
     parts.engine.work_orders()
     assert all(row(parts, run).replayed_as for run in made)
-    assert "3 of 3 resent" in browser.get("/dead-letters").text
+    assert "3 of 3 sent again" in browser.get("/dead-letters").text
 
 
 def test_selected_runs_are_put_aside_together(

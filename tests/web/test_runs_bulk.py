@@ -35,7 +35,7 @@ def test_selected_runs_are_sent_again_by_an_order_that_outlives_the_request(
     assert "Sending" not in browser.get("/runs?flow=flow_another").text
     Orders(parts.database, parts.clock, lambda tickets: None).work()  # of the process that comes after
     assert all(row(parts, run).replayed_as for run in made)
-    assert "3 of 3 resent: 3 under way." in words(browser.get(address).text)
+    assert "3 of 3 sent again: 3 under way." in words(browser.get(address).text)
 
 
 def test_an_order_about_selected_runs_says_how_many_could_not_be_sent_again(
@@ -51,8 +51,8 @@ def test_an_order_about_selected_runs_says_how_many_could_not_be_sent_again(
     address = browser.post("/runs/bulk", {"run": [*made, *odd], "do": "whole"}).headers["Location"]
     parts.engine.work_orders()
     shown = words(browser.get(address).text)
-    assert "1 run resent" in shown
-    assert "1 of 7 resent: 1 under way. 6 runs could not be. Somebody had dealt with them already." in shown
+    assert "1 run sent again" in shown
+    assert "1 of 7 sent again: 1 under way. 6 runs could not be. Somebody had dealt with them already." in shown
     assert row(parts, made[0]).replayed_as
     assert not row(parts, made[2]).replayed_as
 
@@ -65,7 +65,7 @@ def test_an_order_of_a_held_flow_says_that_it_waits(
         "Location"
     ]
     parts.engine.work_orders()
-    assert "It goes on when the flow is released" in words(browser.get(address).text)
+    assert "It goes on when somebody releases the flow" in words(browser.get(address).text)
     assert browser.post(f"{address}/stop").headers["Location"] == address
     shown = words(browser.get(address).text)
     assert "Stopped: 1 run" in shown
