@@ -95,7 +95,7 @@ def decide(run_id: str) -> Response:
 @blueprint.post("/runs/<run_id>/settle")
 def put_aside(run_id: str) -> Response:
     runs.settle(who(), parts(), [get_row(pages_db.session, run_id).id])
-    flash("This run is marked as resolved.", "success")
+    flash("Resolved. This run no longer counts as stopped.", "success")
     return redirect(f"/runs/{run_id}")
 
 
