@@ -113,16 +113,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         parts = open_parts(Settings(data_dir=Path(folder), min_free_mb=0))
         engine = NotingEngine()
-        intake = Intake(
-            parts.settings,
-            parts.clock,
-            parts.database,
-            parts.vault,
-            parts.registry,
-            parts.connections,
-            parts.caller,
-            engine,  # type: ignore[arg-type]
-        )
+        intake = Intake(parts, engine)  # type: ignore[arg-type]
         begun_at = parts.clock.now()
         due = parts.database.write(lambda db: fill(db, options.polls, begun_at))
         intake.start()

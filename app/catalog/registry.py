@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +36,6 @@ class Registry:
         self._folders = [(source, Path(folder)) for source, folder in folders]
         self._lock = threading.RLock()
         self._shelves: dict[str, Shelf] = _scan(self._folders)
-        self.on_reload: Callable[[], None] | None = None
 
     # ------------------------------------------------------------------------------- connectors
 
@@ -126,8 +125,6 @@ class Registry:
                 if old is not None and old.connector is not None and old.folder == shelf.folder:
                     _keep_unchanged(shelf, old)
             self._shelves = fresh
-        if self.on_reload is not None:
-            self.on_reload()
 
     def _loaded(self, key: str) -> Shelf | None:
         shelf = self._shelves.get(key)

@@ -13,9 +13,9 @@ from app.commands.backups import restore as put_back
 from app.commands.flows import hold_all as hold_all_flows
 from app.commands.who import SHELL
 from app.errors import SettingInvalid
-from app.parts import refuse_second
 from app.settings import Settings
 from app.storage.database.backup import Copy, key_beside
+from app.storage.database.folder_lock import refuse_second
 from app.storage.database.private import make_folder
 
 _FILE = click.Path(dir_okay=False, path_type=Path)

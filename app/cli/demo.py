@@ -16,8 +16,8 @@ import click
 from app.cli.demo_process import DemoProcess
 from app.cli.opened import opened_parts
 from app.errors import SettingInvalid, Unavailable
-from app.parts import refuse_second
 from app.settings import Settings
+from app.storage.database.folder_lock import refuse_second
 from seed_data.load import load_demo
 from seed_data.services.process import RunningServices, end_with
 

@@ -11,9 +11,9 @@ from sqlalchemy.engine import make_url
 from app.cli.opened import print_json
 from app.clock import SystemClock
 from app.errors import AppError, SettingInvalid
-from app.parts import refuse_second
 from app.settings import Settings
 from app.storage.database.db import Database
+from app.storage.database.folder_lock import refuse_second
 from app.storage.database.secrets import Vault, check_key, has_key, load_key
 from app.storage.database.shrink import compact
 from app.watch.checkup import Checked, Subject, check_up

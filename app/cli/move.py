@@ -8,9 +8,9 @@ import click
 from sqlalchemy.engine import make_url
 
 from app.errors import SettingInvalid
-from app.parts import alone
 from app.settings import Settings
 from app.storage.database.db import Database, with_driver
+from app.storage.database.folder_lock import alone
 from app.storage.database.moving import Moved, move
 
 

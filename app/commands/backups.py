@@ -14,10 +14,11 @@ from app import __version__
 from app.commands.flows import hold_all
 from app.commands.who import Who
 from app.errors import SettingInvalid
-from app.parts import Parts, refuse_second
+from app.parts import Parts
 from app.settings import Settings
 from app.storage.database.backup import Copy, copy_database, key_beside, look_at, note_backup, put_in_place
 from app.storage.database.db import Database
+from app.storage.database.folder_lock import refuse_second
 from app.storage.database.migrate import migrate
 from app.storage.database.secrets import Vault, check_key, load_key
 from app.storage.people import audit

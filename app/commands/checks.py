@@ -14,6 +14,7 @@ from app.calls.http.client import CallOutcome
 from app.calls.mail.mail import try_server
 from app.catalog.format.definition import Check, Connector
 from app.catalog.render import plan
+from app.changes import ConnectionChanged
 from app.engine.steps.action import request_of
 from app.errors import AppError, CallFailed, MappingFailed
 from app.flows.mapping.template import first
@@ -42,7 +43,7 @@ class Checked:
 
 def check(parts: Parts, connection_id: str) -> Checked:
     """Asks the service, writes down what it said, and lets waiting runs go on when it is well."""
-    parts.connections.forget(connection_id)
+    parts.changes.tell(ConnectionChanged(connection_id))
     facts = parts.connections.get(connection_id)
     if facts.connector == "smtp":
         return _judge(parts, facts, "The mail server", try_server(facts, parts.settings))
@@ -112,7 +113,7 @@ def _trust(parts: Parts, connection_id: str, sentence: str) -> Checked:
 def _failed(parts: Parts, connection_id: str, state: ConnectionState, sentence: str) -> Checked:
     now = parts.clock.now()
     parts.database.write(lambda db: mark_checked(db, connection_id, state=state, sentence=sentence, now=now))
-    parts.connections.forget(connection_id)
+    parts.changes.tell(ConnectionChanged(connection_id))
     return Checked(False, sentence)
 
 

@@ -24,6 +24,7 @@ from app.calls.oauth.journey import (
 )
 from app.catalog.format.auth import OAuth2Auth
 from app.catalog.format.definition import Connector
+from app.changes import ConnectionChanged
 from app.commands.checks import Checked
 from app.commands.connections import check_now, free_name, record
 from app.commands.who import Who
@@ -247,7 +248,7 @@ def _store(
         record(db, who, now, "connected" if is_new else "reconnected", connection_id)
 
     parts.database.write(work)
-    parts.connections.forget(connection_id)
+    parts.changes.tell(ConnectionChanged(connection_id))
 
 
 def _name(parts: Parts, connector: Connector, connection_id: str) -> str:
@@ -262,7 +263,7 @@ def _name(parts: Parts, connector: Connector, connection_id: str) -> str:
         return name
 
     name = parts.database.write(work)
-    parts.connections.forget(connection_id)
+    parts.changes.tell(ConnectionChanged(connection_id))
     return name
 
 
@@ -288,7 +289,7 @@ def register_app(
         return [one.id for one in store.list_connections(db, connector=key)]
 
     for connection_id in parts.database.write(work):
-        parts.connections.forget(connection_id)
+        parts.changes.tell(ConnectionChanged(connection_id))
 
 
 def remove_app(who: Who, parts: Parts, connector: Connector, auth: OAuth2Auth) -> None:

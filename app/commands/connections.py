@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 
 from app.calls.connections.book import ConnectionFacts, seal_secrets
 from app.catalog.format.auth import OAuth2Auth, TokenAuth
+from app.changes import ConnectionChanged, ConnectionFreed, LimitsChanged
 from app.commands.checks import Checked, check
 from app.commands.who import Who
 from app.engine.holds import resume_connection, wake_line
 from app.errors import AppError, FlowInvalid
 from app.ids import new_id
 from app.parts import Parts
-from app.storage.cluster.messages import tell
+from app.storage.cluster.messages import announce
 from app.storage.connections import connections as store
 from app.storage.connections import grants
 from app.storage.connections.limits import free_lanes, get_pace, set_pace
@@ -111,7 +112,7 @@ def rename(who: Who, parts: Parts, connection_id: str, name: str) -> None:
             record(db, who, now, "renamed", connection_id, {"from": before, "to": name})
 
     parts.database.write(work)
-    parts.connections.forget(connection_id)
+    parts.changes.tell(ConnectionChanged(connection_id))
 
 
 def test(who: Who, parts: Parts, connection_id: str) -> Checked:
@@ -123,7 +124,7 @@ def test(who: Who, parts: Parts, connection_id: str) -> Checked:
 
 def check_now(parts: Parts, connection_id: str) -> Checked:
     """Returns what the app said, or that nothing can be asked yet."""
-    parts.connections.forget(connection_id)
+    parts.changes.tell(ConnectionChanged(connection_id))
     if not parts.engine.is_started:
         return Checked(None, "It is tested once Plumbline is running.")
     return check(parts, connection_id)
@@ -149,11 +150,11 @@ def hold(who: Who, parts: Parts, connection_id: str, reason: str) -> None:
         if store.get_connection(db, connection_id).is_held:
             return
         store.set_hold(db, connection_id, reason)
-        tell(db, "changed", connection_id)
+        announce(db, ConnectionChanged(connection_id))
         record(db, who, now, "held", connection_id, {"reason": reason} if reason else None)
 
     parts.database.write(work)
-    parts.connections.forget(connection_id)
+    parts.changes.tell(ConnectionChanged(connection_id))
 
 
 def resume(who: Who, parts: Parts, connection_id: str) -> int:
@@ -166,13 +167,13 @@ def resume(who: Who, parts: Parts, connection_id: str) -> int:
         was_held = store.get_connection(db, connection_id).is_held
         if was_held:
             store.set_hold(db, connection_id, None)
-            tell(db, "changed", connection_id)
+            announce(db, ConnectionChanged(connection_id))
             record(db, who, now, "resumed", connection_id)
         return was_held
 
     if not parts.database.write(work):
         return 0
-    return resume_connection(parts.database, parts.connections, parts.engine.dispatcher, connection_id)
+    return resume_connection(parts, connection_id)
 
 
 def set_limits(who: Who, parts: Parts, connection_id: str, limits: object) -> int:
@@ -185,13 +186,12 @@ def set_limits(who: Who, parts: Parts, connection_id: str, limits: object) -> in
         row = store.get_connection(db, connection_id)
         detail = {"from": get_pace(db, row.id), "to": limits}
         set_pace(db, row.id, limits)
-        tell(db, "pace", row.id)
+        announce(db, LimitsChanged(row.id))
         record(db, who, now, "changed the limits", row.id, detail)
 
     parts.database.write(work)
-    parts.connections.forget(connection_id)
-    _in_engine(parts, parts.caller.limits.renumber, connection_id)
-    return wake_line(parts.database, parts.engine.dispatcher, connection_id)
+    parts.changes.tell(LimitsChanged(connection_id))
+    return wake_line(parts, connection_id)
 
 
 def try_now(who: Who, parts: Parts, connection_id: str) -> int:
@@ -203,17 +203,12 @@ def try_now(who: Who, parts: Parts, connection_id: str) -> int:
     def work(db: Connection) -> None:
         row = store.get_connection(db, connection_id)
         free_lanes(db, row.id, now)
-        tell(db, "fixed", row.id)
+        announce(db, ConnectionFreed(row.id))
         record(db, who, now, "tried it again", row.id)
 
     parts.database.write(work)
-    _in_engine(parts, parts.caller.limits.lift, connection_id)
-    return wake_line(parts.database, parts.engine.dispatcher, connection_id)
-
-
-def _in_engine(parts: Parts, work: Callable[[str], object], connection_id: str) -> None:
-    if parts.engine.is_started:
-        parts.engine.loop.call_soon_threadsafe(work, connection_id)
+    parts.changes.tell(ConnectionFreed(connection_id))
+    return wake_line(parts, connection_id)
 
 
 # --------------------------------------------------------------------------------------- ended
@@ -233,7 +228,7 @@ def disconnect(who: Who, parts: Parts, connection_id: str) -> str:
         record(db, who, now, "disconnected", row.id)
 
     parts.database.write(work)
-    parts.connections.forget(row.id)
+    parts.changes.tell(ConnectionChanged(row.id))
     return _tell_service(parts, facts, is_kept=True)
 
 
@@ -250,7 +245,7 @@ def delete(who: Who, parts: Parts, connection_id: str) -> str:
         record(db, who, now, "deleted", row.id, {"name": row.name, "connector": row.connector})
 
     parts.database.write(work)
-    parts.connections.forget(row.id)
+    parts.changes.tell(ConnectionChanged(row.id))
     return _tell_service(parts, facts, is_kept=False)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from app.catalog.format.definition import Connector
 from app.catalog.workbench.changing import Workbench
+from app.changes import ConnectorsChanged
 from app.commands.who import Who
 from app.errors import ConnectorInvalid, NotAllowed, NotFound
 from app.imports.apis.draft import Draft
@@ -103,7 +104,7 @@ def reload(who: Who, parts: Parts) -> int:
     """Reads all connectors again, after somebody put a folder there or corrected a file; returns how many
     cannot be used.  Raises NotAllowed."""
     who.must("connections")  # no connector is made or changed by it
-    parts.registry.reload()
+    parts.changes.tell(ConnectorsChanged())
     return len(parts.registry.broken())
 
 
@@ -120,4 +121,4 @@ def _tell(who: Who, parts: Parts, action: str, key: str, detail: Mapping[str, ob
         audit.record(db, now=now, user_id=who.id, action=action, detail=detail or None, **noun)
 
     parts.database.write(work)
-    parts.registry.reload()
+    parts.changes.tell(ConnectorsChanged())

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from app.changes import FlowChanged
 from app.commands.who import Who
 from app.engine.holds import release_flow
 from app.errors import FlowInvalid, NotFound, Stale
@@ -20,8 +21,8 @@ from app.flows.renamed import Place, taken_over
 from app.flows.review.flow import Problem, review
 from app.imports.flows.drafts import Draft
 from app.intake import triggers as starts
-from app.intake.needs import Whole
 from app.intake.subscriptions import rows as subscriptions
+from app.parts import Parts
 from app.storage.connections.connections import ConnectionRow, list_connections
 from app.storage.database.db import Database
 from app.storage.flows import flows, hooks, renamed_fields, standstill, triggers
@@ -57,14 +58,14 @@ class Imported:
 # -------------------------------------------------------------------------- new, copied, renamed, gone
 
 
-def create(who: Who, parts: Whole, *, name: str, time_zone: str) -> str:
+def create(who: Who, parts: Parts, *, name: str, time_zone: str) -> str:
     """Makes an empty flow, with a number behind a name that is taken; returns its id.  Raises NotAllowed."""
     who.must("flows")
     definition = FlowDefinition(name=name, trigger=ManualTrigger(), time_zone=time_zone)
     return parts.database.write(partial(_add, who, definition, "created", now=parts.clock.now()))
 
 
-def copy(who: Who, parts: Whole, flow_id: str) -> str:
+def copy(who: Who, parts: Parts, flow_id: str) -> str:
     """Makes a flow with the draft of another one and returns its id.  Raises NotAllowed, NotFound."""
     who.must("flows")
     with parts.database.read() as db:
@@ -73,7 +74,7 @@ def copy(who: Who, parts: Whole, flow_id: str) -> str:
     return parts.database.write(partial(_add, who, definition, "copied", now=parts.clock.now()))
 
 
-def rename(who: Who, parts: Whole, flow_id: str, name: str) -> None:
+def rename(who: Who, parts: Parts, flow_id: str, name: str) -> None:
     """Gives a flow another name.  Raises NotAllowed, NotFound, and FlowInvalid for a name that is empty
     or longer than 200 characters."""
     who.must("flows")
@@ -88,7 +89,7 @@ def rename(who: Who, parts: Whole, flow_id: str, name: str) -> None:
     parts.database.write(work)
 
 
-def delete(who: Who, parts: Whole, flow_id: str) -> None:
+def delete(who: Who, parts: Parts, flow_id: str) -> None:
     """Removes a flow; its history stays.  Raises NotAllowed, NotFound, and FlowInvalid while it is on or
     has runs that have not ended."""
     who.must("flows")
@@ -99,7 +100,7 @@ def delete(who: Who, parts: Whole, flow_id: str) -> None:
         _record(db, who, "deleted", flow_id, now)
 
     parts.database.write(work)
-    parts.intake.forget(flow_id)
+    parts.changes.tell(FlowChanged(flow_id))
 
 
 def _add(who: Who, definition: FlowDefinition, action: str, db: Connection, *, now: datetime) -> str:
@@ -125,7 +126,7 @@ def _record(db: Connection, who: Who, did: str, flow_id: str, now: datetime, det
 
 
 def import_files(
-    who: Who, parts: Whole, files: Sequence[FlowFile], *, publish_them: bool = False, on: bool = False
+    who: Who, parts: Parts, files: Sequence[FlowFile], *, publish_them: bool = False, on: bool = False
 ) -> list[Imported]:
     """Makes a draft of each flow of Plumbline's own files, of all or of none; `on` publishes and switches
     them on too.  Raises NotAllowed, and PublishRefused after the drafts were kept."""
@@ -138,12 +139,12 @@ def import_files(
     return [_with_address(who, parts, one) for one in made]
 
 
-def import_drafts(who: Who, parts: Whole, drafts: Sequence[Draft]) -> list[Imported]:
+def import_drafts(who: Who, parts: Parts, drafts: Sequence[Draft]) -> list[Imported]:
     """Makes a draft with its samples of each flow of another tool, all or none.  Raises NotAllowed."""
     return _import(who, parts, [(draft.file, draft.samples) for draft in drafts])
 
 
-def _import(who: Who, parts: Whole, files: Sequence[tuple[FlowFile, Mapping[str, Any]]]) -> list[Imported]:
+def _import(who: Who, parts: Parts, files: Sequence[tuple[FlowFile, Mapping[str, Any]]]) -> list[Imported]:
     """Connections are found again by service and name; one that is not here stays unpicked, and the
     review before publishing says so."""
     who.must("flows")
@@ -173,7 +174,7 @@ def _match(wanted: FileConnection, known: Sequence[ConnectionRow]) -> str:
     return named[0].id if named else same[0].id if len(same) == 1 else ""
 
 
-def _with_address(who: Who, parts: Whole, one: Imported) -> Imported:
+def _with_address(who: Who, parts: Parts, one: Imported) -> Imported:
     with parts.database.read() as db:
         draft = flows.get_flow(db, one.id).draft
     if not starts.is_webhook(parts.registry, draft):
@@ -184,7 +185,7 @@ def _with_address(who: Who, parts: Whole, one: Imported) -> Imported:
 # ---------------------------------------------------------------------------------------- the draft
 
 
-def edit_draft(who: Who, parts: Whole, flow_id: str, wanted: FlowDefinition, *, revision: int) -> int:
+def edit_draft(who: Who, parts: Parts, flow_id: str, wanted: FlowDefinition, *, revision: int) -> int:
     """Makes `wanted` the draft and returns its revision.  Raises NotAllowed, NotFound, and Stale when
     `revision` is not the one that is stored."""
     who.must("flows")
@@ -192,7 +193,7 @@ def edit_draft(who: Who, parts: Whole, flow_id: str, wanted: FlowDefinition, *, 
     return parts.database.write(lambda db: flows.save_draft(db, flow_id, wanted, revision=revision, now=now))
 
 
-def close_gap(who: Who, parts: Whole, flow_id: str, part_id: str, *, what: str | None, revision: int) -> int:
+def close_gap(who: Who, parts: Parts, flow_id: str, part_id: str, *, what: str | None, revision: int) -> int:
     """Notes that a gap an import left on the trigger or a step is seen to, all of them without `what`;
     returns the draft's revision.  Raises NotAllowed, NotFound, Stale."""
     with parts.database.read() as db:
@@ -205,7 +206,7 @@ def close_gap(who: Who, parts: Whole, flow_id: str, part_id: str, *, what: str |
     return edit_draft(who, parts, flow_id, replace_step(draft, closed), revision=revision)
 
 
-def set_sample(who: Who, parts: Whole, flow_id: str, document: Any, *, root: str = "trigger") -> None:
+def set_sample(who: Who, parts: Parts, flow_id: str, document: Any, *, root: str = "trigger") -> None:
     """Keeps a document that mappings are tried on, of the trigger or of the step `root`.  Raises
     NotAllowed, NotFound."""
     who.must("flows")
@@ -217,7 +218,7 @@ def set_sample(who: Who, parts: Whole, flow_id: str, document: Any, *, root: str
     parts.database.write(work)
 
 
-def restore_version(who: Who, parts: Whole, flow_id: str, number: int) -> None:
+def restore_version(who: Who, parts: Parts, flow_id: str, number: int) -> None:
     """Makes an old version the draft again; what is live stays live.  Raises NotAllowed, NotFound, and
     Stale when somebody edits the draft at the same moment."""
     who.must("flows")
@@ -236,7 +237,7 @@ def restore_version(who: Who, parts: Whole, flow_id: str, number: int) -> None:
     parts.database.write(work)
 
 
-def take_over_renamed(who: Who, parts: Whole, flow_id: str, pairs: Sequence[tuple[str, str]]) -> bool:
+def take_over_renamed(who: Who, parts: Parts, flow_id: str, pairs: Sequence[tuple[str, str]]) -> bool:
     """Lets the draft look for fields under their new names; `pairs`: the place of each, and the path it
     has now.  Returns whether the draft changed.  Raises NotAllowed, Stale, and NotFound for what is not
     missing."""
@@ -264,7 +265,7 @@ def take_over_renamed(who: Who, parts: Whole, flow_id: str, pairs: Sequence[tupl
     return True
 
 
-def leave_renamed(who: Who, parts: Whole, flow_id: str, place: str) -> None:
+def leave_renamed(who: Who, parts: Parts, flow_id: str, place: str) -> None:
     """Notes that a missing field has no new name, so that nobody is told of it again.  Raises NotAllowed,
     NotFound."""
     who.must("flows")
@@ -281,7 +282,7 @@ def leave_renamed(who: Who, parts: Whole, flow_id: str, place: str) -> None:
 # --------------------------------------------------------------------------------- live, on and off
 
 
-def publish(who: Who, parts: Whole, flow_id: str, *, revision: int | None = None) -> int:
+def publish(who: Who, parts: Parts, flow_id: str, *, revision: int | None = None) -> int:
     """Makes the draft the version that new events use, and returns its number; runs under way stay on
     theirs.  `revision`: of the draft that was looked at.  Raises NotAllowed, NotFound, PublishRefused,
     and Stale when the draft is another one by now."""
@@ -310,7 +311,7 @@ def publish(who: Who, parts: Whole, flow_id: str, *, revision: int | None = None
         return version.number
 
     number = parts.database.write(work)
-    parts.intake.forget(flow_id)
+    parts.changes.tell(FlowChanged(flow_id))
     return number
 
 
@@ -322,7 +323,7 @@ def _changed_meanwhile(flow_id: str) -> Stale:
     )
 
 
-def switch_on(who: Who, parts: Whole, flow_id: str) -> None:
+def switch_on(who: Who, parts: Parts, flow_id: str) -> None:
     """Lets events start the flow.  Times of a schedule that fell into the time it was off are not made
     up; what a poll would have found in that time is found now.  Raises NotAllowed, NotFound, and
     FlowInvalid for a flow that was never published."""
@@ -346,10 +347,10 @@ def switch_on(who: Who, parts: Whole, flow_id: str) -> None:
         _record(db, who, "switched on", flow_id, now)
 
     parts.database.write(work)
-    parts.intake.forget(flow_id)
+    parts.changes.tell(FlowChanged(flow_id))
 
 
-def switch_off(who: Who, parts: Whole, flow_id: str) -> None:
+def switch_off(who: Who, parts: Parts, flow_id: str) -> None:
     """Lets no event start the flow any more; runs under way end as they would have.  Raises NotAllowed,
     NotFound."""
     who.must("flows")
@@ -363,13 +364,13 @@ def switch_off(who: Who, parts: Whole, flow_id: str) -> None:
             _record(db, who, "switched off", flow_id, now)
 
     parts.database.write(work)
-    parts.intake.forget(flow_id)
+    parts.changes.tell(FlowChanged(flow_id))
 
 
 # ------------------------------------------------------------------------------------------- holds
 
 
-def hold(who: Who, parts: Whole, flow_id: str, *, reason: str = "") -> None:
+def hold(who: Who, parts: Parts, flow_id: str, *, reason: str = "") -> None:
     """Lets the runs of a flow wait; its events are still taken and stored.  Raises NotAllowed, NotFound."""
     who.must("flows")
     now = parts.clock.now()
@@ -380,10 +381,10 @@ def hold(who: Who, parts: Whole, flow_id: str, *, reason: str = "") -> None:
             _record(db, who, "held", flow_id, now, {"reason": reason} if reason else None)
 
     parts.database.write(work)
-    parts.intake.forget(flow_id)
+    parts.changes.tell(FlowChanged(flow_id))
 
 
-def release(who: Who, parts: Whole, flow_id: str) -> int:
+def release(who: Who, parts: Parts, flow_id: str) -> int:
     """Lets the runs of a held flow go on, the oldest first, and returns how many.  Raises NotAllowed,
     NotFound."""
     who.must("flows")
@@ -396,8 +397,8 @@ def release(who: Who, parts: Whole, flow_id: str) -> int:
         _record(db, who, "released", flow_id, now)
 
     parts.database.write(work)
-    released = release_flow(parts.database, parts.engine, flow_id)
-    parts.intake.forget(flow_id)
+    released = release_flow(parts, flow_id)
+    parts.changes.tell(FlowChanged(flow_id))
     return released
 
 
@@ -416,7 +417,7 @@ def hold_all(who: Who, database: Database, *, now: datetime, backup_of: datetime
     return database.write(work)
 
 
-def release_all(who: Who, parts: Whole) -> int:
+def release_all(who: Who, parts: Parts) -> int:
     """Releases the flows that were held all at once, not those that a person held before; returns how many
     runs go on.  Raises NotAllowed."""
     who.must("flows")
@@ -428,7 +429,7 @@ def release_all(who: Who, parts: Whole) -> int:
 # --------------------------------------------------------------------------- addresses, subscriptions
 
 
-def create_address(who: Who, parts: Whole, flow_id: str) -> str:
+def create_address(who: Who, parts: Parts, flow_id: str) -> str:
     """Returns the address that senders are told; makes it if the flow has none.  Raises NotAllowed,
     NotFound."""
     who.must("flows")
@@ -447,7 +448,7 @@ def create_address(who: Who, parts: Whole, flow_id: str) -> str:
     return starts.address_of(parts.settings, parts.database.write(work))
 
 
-def replace_address(who: Who, parts: Whole, flow_id: str) -> str:
+def replace_address(who: Who, parts: Parts, flow_id: str) -> str:
     """Gives a flow a new address and returns it; the old one works for another 24 hours.  Raises
     NotAllowed, NotFound."""
     who.must("flows")
@@ -462,11 +463,11 @@ def replace_address(who: Who, parts: Whole, flow_id: str) -> str:
         return token
 
     token = parts.database.write(work)
-    parts.intake.forget(flow_id)
+    parts.changes.tell(FlowChanged(flow_id))
     return starts.address_of(parts.settings, token)
 
 
-def _ensure_token(parts: Whole, db: Connection, flow_id: str, now: datetime) -> tuple[str, bool]:
+def _ensure_token(parts: Parts, db: Connection, flow_id: str, now: datetime) -> tuple[str, bool]:
     """Returns the token of the flow's address, and whether it was made just now."""
     token = hooks.current_token(db, parts.vault, flow_id)
     if token is not None:
@@ -474,7 +475,7 @@ def _ensure_token(parts: Whole, db: Connection, flow_id: str, now: datetime) -> 
     return hooks.create_hook(db, parts.vault, flow_id, now=now), True
 
 
-def subscribe_again(who: Who, parts: Whole, flow_id: str) -> None:
+def subscribe_again(who: Who, parts: Parts, flow_id: str) -> None:
     """Lets the service of the trigger be told again where to send, by whoever ticks.  Raises NotAllowed,
     NotFound, and FlowInvalid where it was never told."""
     who.must("flows")
@@ -488,7 +489,7 @@ def subscribe_again(who: Who, parts: Whole, flow_id: str) -> None:
     parts.database.write(work)
 
 
-def subscribed_by_hand(who: Who, parts: Whole, flow_id: str) -> None:
+def subscribed_by_hand(who: Who, parts: Parts, flow_id: str) -> None:
     """Notes that a person set the service of the trigger up and ends it there too.  Raises NotAllowed,
     NotFound, and FlowInvalid where Plumbline did so already."""
     who.must("flows")

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from sqlalchemy import Connection
 
+from app.changes import RunCancelled
 from app.commands.letters import replay_chosen
 from app.commands.who import Who
 from app.engine.dispatch.tickets import RunTicket
@@ -17,7 +18,7 @@ from app.errors import DeliveryRefused, FlowInvalid
 from app.ids import new_id
 from app.intake.deliveries.bodies import read_body
 from app.parts import Parts
-from app.storage.cluster.messages import tell
+from app.storage.cluster.messages import announce
 from app.storage.database.executor import Executor
 from app.storage.history import progress
 from app.storage.history.progress import OpenRun
@@ -207,7 +208,7 @@ def cancel(who: Who, parts: Parts, run_id: str) -> bool:
 
     def work(db: Connection) -> bool:
         cancelled = progress.cancel(db, get_row(db, run_id).id, sentence, now=now)
-        tell(db, "cancel", run_id)
+        announce(db, RunCancelled(run_id))
         if cancelled:
             _record(db, who, now, "cancelled", run_id)
         return cancelled

@@ -48,7 +48,7 @@ def preview_step(who: Who, parts: Parts, flow_id: str, step_id: str, scope: Scop
     sample.  Raises NotAllowed, NotFound."""
     who.must("trials")
     definition = _draft_with(parts, flow_id, step_id)
-    return _kept(parts, flow_id, trial.preview_step(parts.engine.means, definition, step_id, scope))
+    return _kept(parts, flow_id, trial.preview_step(parts, definition, step_id, scope))
 
 
 def test_step(who: Who, parts: Parts, flow_id: str, step_id: str, scope: Scope) -> TrialResult:
@@ -57,7 +57,7 @@ def test_step(who: Who, parts: Parts, flow_id: str, step_id: str, scope: Scope) 
     who.must("trials")
     definition = _draft_with(parts, flow_id, step_id)
     _refuse_without_engine(parts, "nothing can be sent")
-    sending = trial.send_step(parts.engine.means, flow_id, definition, step_id, scope)
+    sending = trial.send_step(parts, flow_id, definition, step_id, scope)
     return _kept(parts, flow_id, parts.engine.spawn(sending).result(_LONGEST_STEP_S))
 
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from app.calls.connections.book import ConnectionBook
-from app.calls.http.client import Caller
 from app.calls.message.call import CallRequest
-from app.catalog.registry import Registry
-from app.clock import Clock
-from app.engine.dispatch.tickets import RunTicket
+from app.engine.runtime import Runtime
 from app.engine.signals import RunEnds, RunWaits
 from app.engine.versions import Version
 from app.errors import MappingFailed
 from app.flows.mapping.template import Finding
-from app.settings import Settings
 from app.states import StepState
 from app.storage.cluster.crashes import GOT_FURTHER, got_further
-from app.storage.database.db import Database
 from app.storage.database.writer import Row, Rows
 from app.storage.history import progress
 from app.storage.history.progress import StepFacts
@@ -31,20 +25,10 @@ DONE: tuple[StepState, ...] = ("succeeded", "skipped")
 MOST_MISSED = 50
 
 
-@dataclass(frozen=True)
-class Means:
-    """What the engine works with."""
+class Renames(Protocol):
+    """What knows of values that have another name now."""
 
-    settings: Settings
-    clock: Clock
-    database: Database
-    registry: Registry
-    connections: ConnectionBook
-    caller: Caller
-
-
-async def _no_reason(failed: MappingFailed, scope: dict[str, Any]) -> str:
-    return ""
+    async def why(self, ctx: RunContext, failed: MappingFailed, scope: dict[str, Any]) -> str: ...
 
 
 class RunContext:
@@ -53,7 +37,7 @@ class RunContext:
 
     def __init__(
         self,
-        means: Means,
+        runtime: Runtime,
         run_id: str,
         version: Version,
         scope: dict[str, Any],
@@ -64,8 +48,10 @@ class RunContext:
         started_at: datetime | None = None,
         crashes: int = 0,
         position: str | None = None,
+        kept_keys: dict[str, str] | None = None,
+        renames: Renames | None = None,
     ) -> None:
-        self.means = means
+        self.runtime = runtime
         self.run_id = run_id
         self.version = version
         self.scope = scope
@@ -75,11 +61,9 @@ class RunContext:
         self.cancelled = False
         self.found_nothing: list[Finding] = []  # of the step that has just ended
         self.missed: dict[str, dict[str, Any]] = {}  # the references that found nothing, with what they saw
-        self.kept_keys: dict[str, str] = {}
-        self.stand_aside: Callable[[str, int], None] = lambda flow_id, number: None
-        self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
-        self.why_missing: Callable[[MappingFailed, dict[str, Any]], Awaitable[str]] = _no_reason
         self.crashes = crashes
+        self._kept_keys = kept_keys or {}
+        self._renames = renames
         self._position = position
         self._started_at = started_at
         self._began = False
@@ -88,7 +72,7 @@ class RunContext:
         self._committing: asyncio.Future[Any] | None = None
 
     def now(self) -> datetime:
-        return self.means.clock.now()
+        return self.runtime.clock.now()
 
     @property
     def is_one_by_one(self) -> bool:
@@ -104,7 +88,7 @@ class RunContext:
 
     def commit_soon(self) -> None:
         if self._rows:
-            self._committing = self.means.database.writer.awrite(self.take_rows(), patient=True)
+            self._committing = self.runtime.database.writer.awrite(self.take_rows(), patient=True)
 
     def take_rows(self) -> Rows:
         rows, self._rows = self._rows, []
@@ -132,7 +116,7 @@ class RunContext:
     def call_key(self, key: str, part: str = "") -> str:
         """What a service knows the call of a step by: the same on every attempt, and in a run made from
         one of which nobody knows whether its call arrived."""
-        return f"{self.kept_keys.get(key, self.run_id)}:{key}{part}"
+        return f"{self._kept_keys.get(key, self.run_id)}:{key}{part}"
 
     def mark_unknown(self, key: str) -> None:
         self.records[key] = replace(self.records[key], state="unknown")
@@ -241,7 +225,7 @@ class RunContext:
     def add_lost_call(self, key: str, request: CallRequest) -> None:
         """The server ended while this call was under way: it may have reached the service."""
         record = self.records[key]
-        row = self.means.caller.row_without_answer(
+        row = self.runtime.caller.row_without_answer(
             replace(request),
             started_at=record.started_at,
             sentence="Plumbline stopped before the answer came: the service may have received this call.",
@@ -284,6 +268,10 @@ class RunContext:
         )
         self._rows.append((progress.RUN_WAIT, row))
         self._get_further()
+
+    async def why_missing(self, failed: MappingFailed, scope: dict[str, Any]) -> str:
+        """Returns a sentence where what a field looks at has another name now; else ''."""
+        return "" if self._renames is None else await self._renames.why(self, failed, scope)
 
     def check_cancelled(self, key: str) -> None:
         if self.cancelled:

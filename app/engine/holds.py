@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, update
 
-from app.calls.connections.book import ConnectionBook, ConnectionFacts
-from app.engine.dispatch.tickets import Dispatcher, RunTicket
+from app.calls.connections.book import ConnectionFacts
+from app.changes import ConnectionChanged
+from app.engine.dispatch.tickets import RunTicket
+from app.engine.runtime import Runtime
 from app.storage.connections.connections import is_free
-from app.storage.database.db import Database
 from app.storage.database.executor import Executor
 from app.storage.history import progress
 from app.storage.history.progress import OpenRun
 from app.storage.tables.models import Connection as ConnectionRow
 from app.storage.tables.models import Flow
 
-if TYPE_CHECKING:
-    from app.engine.context import Means
-
 _BATCH = 500
 
 
-async def hold_connection(means: Means, connection: ConnectionFacts, sentence: str) -> None:
+async def hold_connection(runtime: Runtime, connection: ConnectionFacts, sentence: str) -> None:
     """Its credentials no longer work: runs that need it wait from now on, nothing is lost."""
 
     def mark(db: Connection) -> None:
@@ -34,13 +31,11 @@ async def hold_connection(means: Means, connection: ConnectionFacts, sentence: s
             .values(state="broken", state_sentence=sentence)
         )
 
-    await means.database.writer.awrite(mark, patient=True)
-    means.connections.forget(connection.id)
+    await runtime.database.writer.awrite(mark, patient=True)
+    runtime.changes.tell(ConnectionChanged(connection.id))
 
 
-def release_connection(
-    database: Database, connections: ConnectionBook, dispatcher: Dispatcher, connection_id: str
-) -> int:
+def release_connection(runtime: Runtime, connection_id: str) -> int:
     """The connection works again: all runs that waited for it go on, unless a person holds it.  How
     many."""
 
@@ -51,24 +46,20 @@ def release_connection(
             .values(state="ok", state_sentence="")
         )
 
-    database.write(mark)
-    return resume_connection(database, connections, dispatcher, connection_id)
+    runtime.database.write(mark)
+    return resume_connection(runtime, connection_id)
 
 
-def resume_connection(
-    database: Database, connections: ConnectionBook, dispatcher: Dispatcher, connection_id: str
-) -> int:
+def resume_connection(runtime: Runtime, connection_id: str) -> int:
     """Who waits for the connection is queued, unless it is held or broken.  How many."""
-    connections.forget(connection_id)  # or the first of them would find it as it was
-    with database.read() as db:
+    runtime.changes.tell(ConnectionChanged(connection_id))  # or the first of them would find it as it was
+    with runtime.database.read() as db:
         if not is_free(db, connection_id):
             return 0
-    return _release(
-        database, dispatcher, lambda db: progress.waiting_for_connection(db, connection_id, limit=_BATCH)
-    )
+    return _release(runtime, lambda db: progress.waiting_for_connection(db, connection_id, limit=_BATCH))
 
 
-def wake_line(database: Database, dispatcher: Dispatcher, connection_id: str) -> int:
+def wake_line(runtime: Runtime, connection_id: str) -> int:
     """Who waits for a turn at the connection asks anew, each once: some lie down again at once.  How
     many."""
 
@@ -78,20 +69,21 @@ def wake_line(database: Database, dispatcher: Dispatcher, connection_id: str) ->
         return runs
 
     woken, last = 0, ""
-    while runs := database.write(partial(queue_batch, after=last)):
-        dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
+    while runs := runtime.database.write(partial(queue_batch, after=last)):
+        runtime.dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
         woken, last = woken + len(runs), runs[-1][0]
     return woken
 
 
-def hold_flow(database: Database, flow_id: str, reason: str = "") -> None:
+def hold_flow(runtime: Runtime, flow_id: str, reason: str = "") -> None:
     """New events are still accepted and stored; their runs wait."""
-    database.write(lambda db: _mark_flow(db, flow_id, held=True, reason=reason))
+    runtime.database.write(lambda db: _mark_flow(db, flow_id, held=True, reason=reason))
 
 
-def release_flow(database: Database, dispatcher: Dispatcher, flow_id: str) -> int:
-    database.write(lambda db: _mark_flow(db, flow_id, held=False))
-    return _release(database, dispatcher, lambda db: progress.waiting_for_flow(db, flow_id, limit=_BATCH))
+def release_flow(runtime: Runtime, flow_id: str) -> int:
+    """The runs that waited for it go on.  How many."""
+    runtime.database.write(lambda db: _mark_flow(db, flow_id, held=False))
+    return _release(runtime, lambda db: progress.waiting_for_flow(db, flow_id, limit=_BATCH))
 
 
 def _mark_flow(db: Connection, flow_id: str, *, held: bool, reason: str = "") -> None:
@@ -99,7 +91,7 @@ def _mark_flow(db: Connection, flow_id: str, *, held: bool, reason: str = "") ->
     db.execute(update(Flow).where(Flow.id == flow_id).values(**values))
 
 
-def _release(database: Database, dispatcher: Dispatcher, find: Callable[[Executor], list[OpenRun]]) -> int:
+def _release(runtime: Runtime, find: Callable[[Executor], list[OpenRun]]) -> int:
     """In batches, oldest first; each batch is queued in the database before it is handed over."""
 
     def queue_batch(db: Connection) -> list[OpenRun]:
@@ -109,7 +101,7 @@ def _release(database: Database, dispatcher: Dispatcher, find: Callable[[Executo
         return runs
 
     released = 0
-    while runs := database.write(queue_batch):
-        dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
+    while runs := runtime.database.write(queue_batch):
+        runtime.dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
         released += len(runs)
     return released

@@ -14,12 +14,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from app.changes import RunCancelled
 from app.clock import Clock
 from app.engine.dispatch.tickets import RunTicket
 from app.engine.replay import ReplayWay, WhichVersion, run_again
 from app.errors import AppError
 from app.log import fields
-from app.storage.cluster.messages import tell
+from app.storage.cluster.messages import announce
 from app.storage.database.db import Database
 from app.storage.letters import orders as bulk_orders
 from app.storage.letters.dead_letters import discard
@@ -129,7 +130,7 @@ def _cancel(db: Connection, order: Order, now: datetime) -> Portion:
     sentence = f"Cancelled by {name}, with all that waited; nothing more was sent."
     cancelled = bulk_orders.cancel(db, following, sentence=sentence, now=now)
     for run_id in cancelled:
-        tell(db, "cancel", run_id)
+        announce(db, RunCancelled(run_id))
     refused = len(following) - len(cancelled)
     said = "They had begun meanwhile." if refused else ""
     place = next_place or order.after

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy.exc import OperationalError
 
-from app.engine.context import Means, RunContext
+from app.engine.context import RunContext
 from app.engine.dispatch.tickets import RunTicket
 from app.engine.interpret import run_steps
+from app.engine.runtime import Runtime
 from app.engine.signals import BranchEnds, RunEnds, RunWaits
 from app.engine.steps.renamed import RenamedFields
 from app.engine.turns import lie_down
@@ -43,17 +44,13 @@ _SUSPECT = 2  # after so many crashes a run is performed with no other suspect b
 
 
 class Runs:
-    """Executes tickets; `active` holds the runs under way in this process.  `hand_over`: takes the
-    tickets of runs whose turn came because another one ended."""
+    """Executes tickets; `active` holds the runs under way in this process."""
 
-    def __init__(self, means: Means) -> None:
-        self.means = means
-        self.versions = VersionBook(means.database)
-        self.renamed = RenamedFields(means.database, self._read)
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.versions = VersionBook(runtime.database)
+        self.renamed = RenamedFields(runtime.database, self._read)
         self.active: dict[str, RunContext | None] = {}
-        self.hand_over: Callable[[Sequence[RunTicket]], None] = lambda tickets: None
-        self.stand_aside: Callable[[str, int], None] = lambda flow_id, number: None
-        self.version_known: Callable[[], None] = lambda: None
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-read")
         self._one_suspect = asyncio.Lock()
         self._cancelled: OrderedDict[str, None] = OrderedDict()  # perhaps in line here, not to be performed
@@ -71,9 +68,6 @@ class Runs:
             if ticket.run_id in self._cancelled:
                 return None
             self.active[ticket.run_id] = ctx
-            ctx.hand_over = self.hand_over
-            ctx.stand_aside = self.stand_aside
-            ctx.why_missing = partial(self.renamed.why, ctx)
             if ticket.after_stop:
                 return await self._perform_after_stop(ctx)
             return await self._perform(ctx)
@@ -109,18 +103,18 @@ class Runs:
         version = self.versions.kept(ticket.version_id)
         if version is None:
             version = await self._read(lambda: self.versions.get(ticket.version_id))
-            self.version_known()
+            self.runtime.dispatcher.look_again()
         known = version
         if ticket.fresh and ticket.payload is not None:
-            scope = _scope(version, ticket.run_id, ticket.payload, self.means.clock.now())
+            scope = _scope(version, ticket.run_id, ticket.payload, self.runtime.clock.now())
             if version.wants_delivery:
                 scope["delivery"] = ticket.delivery
-            return RunContext(self.means, ticket.run_id, version, scope)
+            return RunContext(self.runtime, ticket.run_id, version, scope, renames=self.renamed)
         return await self._read(lambda: self._take_up_again(ticket, known))
 
     def _take_up_again(self, ticket: RunTicket, version: Version) -> RunContext | None:
         """From what is on record; None when the run has ended or waits for something else."""
-        with self.means.database.read() as db:
+        with self.runtime.database.read() as db:
             facts = progress.run_facts(db, ticket.run_id)
             if facts is None or facts.state not in ("queued", "running", "waiting"):
                 return None
@@ -130,7 +124,7 @@ class Runs:
             if version.wants_delivery and (delivery := progress.delivery_of(db, facts.event_id)):
                 scope["delivery"] = delivery_scope(delivery.method, delivery.headers, delivery.query)
             ctx = RunContext(
-                self.means,
+                self.runtime,
                 facts.id,
                 version,
                 scope,
@@ -140,8 +134,9 @@ class Runs:
                 started_at=facts.started_at,
                 crashes=facts.crashes,
                 position=facts.position,
+                kept_keys=again.keys,
+                renames=self.renamed,
             )
-            ctx.kept_keys = again.keys
         return self._unless_poison(ctx, facts)
 
     def _unless_poison(self, ctx: RunContext, facts: RunFacts) -> RunContext | None:
@@ -156,9 +151,9 @@ class Runs:
                 key, "unknown", sentence="Plumbline stopped while this was sent: it may have arrived."
             )
         ctx.end(RunEnds("dead", sentence, step_key=facts.position, error_kind="unavailable", about="stopped"))
-        self.means.database.writer.write_rows(ctx.take_rows())
+        self.runtime.database.writer.write_rows(ctx.take_rows())
         if ctx.is_one_by_one:
-            self.pass_on([self.means.database.write(lambda db: turns.leave(db, ctx.run_id))])
+            self.pass_on([self.runtime.database.write(lambda db: turns.leave(db, ctx.run_id))])
         return None
 
     async def _read(self, work: Callable[[], T]) -> T:
@@ -168,10 +163,14 @@ class Runs:
 
     async def _is_its_turn(self, ctx: RunContext) -> bool:
         """Where a flow takes records of one key one at a time: else the run lies down as a row."""
-        return not await self.means.database.writer.awrite(lambda db: lie_down(db, ctx.run_id), patient=True)
+        return not await self.runtime.database.writer.awrite(
+            lambda db: lie_down(db, ctx.run_id), patient=True
+        )
 
     def pass_on(self, following: Sequence[OpenRun | None]) -> None:
-        self.hand_over([RunTicket(*run, fresh=False) for run in following if run is not None])
+        self.runtime.dispatcher.enqueue(
+            [RunTicket(*run, fresh=False) for run in following if run is not None]
+        )
 
     async def _perform_after_stop(self, ctx: RunContext) -> datetime | None:
         """It may be why the server ended.  So it is on disk as under way before anything is done, and
@@ -192,13 +191,13 @@ class Runs:
         finally:
             await ctx.commit()
         if (waits is None or ctx.cancelled) and ctx.is_one_by_one:
-            leave = self.means.database.writer.awrite(lambda db: turns.leave(db, ctx.run_id), patient=True)
+            leave = self.runtime.database.writer.awrite(lambda db: turns.leave(db, ctx.run_id), patient=True)
             self.pass_on([await leave])
         if waits is not None and waits.reason in _MET_HALFWAY:
             if waits.waits_for:
-                self.means.connections.forget(waits.waits_for)
+                self.runtime.connections.forget(waits.waits_for)
             met = partial(_MET_HALFWAY[waits.reason], run_id=ctx.run_id, step_key=waits.step_key)
-            self.pass_on([await self.means.database.writer.awrite(met, patient=True)])
+            self.pass_on([await self.runtime.database.writer.awrite(met, patient=True)])
         return waits.wake_at if waits is not None else None
 
     async def _perform_steps(self, ctx: RunContext) -> RunWaits | None:

@@ -9,8 +9,9 @@ import orjson
 from sqlalchemy import Connection, insert
 
 from app.calls.message.call import CallRequest
-from app.engine.context import Means, RunContext
+from app.engine.context import RunContext
 from app.engine.interpret import run_steps
+from app.engine.runtime import Runtime
 from app.engine.signals import BranchEnds, RunEnds, RunWaits, StepFails
 from app.engine.steps.action import check, find_action, map_input, requests_of
 from app.engine.steps.email import map_mail
@@ -53,10 +54,10 @@ class TrialResult:
     run_id: str | None = None
 
 
-def preview_step(means: Means, definition: FlowDefinition, step_id: str, scope: Scope) -> TrialResult:
+def preview_step(runtime: Runtime, definition: FlowDefinition, step_id: str, scope: Scope) -> TrialResult:
     """Everything but the sending; never raises for what a flow or its data does."""
     result = TrialResult(step_id)
-    ctx = _context(means, "run_preview", Version("", "", 0, definition, False), scope)
+    ctx = RunContext(runtime, "run_preview", Version("", "", 0, definition, False), scope)
     try:
         _preview(ctx, find_step(definition, step_id), scope, result)
     except StepFails as failure:
@@ -72,7 +73,7 @@ def _preview(ctx: RunContext, step: Step, scope: Scope, result: TrialResult) -> 
     match step:
         case HttpStep():
             result.request, result.mapped = build_request(
-                ctx.means.connections, step.request, scope, findings
+                ctx.runtime.connections, step.request, scope, findings
             )
         case ActionStep():
             _preview_action(ctx, step, scope, result)
@@ -95,7 +96,7 @@ def _preview_action(ctx: RunContext, step: ActionStep, scope: Scope, result: Tri
     values, extra = map_input(step, action, scope, result.findings)
     result.mapped = {**values, **extra}
     check(action, values, result.mapped, result.findings)
-    connection = ctx.means.connections.get(step.connection_id) if step.connection_id else None
+    connection = ctx.runtime.connections.get(step.connection_id) if step.connection_id else None
     calls = requests_of(ctx, step, step.id, connector, action, connection, (values, extra), result.findings)
     _, result.request = next(calls)
 
@@ -110,7 +111,7 @@ def _preview_paths(step: PathsStep, scope: Scope, result: TrialResult) -> None:
 
 
 async def send_step(
-    means: Means, flow_id: str, definition: FlowDefinition, step_id: str, scope: Scope
+    runtime: Runtime, flow_id: str, definition: FlowDefinition, step_id: str, scope: Scope
 ) -> TrialResult:
     """Perform the step for real, once, without later tries; kept as a test run.  To be run on the
     engine's loop."""
@@ -119,8 +120,8 @@ async def send_step(
     version = Version(new_id("ver"), flow_id, 0, definition, False)
     run_id = new_id("run")
     result.run_id = run_id
-    await means.database.writer.awrite(lambda db: _keep_test_run(db, means, version, run_id, scope))
-    ctx = _context(means, run_id, version, dict(scope))
+    await runtime.database.writer.awrite(lambda db: _keep_test_run(db, runtime, version, run_id, scope))
+    ctx = RunContext(runtime, run_id, version, dict(scope))
     try:
         await run_steps(ctx, [step], ctx.scope)
         ctx.end(RunEnds("succeeded"))
@@ -136,13 +137,9 @@ async def send_step(
     return result
 
 
-def _context(means: Means, run_id: str, version: Version, scope: Scope) -> RunContext:
-    return RunContext(means, run_id, version, scope)
-
-
-def _keep_test_run(db: Connection, means: Means, version: Version, run_id: str, scope: Scope) -> None:
+def _keep_test_run(db: Connection, runtime: Runtime, version: Version, run_id: str, scope: Scope) -> None:
     """Version number 0: the draft as it was when it was tried; no flow ever goes live with it."""
-    now = means.clock.now()
+    now = runtime.clock.now()
     event_id = new_id("evt")
     payload = scope.get(version.definition.trigger.id)
     db.execute(

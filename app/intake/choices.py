@@ -16,12 +16,12 @@ from app.catalog.format.definition import Connector, Lookup
 from app.catalog.lookups import read_fields, read_options
 from app.catalog.registry import Registry
 from app.catalog.render import plan
+from app.engine.runtime import Runtime
 from app.engine.steps.action import request_of
 from app.errors import ConnectionBroken, NotFound
 from app.flows.mapping.jsonpath import find
 from app.flows.mapping.template import MISSING, fill
 from app.flows.model import ActionStep, ConnectorTrigger, Mapping
-from app.intake.needs import Needs
 from app.intake.polls.source import wait_turn
 
 _MOST = 2000
@@ -75,7 +75,7 @@ def _label(registry: Registry, part: ActionStep | ConnectorTrigger, key: str) ->
 
 
 async def read_choices(
-    runtime: Needs, question: Question, connection: ConnectionFacts
+    runtime: Runtime, question: Question, connection: ConnectionFacts
 ) -> list[tuple[str, str]]:
     """Returns value and label of each choice, at most 2,000.  Raises CallFailed as the service failed."""
     connector, lookup = question.connector, question.lookup

@@ -8,9 +8,9 @@ import orjson
 from sqlalchemy import Connection
 
 from app.engine.dispatch.tickets import RunTicket
+from app.engine.runtime import Runtime
 from app.errors import FlowInvalid
 from app.intake.labels import label_of
-from app.intake.needs import Needs
 from app.intake.turns import give_places
 from app.states import EventSource
 from app.storage.flows import flows
@@ -18,7 +18,7 @@ from app.storage.history import events
 
 
 def start_run(
-    parts: Needs, flow_id: str, payload: Any, *, by: str | None = None, source: EventSource = "manual"
+    parts: Runtime, flow_id: str, payload: Any, *, by: str | None = None, source: EventSource = "manual"
 ) -> str:
     """One run of the live version, whether the flow is on or off; returns its id.  `source`:
     `manual` or `test`.  A held flow keeps it waiting, as it does all others."""
@@ -51,7 +51,7 @@ def start_run(
 
     new, version_id, held = parts.database.write(work)
     if not held:
-        parts.engine.enqueue([RunTicket(new.run_id, flow_id, version_id, new.event_id, new.payload)])
+        parts.dispatcher.enqueue([RunTicket(new.run_id, flow_id, version_id, new.event_id, new.payload)])
     return new.run_id
 
 

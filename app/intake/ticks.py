@@ -8,18 +8,19 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
 from app.engine.dispatch.tickets import RunTicket
+from app.engine.runtime import Runtime
 from app.errors import Unavailable
 from app.intake import firing
-from app.intake.needs import Needs
 from app.intake.polls.polling import LEASE, poll_once
 from app.intake.subscriptions.rows import settle_all
 from app.intake.subscriptions.work import LEASE as TALK
@@ -33,6 +34,7 @@ from app.storage.flows.triggers import DueTrigger
 from app.storage.upkeep.keep_rules import read_rules
 from app.storage.upkeep.retention import prune
 
+T = TypeVar("T")
 log = logging.getLogger("plumbline.ticks")
 
 _AT_ONCE = 200
@@ -43,20 +45,43 @@ _JITTER = (0.95, 1.05)
 Job = tuple[str, Callable[[], object], int]  # name, work, every how many seconds
 
 
+class RunEngine(Protocol):
+    """What the clock asks of the engine; all of it may be called from any thread."""
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]: ...
+
+    def wake_due(self) -> object:
+        """Brings runs whose wait is over to execution."""
+
+    def work_orders(self) -> object:
+        """Goes on with what people ordered for many runs."""
+
+    def sweep(self) -> object:
+        """Takes up runs whose process went away."""
+
+    def pause(self) -> None:
+        """Begins no run: the disk is almost full."""
+
+    def resume(self) -> None: ...
+
+
 class Ticks:
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    """`jobs`: what the layers above want done, besides what is due here."""
+
+    def __init__(self, runtime: Runtime, engine: RunEngine, jobs: Sequence[Job] = ()) -> None:
+        self._runtime = runtime
+        self._engine = engine
+        self._jobs = jobs
         self._scheduler: BackgroundScheduler | None = None
         self._stopping = threading.Event()
         self._has_settled = False
-        self.more: list[Job] = []  # of the layers above, to be added before the start
 
     def start(self) -> None:
         """Leases of polls that an earlier process left behind are void: the caller holds the lock of
         the data folder."""
-        now = self._needs.clock.now()
-        self._needs.database.write(lambda db: triggers.end_leases(db, now))
-        self._needs.database.write(subscriptions.void_leases)
+        now = self._runtime.clock.now()
+        self._runtime.database.write(lambda db: triggers.end_leases(db, now))
+        self._runtime.database.write(subscriptions.void_leases)
         self._has_settled = False
         self._stopping.clear()
         scheduler = BackgroundScheduler(
@@ -67,12 +92,12 @@ class Ticks:
         jobs: list[Job] = [
             ("poll_tick", self.start_due, 1),
             ("subscription_tick", self.tell_services, 1),
-            ("timer_tick", self._needs.engine.wake_due, 1),
-            ("lease_sweep", self._needs.engine.sweep, 2),
-            ("orders", self._needs.engine.work_orders, 1),
+            ("timer_tick", self._engine.wake_due, 1),
+            ("lease_sweep", self._engine.sweep, 2),
+            ("orders", self._engine.work_orders, 1),
             ("disk", self.look_at_disk, 1),
             ("retention", self.prune, 3600),
-            *self.more,
+            *self._jobs,
         ]
         for name, work, every_s in jobs:
             # whoever takes over from another scheduler looks at once what is due
@@ -107,8 +132,8 @@ class Ticks:
         stays due, and is caught up with."""
         if self._is_in_need():
             return 0
-        now = self._needs.clock.now()
-        with self._needs.database.read() as db:
+        now = self._runtime.clock.now()
+        with self._runtime.database.read() as db:
             due = triggers.due(db, now, limit=_AT_ONCE, without=stands_still(db))
         self._begin_polls([one for one in due if one.kind != "schedule"], now)
         for one in due:
@@ -127,11 +152,11 @@ class Ticks:
 
     def _fire(self, one: DueTrigger, now: datetime) -> None:
         fire = firing.plan_fire(one, now)
-        ticket: RunTicket | None = self._needs.database.write(
+        ticket: RunTicket | None = self._runtime.database.write(
             lambda db: firing.write_fire(db, one, fire, now)
         )
         if ticket is not None:
-            self._needs.engine.enqueue([ticket])
+            self._runtime.dispatcher.enqueue([ticket])
 
     def _begin_polls(self, due: list[DueTrigger], now: datetime) -> None:
         """The next moment and the lease of each are on disk before any of them begins: one commit for
@@ -142,8 +167,8 @@ class Ticks:
         def work(db: Connection) -> list[str]:
             return [one.flow_id for one in due if _take_poll(db, one, now)]
 
-        for flow_id in self._needs.database.write(work):
-            self._needs.engine.spawn(poll_once(self._needs, flow_id))
+        for flow_id in self._runtime.database.write(work):
+            self._engine.spawn(poll_once(self._runtime, flow_id))
 
     # ------------------------------------------------------------------------------ services
 
@@ -151,18 +176,18 @@ class Ticks:
         """What services have to be told, flow by flow, besides everything else."""
         if self._is_in_need() or self._stopping.is_set():
             return []
-        now = self._needs.clock.now()
+        now = self._runtime.clock.now()
         if not self._has_settled:
-            settle_all(self._needs, now)
+            settle_all(self._runtime, now)
             self._has_settled = True
-        with self._needs.database.read() as db:
+        with self._runtime.database.read() as db:
             due = subscriptions.flows_with_work(db, now, limit=_SERVICES_AT_ONCE, without=stands_still(db))
         taken = [flow_id for flow_id in due if self._take_talk(flow_id, now)]
-        return [self._needs.engine.spawn(look_after(self._needs, flow_id)) for flow_id in taken]
+        return [self._engine.spawn(look_after(self._runtime, flow_id)) for flow_id in taken]
 
     def _take_talk(self, flow_id: str, now: datetime) -> bool:
         until = now + TALK
-        return self._needs.database.write(
+        return self._runtime.database.write(
             lambda db: subscriptions.take_leases(db, flow_id, now=now, until=until)
         )
 
@@ -170,28 +195,28 @@ class Ticks:
 
     def look_at_disk(self) -> None:
         """Without room for what runs bring back none is begun; with it they go on by themselves."""
-        space = self._needs.space
+        space = self._runtime.space
         if self._is_in_need():
-            self._needs.engine.pause()
+            self._engine.pause()
         else:
-            self._needs.engine.resume()
+            self._engine.resume()
         space.keep_reserve()
-        if self._needs.database.writer.trouble is not None:
+        if self._runtime.database.writer.trouble is not None:
             space.give_up_reserve()
-            now = self._needs.clock.now().isoformat()
-            self._needs.database.write(lambda db: put_value(db, _PROBE, now))  # is it over?
+            now = self._runtime.clock.now().isoformat()
+            self._runtime.database.write(lambda db: put_value(db, _PROBE, now))  # is it over?
 
     def _is_in_need(self) -> bool:
-        return self._needs.space.is_low or self._needs.database.writer.trouble is not None
+        return self._runtime.space.is_low or self._runtime.database.writer.trouble is not None
 
     # ------------------------------------------------------------------------------- retention
 
     def prune(self) -> None:
         """What is old goes, and the room it took goes back to the disk."""
-        database, now = self._needs.database, self._needs.clock.now()
+        database, now = self._runtime.database, self._runtime.clock.now()
         database.write(lambda db: note_the_time(db, now))
         with database.read() as db:
-            rules = read_rules(db, self._needs.settings.history_days)
+            rules = read_rules(db, self._runtime.settings.history_days)
         gone = prune(database, now=now, rules=rules, wait=self._stopping.wait)
         pages = give_back(database, self._stopping.wait)
         if gone.runs or gone.deliveries or pages:

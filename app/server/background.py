@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from app.errors import SettingInvalid, Unavailable
 from app.log import fields, set_up_logging
 from app.parts import Parts, open_parts
+from app.server.lifetime import Lifetime
 from app.settings import Settings
 from app.storage.database.db import KEEPALIVES, with_driver
 from app.storage.database.migrate import schema_of
@@ -46,14 +47,14 @@ def run(settings: Settings, role: str) -> None:
 
 
 def _serve(parts: Parts, role: str, stopping: threading.Event) -> None:
-    parts.database.writer.gather_s = _GATHER_S
+    lifetime = Lifetime(parts)
     try:
-        parts.start()
+        lifetime.start()
         gc.freeze()
         print(f"Plumbline's {role} is ready.", flush=True)
         stopping.wait()
     finally:
-        parts.stop(_GRACE_S)
+        lifetime.stop(_GRACE_S)
         log.info("%s", fields(event="stopped"))
 
 
@@ -64,7 +65,7 @@ def _open(settings: Settings, role: str, stopping: threading.Event) -> Parts | N
         try:
             reason = _missing(settings)
             if not reason:
-                return open_parts(settings, roles=frozenset((role,)))
+                return open_parts(settings, roles=frozenset((role,)), gather_s=_GATHER_S)
         except Unavailable as away:
             reason = away.sentence
         if reason != said:

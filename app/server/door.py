@@ -28,19 +28,40 @@ from typing import Any, NoReturn
 
 import uvicorn
 
+from app.changes import (
+    ConnectionChanged,
+    ConnectionFreed,
+    ConnectorsChanged,
+    DoorEnded,
+    FlowChanged,
+    LimitsChanged,
+    Told,
+    from_words,
+    in_words,
+)
 from app.engine.dispatch.tickets import RunTicket
+from app.intake.deliveries.webhooks import Deliveries
 from app.log import fields, set_up_logging
-from app.parts import Parts, hold_door, open_parts
+from app.parts import Parts, open_runtime
 from app.server import link as words
-from app.server.connection import RoutedConnection, is_for_door
 from app.server.link import Link, first_frame
 from app.server.listening import GRACE_OF_PAGES_S, spare_the_collector, take_over, web_config
+from app.server.sockets import RoutedSocket, is_for_door
 from app.settings import Settings
-from app.web.hooks import HookDoor, Receive, Scope, Send
+from app.storage.database.folder_lock import hold_door
+from app.web.hooks import HookApp, Receive, Scope, Send
 
 log = logging.getLogger("plumbline.door")
 
 _PATIENCE_S = GRACE_OF_PAGES_S + 5.0
+# What the door keeps something of.
+_CARRIED: tuple[type[Told], ...] = (
+    FlowChanged,
+    ConnectionChanged,
+    ConnectionFreed,
+    LimitsChanged,
+    ConnectorsChanged,
+)
 _MOST_WAITING = 8 * 1024 * 1024  # bytes of tickets; beyond, their documents are read from the database
 
 
@@ -68,10 +89,11 @@ class DoorProcess:
         """In the server's loop."""
         self._parts, self._server, self._over = parts, server, asyncio.Event()
         self._link.attach(asyncio.get_running_loop(), self._hear, self._ended)
-        link = self._link
-        parts.intake.on_forget = lambda flow_id: link.post_soon(words.FORGET_FLOW, flow_id.encode())
-        parts.connections.on_forget = lambda one: link.post_soon(words.FORGET_CONNECTION, one.encode())
-        parts.registry.on_reload = lambda: link.post_soon(words.RELOAD)
+        for kind in _CARRIED:
+            parts.changes.on(kind, self._carry)
+
+    def _carry(self, change: Told) -> None:
+        self._link.post_soon(words.CHANGE, in_words(change).encode())
 
     def is_elsewhere(self, begun: bytes) -> bool | None:
         return bool(is_for_door(begun)) and self._is_ready
@@ -113,7 +135,7 @@ class DoorProcess:
         if self._over is not None:
             self._over.set()
         if not self._stopping and self._parts is not None:
-            self._parts.door_ended_at = self._parts.clock.now()
+            self._parts.changes.tell(DoorEnded(self._parts.clock.now()))
             log.error("%s", fields(event="door_ended", now="deliveries are taken beside the pages"))
 
 
@@ -158,7 +180,7 @@ def _be_the_door(end: socket.socket) -> NoReturn:
             signal.signal(number, signal.SIG_IGN)  # the pages' process says when
         opened = first_frame(end)
         if opened is not None:
-            _Doorkeeper(end, pickle.loads(opened[1])).serve()  # noqa: S301 -- from the process it was forked from
+            DoorWatch(end, pickle.loads(opened[1])).serve()  # noqa: S301 -- from the process it was forked from
         code = 0
     except Exception:
         log.exception("%s", fields(event="door_failed"))
@@ -167,20 +189,21 @@ def _be_the_door(end: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-class _Doorkeeper:
+class DoorWatch:
     """What the door's process does.  As a `Route`: whatever is no delivery goes back."""
 
     def __init__(self, end: socket.socket, settings: Settings) -> None:
         set_up_logging(settings.log_level)
         sys.setswitchinterval(0.001)
         self._lock = hold_door(settings.data_dir)
-        self._parts = open_parts(settings, roles=frozenset(("door",)), writes_beside=True)
         self._link = Link(end)
-        self._tickets = _Tickets(self._link)
-        self._parts.intake.engine = self._tickets  # type: ignore[assignment]  # the door asks no more of it
-        door = HookDoor(_misdirected, self._parts.intake, most_bytes=settings.max_body_mb * 1024 * 1024)
-        make = partial(RoutedConnection, route=self)
-        self._server = _Server(web_config(settings.host, settings.port, door, make), self._begin)
+        self._tickets = DoorTickets(self._link)
+        self._runtime = open_runtime(settings, self._tickets)
+        hooks = HookApp(
+            _misdirected, Deliveries(self._runtime), most_bytes=settings.max_body_mb * 1024 * 1024
+        )
+        make = partial(RoutedSocket, route=self)
+        self._server = _DoorServer(web_config(settings.host, settings.port, hooks, make), self._begin)
         self._taken: set[asyncio.Task[None]] = set()
 
     def serve(self) -> None:
@@ -188,7 +211,7 @@ class _Doorkeeper:
         try:
             self._server.run(sockets=[])
         finally:
-            self._parts.database.close(fold=False)
+            self._runtime.database.close(fold=False)
             self._link.flush(_PATIENCE_S)
             self._link.close()
 
@@ -208,12 +231,8 @@ class _Doorkeeper:
     def _hear(self, kind: bytes, body: bytes, connection: socket.socket | None) -> None:
         if kind == words.CONNECTION and connection is not None:
             _keep(self._taken, take_over(self._server, connection, body))
-        elif kind == words.FORGET_FLOW:
-            self._parts.intake.forget(body.decode())
-        elif kind == words.FORGET_CONNECTION:
-            self._parts.connections.forget(body.decode())
-        elif kind == words.RELOAD:
-            self._parts.registry.reload()
+        elif kind == words.CHANGE and (change := from_words(body.decode())) is not None:
+            self._runtime.changes.tell(change)
         elif kind == words.STOP:
             self._end()
 
@@ -221,7 +240,7 @@ class _Doorkeeper:
         self._server.should_exit = True
 
 
-class _Server(uvicorn.Server):
+class _DoorServer(uvicorn.Server):
     """Without a port of its own: its connections are handed to it."""
 
     def __init__(self, config: uvicorn.Config, begin: Any) -> None:
@@ -237,8 +256,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Tickets:
-    """Stands for the engine of the other process: hands it what was committed, a group at a time."""
+class DoorTickets:
+    """A dispatcher that hands what was committed to the process that performs it, a group at a time."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -256,6 +275,12 @@ class _Tickets:
             self._waiting.extend(tickets)
         if is_first and self._loop is not None:
             self._loop.call_soon_threadsafe(self._post)
+
+    def stand_aside(self, flow_id: str, number: int) -> None:
+        """Does nothing: no run is performed here."""
+
+    def look_again(self) -> None:
+        """Does nothing: no run is performed here."""
 
     def _post(self) -> None:
         with self._lock:

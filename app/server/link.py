@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 # From the pages' process to the door's, and back.  `marshal`: both are the same interpreter, forked.
 OPEN = b"O"  # the settings, pickled: the database is ready for it
-FORGET_FLOW, FORGET_CONNECTION, RELOAD, STOP = b"F", b"N", b"L", b"S"
+CHANGE = b"H"  # what a person changed, in words
+STOP = b"S"
 READY = b"R"
 TICKETS = b"T"  # runs that were committed, as a marshalled list
 CONNECTION = b"C"  # either way: a connection, with the bytes that were read of its next request

@@ -15,9 +15,10 @@ from app.commands.people import make_setup_link
 from app.errors import SettingInvalid
 from app.log import fields, set_up_logging
 from app.parts import ALL_ROLES, Parts, open_parts
-from app.server.connection import BoundedConnection, RoutedConnection
 from app.server.door import DoorProcess
+from app.server.lifetime import Lifetime
 from app.server.listening import GRACE_OF_PAGES_S, spare_the_collector, web_config
+from app.server.sockets import BoundedSocket, RoutedSocket
 from app.settings import Settings
 from app.web.asgi import Pages, create_asgi
 
@@ -35,15 +36,16 @@ def serve(settings: Settings, roles: frozenset[str] = ALL_ROLES, *, door: DoorPr
     sys.setswitchinterval(0.001)
     _check_port(settings)
     parts = open_parts(settings, roles=roles, writes_beside=door is not None)
+    lifetime = Lifetime(parts)
     try:
-        parts.start()
+        lifetime.start()
         if door is not None:
             door.open(settings)
         pages = Pages(parts)
         spare_the_collector()
         _serve_web(parts, pages, door)
     finally:
-        parts.stop(_GRACE_S)
+        lifetime.stop(_GRACE_S)
         log.info("%s", fields(event="stopped"))
     if not pages.close(GRACE_OF_PAGES_S):
         log.warning("%s", fields(event="page_left_behind"))
@@ -51,7 +53,7 @@ def serve(settings: Settings, roles: frozenset[str] = ALL_ROLES, *, door: DoorPr
         os._exit(0)  # everything is on disk; the interpreter would wait for that page without end
 
 
-class _Server(uvicorn.Server):
+class _PagesServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, parts: Parts, pages: Pages, door: DoorProcess | None) -> None:
         super().__init__(config)
         self._parts = parts
@@ -73,12 +75,12 @@ class _Server(uvicorn.Server):
 
 def _serve_web(parts: Parts, pages: Pages, door: DoorProcess | None) -> None:
     settings = parts.settings
-    connection = BoundedConnection if door is None else partial(RoutedConnection, route=door)
+    connection = BoundedSocket if door is None else partial(RoutedSocket, route=door)
     config = web_config(settings.host, settings.port, create_asgi(parts, pages), connection)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has ended, and then the rest has to be stopped
         signal.signal(number, lambda *_: None)
-    _Server(config, parts, pages, door).run()
+    _PagesServer(config, parts, pages, door).run()
 
 
 def _greet(parts: Parts) -> None:

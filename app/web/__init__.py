@@ -15,6 +15,7 @@ from app.web.frame.errors import init_errors
 from app.web.frame.hx import init_hx
 from app.web.frame.security import init_security, session_settings
 from app.web.frame.static_files import init_static
+from app.web.home.health import init_health
 
 if TYPE_CHECKING:
     from app.parts import Parts
@@ -30,6 +31,7 @@ def create_app(parts: Parts) -> Flask:
     init_static(app)
     init_context(app)
     init_errors(app)
+    init_health(app, parts.changes)
     for blueprint in _blueprints():
         app.register_blueprint(blueprint)
     bind(app, parts)

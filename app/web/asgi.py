@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from a2wsgi import WSGIMiddleware
 
 from app.web import create_app
-from app.web.hooks import Application, HookDoor
+from app.web.hooks import Application, HookApp
 from app.web.reader import WatchReader
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ class Pages(WatchReader):
         return not any(thread.is_alive() for thread in mine)
 
 
-def create_asgi(parts: Parts, pages: Pages | None = None) -> HookDoor:
+def create_asgi(parts: Parts, pages: Pages | None = None) -> HookApp:
     most_bytes = parts.settings.max_body_mb * 1024 * 1024
-    return HookDoor(pages or Pages(parts), parts.intake, most_bytes=most_bytes)
+    return HookApp(pages or Pages(parts), parts.intake.deliveries, most_bytes=most_bytes)

@@ -18,7 +18,7 @@ from app.intake.deliveries.inbound import Accepted, MethodRefused
 from app.log import fields
 
 if TYPE_CHECKING:
-    from app.intake.intake import Intake
+    from app.intake.deliveries.webhooks import Deliveries
 
 log = logging.getLogger("plumbline.hooks")
 
@@ -43,12 +43,12 @@ _PREFLIGHT: Headers = [
 _JSON = (b"content-type", b"application/json")
 
 
-class HookDoor:
+class HookApp:
     """Takes the requests to addresses of flows and hands all others to the pages."""
 
-    def __init__(self, pages: Application, intake: Intake, *, most_bytes: int) -> None:
+    def __init__(self, pages: Application, deliveries: Deliveries, *, most_bytes: int) -> None:
         self._pages = pages
-        self._intake = intake
+        self._deliveries = deliveries
         self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ class HookDoor:
     async def _accept(self, scope: Scope, receive: Receive) -> Accepted:
         body, fits = await self._body(scope, receive)
         path: str = scope["path"]
-        return await self._intake.accept_soon(
+        return await self._deliveries.accept(
             path[len(PREFIX) :],
             method=scope["method"],
             path_url=path,

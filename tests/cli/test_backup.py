@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from app.engine.dispatch.tickets import RunTicket
 from app.engine.holds import release_flow
 from app.parts import Parts, open_parts
+from app.server.lifetime import Lifetime
 from app.settings import Settings
 from app.storage.flows import flows
 from app.storage.flows.standstill import get_standstill, stands_still
@@ -102,7 +103,7 @@ def test_after_a_restore_nothing_goes_on_until_it_is_released(cli: CommandLine) 
     try:
         _check_held(world, flow_id, ticket)
         world.parts.engine.start()
-        release_flow(world.parts.database, world.parts.engine.dispatcher, flow_id)
+        release_flow(world.parts, flow_id)
         world.again(ticket)
         assert world.state(ticket).state == "succeeded"
         with world.parts.database.read() as db:
@@ -137,12 +138,13 @@ def test_a_flow_that_a_person_held_stays_held_by_that_person(cli: CommandLine, w
 def test_a_restore_is_refused_over_a_running_server(cli: CommandLine) -> None:
     _back_up_and_go_on(cli)
     world = open_world(cli)
-    world.parts.start()
+    lifetime = Lifetime(world.parts)
+    lifetime.start()
     try:
         cli("restore", str(cli.folder / "copy.db"), expect=2)
         assert "already serves this data folder" in cli.said
     finally:
-        world.parts.stop(2)
+        lifetime.stop(2)
 
 
 def test_the_key_beside_the_backup_comes_with_it_and_the_old_one_is_kept(cli: CommandLine) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from app.intake.manual import start_run
 from app.parts import Parts, open_parts
+from app.server.lifetime import Lifetime
 from app.settings import Settings
 from app.storage.history.detail import get_run
 from app.storage.tables.models import FINAL_STATES
@@ -32,9 +33,10 @@ steps:
 def parts(cli: CommandLine) -> Iterator[Parts]:
     """A server over the same data folder, running."""
     parts = open_parts(Settings(data_dir=cli.folder / "data", min_free_mb=10))
-    parts.start()
+    lifetime = Lifetime(parts)
+    lifetime.start()
     yield parts
-    parts.stop(5)
+    lifetime.stop(5)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from app.catalog.lookups import FoundField, Option, lookup_items, read_fields, r
 from app.catalog.registry import Registry
 from app.catalog.render import plan
 from app.catalog.workbench.cassettes import Cassette, Exchange
+from app.engine.runtime import Runtime
 from app.engine.steps.action import request_of, requests_of
 from app.engine.steps.later import is_accepted
 from app.errors import CallFailed
@@ -36,7 +37,6 @@ from app.intake.deliveries import verification
 from app.intake.deliveries.bodies import read_body
 from app.intake.deliveries.inbound import Accepted, Inbound
 from app.intake.deliveries.repetition import Reading, arrivals_of
-from app.intake.needs import Needs
 from app.intake.polls.connector import ConnectorSource
 from app.intake.polls.source import Look
 from app.settings import Settings
@@ -122,10 +122,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def needs_for(facts: ConnectionFacts, caller: Caller | None = None) -> Needs:
+def needs_for(facts: ConnectionFacts, caller: Caller | None = None) -> Runtime:
     settings = Settings(public_url=PUBLIC_URL)
     return cast(
-        Needs,
+        Runtime,
         SimpleNamespace(
             settings=settings, clock=FakeClock(), registry=REGISTRY, connections=Book(facts), caller=caller
         ),

@@ -130,7 +130,7 @@ def test_what_a_person_removed_or_switched_off_stays_so(parts: Parts, there: Ser
 
 def test_the_connections_follow_the_services_to_another_port(parts: Parts, there: Services) -> None:
     load_demo(parts, client=there.client)
-    parts.settings = replace(parts.settings, demo_url="http://127.0.0.1:8095")
+    parts = replace(parts, settings=replace(parts.settings, demo_url="http://127.0.0.1:8095"))
     load_demo(parts, client=there.client)
     with parts.database.read() as db:
         made = connections.list_connections(db)

@@ -27,6 +27,7 @@ from seed_data.services.process import create_services
 from seed_data.services.shared import Services
 from seed_data.services.shelf import Thing
 from tests.fakes.clock import FakeClock
+from tests.fakes.handed import accept, poll_now
 from tests.fakes.people import ANA
 
 DEMO_URL = "http://127.0.0.1:8090"
@@ -66,7 +67,8 @@ class Everything:
     def _knock(self, request: httpx.Request) -> httpx.Response:
         """A webhook of the services, taken in by Plumbline."""
         try:
-            accepted = self.parts.intake.accept(
+            accepted = accept(
+                self.parts.intake,
                 request.url.path.rpartition("/")[2],
                 method=request.method,
                 path_url=request.url.path,
@@ -96,7 +98,7 @@ class Everything:
 
     def poll(self, name: str) -> int:
         """Look at once; how many new records there were."""
-        looked = self.parts.intake.poll_now(self.flow_id(name))
+        looked = poll_now(self.parts, self.parts.engine, self.flow_id(name))
         assert looked.state == "succeeded", looked.sentence
         self.settle()
         return looked.new

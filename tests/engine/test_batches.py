@@ -15,6 +15,7 @@ from app.engine.dispatch.tickets import RunTicket
 from app.storage.tables.models import Gathered
 from tests.engine.services import install
 from tests.engine.world import World, http
+from tests.fakes.handed import hand_over
 from tests.fakes.people import ANA
 from tests.fakes.service import Received
 
@@ -40,7 +41,7 @@ class Together:
         step = install(world, "upsert", UPSERT) | {"together": True} | settings
         self.flow = world.live(step, *more)
         self.next: list[RunTicket] = []
-        world.parts.engine.runs.hand_over = self.next.extend
+        hand_over(world.parts, self.next.extend)
 
     def begin(self, *names: str) -> list[RunTicket]:
         tickets = [self.world.event(self.flow, {"email": f"{one}@x.org", "name": one}) for one in names]
@@ -268,7 +269,7 @@ def test_records_of_the_rounds_of_one_loop_go_together(world: World) -> None:
     items = [{"email": f"{n}@x.org", "name": n} for n in ("ann", "bob", "cid", "dan")]
     loop = {"kind": "for_each", "id": "s1", "items": "{{trigger:$.items}}", "concurrency": 4, "steps": [step]}
     following: list[RunTicket] = []
-    world.parts.engine.runs.hand_over = following.extend
+    hand_over(world.parts, following.extend)
     ticket = world.run(loop, payload={"items": items})
     for _ in range(4):
         if world.state(ticket).state == "succeeded":

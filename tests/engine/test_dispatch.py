@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from app.engine.dispatch.embedded import EmbeddedDispatcher, MostAtOnce
-from app.engine.dispatch.tickets import RunTicket
+from app.engine.dispatch.embedded import EmbeddedDispatcher
+from app.engine.dispatch.tickets import MostAtOnce, RunTicket
 from tests.fakes.clock import FakeClock
 
 
@@ -23,8 +23,8 @@ def _order(tickets: list[RunTicket], slots: int = 1) -> list[str]:
         return None
 
     async def main() -> None:
-        dispatcher = EmbeddedDispatcher(execute, FakeClock(), slots=slots)
-        dispatcher.start(asyncio.get_running_loop())
+        dispatcher = EmbeddedDispatcher(FakeClock(), slots=slots)
+        dispatcher.start(asyncio.get_running_loop(), execute)
         dispatcher.enqueue(tickets)
         while dispatcher.backlog() or dispatcher.under_way():
             await asyncio.sleep(0)
@@ -60,8 +60,8 @@ def test_a_short_wait_is_timed_to_its_moment() -> None:
         return clock.now() + timedelta(milliseconds=5) if len(times) == 1 else None
 
     async def main() -> None:
-        dispatcher = EmbeddedDispatcher(execute, clock, slots=4)
-        dispatcher.start(asyncio.get_running_loop())
+        dispatcher = EmbeddedDispatcher(clock, slots=4)
+        dispatcher.start(asyncio.get_running_loop(), execute)
         dispatcher.enqueue([_ticket("one", 1)])
         async with asyncio.timeout(60):
             while len(times) < 2:
@@ -85,8 +85,8 @@ def _most_seen(most_at_once: MostAtOnce, tickets: int = 30) -> int:
         return None
 
     async def main() -> None:
-        dispatcher = EmbeddedDispatcher(execute, FakeClock(), slots=20, most_at_once=most_at_once)
-        dispatcher.start(asyncio.get_running_loop())
+        dispatcher = EmbeddedDispatcher(FakeClock(), slots=20)
+        dispatcher.start(asyncio.get_running_loop(), execute, most_at_once)
         dispatcher.enqueue([_ticket("one", number) for number in range(tickets)])
         while left:
             await asyncio.sleep(0)
@@ -119,8 +119,8 @@ def test_stopping_waits_for_those_under_way_and_begins_no_more() -> None:
             done.append(ticket.run_id)
             return None
 
-        dispatcher = EmbeddedDispatcher(execute, FakeClock(), slots=2)
-        dispatcher.start(asyncio.get_running_loop())
+        dispatcher = EmbeddedDispatcher(FakeClock(), slots=2)
+        dispatcher.start(asyncio.get_running_loop(), execute)
         dispatcher.enqueue([_ticket("one", n) for n in range(5)])
         while dispatcher.under_way() < 2:
             await asyncio.sleep(0)

@@ -10,6 +10,7 @@ from app.commands.runs import cancel
 from app.errors import NotFound
 from tests.engine.services import install
 from tests.engine.world import World, http
+from tests.fakes.handed import accept, hand_over
 from tests.fakes.people import ANA
 
 SEND = """\
@@ -190,7 +191,8 @@ def _address(world: World) -> str:
 def _call_back(world: World, token: str, document: Any, method: str = "POST") -> Any:
     import orjson
 
-    return world.parts.intake.accept(
+    return accept(
+        world.parts.intake,
         token,
         method=method,
         path_url=f"/hooks/{token}",
@@ -204,14 +206,13 @@ def _call_back(world: World, token: str, document: Any, method: str = "POST") ->
 def test_a_run_goes_on_with_what_the_service_calls_back_with(world: World) -> None:
     world.service.answers("POST", "/print", 202)
     world.service.answers("POST", "/next", {})
-    world.parts.engine.runs.hand_over = lambda tickets: None
+    hand_over(world.parts, lambda tickets: None)
     ticket = _run(world, install(world, "print", CALLBACK), http("s2", "/next"))
     run = world.state(ticket)
     assert (run.state, run.reason) == ("waiting", "callback")
     assert (run.wake_at - world.clock.now()).total_seconds() == 7200
-    engine = world.parts.engine
     woken: list[Any] = []
-    engine.enqueue = woken.extend  # type: ignore[method-assign]
+    hand_over(world.parts, woken.extend)
     accepted = _call_back(world, _address(world), {"ok": True, "pages": 3})
     assert (accepted.status, accepted.state) == (200, "callback")
     assert [one.run_id for one in woken] == [ticket.run_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -133,7 +134,7 @@ def test_a_revoked_key_holds_the_connection_and_every_run_goes_out_once_after_me
     assert _state_of(world, connection) == "broken"
     released = Tickets()
     parts = world.parts
-    assert release_connection(parts.database, parts.connections, released, connection) == 3
+    assert release_connection(replace(parts, dispatcher=released), connection) == 3
     assert released.ids == [ticket.run_id for ticket in tickets]
     for ticket in tickets:
         world.again(ticket)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,7 +275,7 @@ def test_who_waits_in_line_is_woken_once_though_it_lies_down_again(world: World)
     for ticket in tickets:
         world.perform(ticket)
     again = LiesDown(world)
-    assert wake_line(world.parts.database, again, connection) == 3  # type: ignore[arg-type]
+    assert wake_line(replace(world.parts, dispatcher=again), connection) == 3
     assert [world.state(ticket).reason for ticket in tickets] == ["", *["rate_limit"] * 3]
 
 

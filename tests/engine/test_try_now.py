@@ -8,6 +8,7 @@ from app.commands.runs import try_now
 from app.engine.dispatch.tickets import RunTicket
 from app.errors import NotFound
 from tests.engine.world import World, http
+from tests.fakes.handed import hand_over
 from tests.fakes.people import ANA
 
 
@@ -29,7 +30,7 @@ def test_a_run_minutes_away_from_its_next_try_is_tried_at_once(
     assert (state.state, state.reason) == ("waiting", "retry")
     assert (state.wake_at - world.clock.now()).total_seconds() > 200
     handed: list[RunTicket] = []
-    world.parts.engine.runs.hand_over = handed.extend
+    hand_over(world.parts, handed.extend)
     assert try_now(ANA, world.parts, ticket.run_id)
     assert world.state(ticket).state == "queued"
     assert [(one.run_id, one.fresh) for one in handed] == [(ticket.run_id, False)]
@@ -43,7 +44,7 @@ def test_a_run_minutes_away_from_its_next_try_is_tried_at_once(
 def test_pressed_twice_it_is_tried_once(world: World) -> None:
     ticket = _waiting(world)
     handed: list[RunTicket] = []
-    world.parts.engine.runs.hand_over = handed.extend
+    hand_over(world.parts, handed.extend)
     assert try_now(ANA, world.parts, ticket.run_id)
     assert not try_now(ANA, world.parts, ticket.run_id)
     world.clock.advance(100_000)

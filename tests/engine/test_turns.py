@@ -14,6 +14,7 @@ from app.intake.turns import give_places
 from app.storage.history import events
 from app.storage.tables.models import Turn
 from tests.engine.world import World, http
+from tests.fakes.handed import hand_over
 from tests.fakes.people import ANA
 
 BY_EMAIL = {"one_by_one": "{{trigger:$.email}}"}
@@ -26,7 +27,7 @@ class Line:
         self.world = world
         self.flow = world.live(http("s1", "/x", retry={"preset": "standard"}, repeat="safe"), **settings)
         self.next: list[RunTicket] = []
-        world.parts.engine.runs.hand_over = self.next.extend
+        hand_over(world.parts, self.next.extend)
 
     def accept(self, email: str | None) -> RunTicket:
         document = {} if email is None else {"email": email}

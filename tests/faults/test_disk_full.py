@@ -23,9 +23,11 @@ from app.errors import Unavailable
 from app.flows.model import FlowDefinition
 from app.intake.deliveries.inbound import Accepted
 from app.parts import Parts, open_parts
+from app.server.lifetime import Lifetime
 from app.settings import Settings
 from app.storage.flows import flows
 from app.storage.tables.models import Call, Event, Run
+from tests.fakes.handed import accept
 from tests.faults.disks import Disk, LimitedFile, small_disk
 
 PATIENCE_S = 120
@@ -60,7 +62,8 @@ class House:
         )
         self.parts = self._open()
         disk.watch(self.parts.database)
-        self.parts.start()
+        self.lifetime = Lifetime(self.parts)
+        self.lifetime.start()
         self.token = self._live()
 
     def _open(self) -> Parts:
@@ -82,7 +85,8 @@ class House:
         return flow_commands.create_address(SHELL, self.parts, flow_id).rpartition("/")[2]
 
     def send(self, order: str, *, size: int = 0) -> Accepted:
-        return self.parts.intake.accept(
+        return accept(
+            self.parts.intake,
             self.token,
             method="POST",
             path_url=f"/hooks/{self.token}",
@@ -119,7 +123,7 @@ def house(request: pytest.FixtureRequest, disk: Disk, tmp_path: Path) -> Iterato
     house = House(disk if request.param == "its own" else LimitedFile(tmp_path / "plain"))
     yield house
     house.shop.open.set()
-    house.parts.stop(5)
+    house.lifetime.stop(5)
 
 
 def _send_until_refused(house: House) -> list[str]:
@@ -168,11 +172,11 @@ def test_results_that_could_not_be_written_before_a_stop_are_repeated_under_thei
     sent = house.number_of(Run)
     house.shop.open.set()
     house.wait_for("results kept back", lambda: house.parts.database.writer.kept_back > 0)
-    house.parts.stop(0.5)
+    house.lifetime.stop(0.5)
     house.disk.free()
     house.parts = house._open()
     assert "succeeded" not in house.states()
-    house.parts.start()
+    house.lifetime.start()
     house.wait_for("all is done", lambda: house.states() == Counter(succeeded=sent))
     for number in range(3):
         keys = [
@@ -200,7 +204,7 @@ def test_below_the_low_water_mark_nothing_is_begun_and_all_goes_on_by_itself(dis
         assert house.send("taken").status == 202
         house.wait_for("it is performed", lambda: house.states() == Counter(succeeded=1))
     finally:
-        house.parts.stop(5)
+        house.lifetime.stop(5)
 
 
 def test_another_program_holds_the_database_for_three_seconds_and_everybody_waits(tmp_path: Path) -> None:
@@ -218,4 +222,4 @@ def test_another_program_holds_the_database_for_three_seconds_and_everybody_wait
         assert len(house.shop.orders) == 16
     finally:
         other.close()
-        house.parts.stop(5)
+        house.lifetime.stop(5)

@@ -81,7 +81,7 @@ class Polling(RuleBasedStateMachine):
 
     def _look(self) -> Looked:
         Polling.looks += 1
-        return self.server.intake.poll_now(self.flow_id)
+        return self.server.poll_now(self.flow_id)
 
     def _look_until_it_is_heard(self) -> Looked:
         """A shop that failed again and again is left alone for a while."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,31 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from app.calls.connections.book import ConnectionBook
-from app.calls.http.client import Caller
 from app.catalog.registry import Registry
+from app.changes import Changes
 from app.commands import flows as flow_commands
 from app.commands.who import SHELL
 from app.engine.dispatch.tickets import RunTicket
 from app.engine.engine import break_off_the_rest
+from app.engine.runtime import Runtime
 from app.flows.model import FlowDefinition
 from app.intake.deliveries.inbound import Accepted
 from app.intake.intake import Intake
+from app.intake.polls.polling import Looked
+from app.parts import build_runtime
 from app.settings import Settings
 from app.storage.database.db import Database
 from app.storage.database.secrets import Vault
 from app.storage.flows import flows
 from app.storage.tables.models import Delivery, Event, Run
 from tests.fakes.clock import FakeClock
+from tests.fakes.handed import accept, poll_now
 from tests.fakes.service import FakeService
 from tests.migrated import put_file
 
 
 class NotingEngine:
-    """Takes tickets and runs coroutines in a loop of its own; executes no run."""
+    """A dispatcher and an engine: takes tickets, runs coroutines in a loop of its own, executes no run."""
 
     def __init__(self) -> None:
         self.tickets: list[RunTicket] = []
@@ -46,6 +50,12 @@ class NotingEngine:
 
     def enqueue(self, tickets: Sequence[RunTicket]) -> None:
         self.tickets += tickets
+
+    def stand_aside(self, flow_id: str, number: int) -> None:
+        pass
+
+    def look_again(self) -> None:
+        pass
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -72,40 +82,39 @@ class NotingEngine:
         self._loop.close()
 
 
-class Server:
+class Server(Runtime):
     """What a page or a command would hold, and short words for what tests do with it."""
+
+    clock: FakeClock
+    service: FakeService
+    engine: NotingEngine
+    intake: Intake
 
     def __init__(
         self, folder: Path, clock: FakeClock, service: FakeService, *, database_url: str = ""
     ) -> None:
-        self.settings = Settings(
+        settings = Settings(
             data_dir=folder,
             min_free_mb=0,
             max_body_mb=1,
             public_url="https://p.example",
             database_url=database_url,
         )
-        self.clock = clock
-        self.service = service
         if not database_url:
             put_file(folder)
-        self.database = Database(self.settings.database)
-        self.database.start()
-        self.vault = Vault(b"k" * 32)
-        self.registry = Registry([("test", folder / "connectors")])
-        self.connections = ConnectionBook(self.database, self.vault, self.registry)
-        self.caller = Caller(self.settings, clock, transport=service.transport)
-        self.engine = NotingEngine()
-        self.intake = Intake(
-            self.settings,
-            clock,
-            self.database,
-            self.vault,
-            self.registry,
-            self.connections,
-            self.caller,
-            self.engine,
+        database, engine = Database(settings.database), NotingEngine()
+        database.start()
+        vault, changes = Vault(b"k" * 32), Changes()
+        registry = Registry([("test", folder / "connectors")])
+        runtime = build_runtime(
+            settings, clock, database, vault, changes, engine, service.transport, registry=registry
         )
+        super().__init__(**{one.name: getattr(runtime, one.name) for one in fields(Runtime)})
+        vars(self).update(service=service, engine=engine, intake=Intake(self, engine))
+
+    def set(self, **settings: Any) -> None:
+        """As after a start with other settings."""
+        vars(self).update(settings=replace(self.settings, **settings))
 
     def close(self) -> None:
         self.engine.close()
@@ -162,7 +171,8 @@ class Server:
         headers: dict[str, str] | None = None,
         **more: Any,
     ) -> Accepted:
-        return self.intake.accept(
+        return accept(
+            self.intake,
             token,
             method=method,
             path_url=f"/hooks/{token}",
@@ -172,6 +182,9 @@ class Server:
             remote_addr="203.0.113.7",
             **more,
         )
+
+    def poll_now(self, flow_id: str) -> Looked:
+        return poll_now(self, self.engine, flow_id)
 
     # ---------------------------------------------------------------------------------- history
 

@@ -35,7 +35,7 @@ def shop(server: Server) -> str:
 
 
 def look(server: Server, flow_id: str) -> Looked:
-    return server.intake.poll_now(flow_id)
+    return server.poll_now(flow_id)
 
 
 def order(number: int, at: str) -> dict[str, Any]:

@@ -210,10 +210,10 @@ def test_the_entries_there_are_start_nothing_and_new_ones_do_oldest_first(
 ) -> None:
     flow_id = server.live(reading())
     service.answers("GET", "/feed.xml", feed(2, 1), feed(4, 3, 2, 1), feed(4, 3, 2, 1))
-    first = server.intake.poll_now(flow_id)
+    first = server.poll_now(flow_id)
     assert (first.state, first.seeded, server.events()) == ("succeeded", 2, [])
-    server.intake.poll_now(flow_id)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
+    server.poll_now(flow_id)
     assert [event["title"] for event in server.events()] == ["T3", "T4"]
 
 
@@ -221,20 +221,20 @@ def test_a_feed_that_did_not_change_is_not_sent_again(server: Server, service: F
     flow_id = server.live(reading())
     head = {"ETag": '"abc"', "Last-Modified": "Sat, 21 Nov 2026 08:00:00 GMT"}
     service.answers("GET", "/feed.xml", (200, feed(1), head), 304, (200, feed(2, 1), head))
-    server.intake.poll_now(flow_id)
-    unchanged = server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
+    unchanged = server.poll_now(flow_id)
     assert (unchanged.state, unchanged.new, unchanged.sentence) == ("succeeded", 0, "")
     assert service.requests[1].headers["if-none-match"] == '"abc"'
     assert service.requests[1].headers["if-modified-since"] == head["Last-Modified"]
-    assert server.intake.poll_now(flow_id).new == 1
+    assert server.poll_now(flow_id).new == 1
 
 
 def test_now_and_then_the_whole_feed_is_read(server: Server, service: FakeService) -> None:
     flow_id = server.live(reading())
     service.answers("GET", "/feed.xml", (200, feed(1), {"ETag": '"abc"'}))
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     server.clock.advance(3 * 86400 + 1)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     assert "if-none-match" not in service.requests[1].headers
 
 
@@ -244,9 +244,9 @@ def test_another_address_is_another_feed_whose_old_entries_start_nothing(
     flow_id = server.live(reading())
     service.answers("GET", "/feed.xml", (200, feed(1), {"ETag": '"abc"'}))
     service.answers("GET", "/other.xml", feed(9, 8))
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     server.edit(flow_id, reading("https://blog.example.com/other.xml"))
-    assert server.intake.poll_now(flow_id).seeded == 2
+    assert server.poll_now(flow_id).seeded == 2
     assert server.events() == []
     assert "if-none-match" not in service.requests[-1].headers
 
@@ -255,12 +255,12 @@ def test_a_feed_that_moved_is_followed(server: Server, service: FakeService) -> 
     flow_id = server.live(reading())
     service.answers("GET", "/feed.xml", (301, None, {"Location": "https://www.example.com/new.xml"}))
     service.answers("GET", "/new.xml", feed(1))
-    assert server.intake.poll_now(flow_id).seeded == 1
+    assert server.poll_now(flow_id).seeded == 1
 
 
 def test_a_page_that_is_no_feed_fails_the_look_with_what_to_do(server: Server, service: FakeService) -> None:
     flow_id = server.live(reading())
     service.answers("GET", "/feed.xml", "<html><p>Hello</p></html>")
-    failed = server.intake.poll_now(flow_id)
+    failed = server.poll_now(flow_id)
     assert failed.state == "failed"
     assert "This is not a feed: it begins with <html>." in failed.sentence

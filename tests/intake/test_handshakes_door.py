@@ -18,7 +18,7 @@ import pytest
 
 import connectors
 from app.storage.tables.types import to_ms
-from app.web.hooks import HookDoor
+from app.web.hooks import HookApp
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, Received
 from tests.intake.conftest import Server
@@ -51,7 +51,7 @@ class Sender:
         self.server = server
         self.flow_id = server.live(trigger(connector, name, connection, input=needed))
         self.path = f"/hooks/{server.token(self.flow_id)}"
-        self._door: Any = HookDoor(_no_pages, server.intake, most_bytes=MOST_BYTES)
+        self._door: Any = HookApp(_no_pages, server.intake.deliveries, most_bytes=MOST_BYTES)
 
     def __call__(self, method: str, body: Any = None, **request: Any) -> httpx.Response:
         if body is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def post() -> Iterator[FakeMailbox]:
 def server(tmp_path: Path, clock: FakeClock, service: FakeService) -> Iterator[Server]:
     shutil.copytree(Path(connectors.__file__).parent / "imap", tmp_path / "connectors" / "imap")
     server = Server(tmp_path, clock, service)
-    server.settings = server.intake.settings = replace(server.settings, allow_targets=("127.0.0.1",))
+    server.set(allow_targets=("127.0.0.1",))
     yield server
     server.close()
 
@@ -69,19 +68,19 @@ def box(server: Server, post: FakeMailbox, *, password: str = "", **values: str)
 def test_what_is_there_starts_nothing_and_what_comes_does_once(server: Server, post: FakeMailbox) -> None:
     post.add(mail(1))
     flow_id = box(server, post)
-    assert server.intake.poll_now(flow_id).state == "succeeded"
+    assert server.poll_now(flow_id).state == "succeeded"
     post.add(mail(2))
     post.add(mail(3))
-    assert server.intake.poll_now(flow_id).new == 2
-    assert server.intake.poll_now(flow_id).new == 0
+    assert server.poll_now(flow_id).new == 2
+    assert server.poll_now(flow_id).new == 0
     assert [event["subject"] for event in server.events()] == ["Order 2", "Order 3"]
 
 
 def test_a_message_comes_with_what_a_flow_needs(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.add(mail(1, subject="Zoë’s order", attached=b"%PDF-1.7" * 10))
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     (event,) = server.events()
     assert event["from"] == {"name": "Ana Silva", "address": "ana@example.com"}
     assert [one["address"] for one in event["to"]] == ["orders@example.com", "bob@example.com"]
@@ -96,9 +95,9 @@ def test_a_message_comes_with_what_a_flow_needs(server: Server, post: FakeMailbo
 
 def test_nothing_is_marked_as_read(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.add(mail(1))
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     said = " ".join(post.said)
     assert "EXAMINE" in said
     assert "BODY.PEEK" in said
@@ -107,39 +106,39 @@ def test_nothing_is_marked_as_read(server: Server, post: FakeMailbox) -> None:
 
 def test_a_server_that_numbers_anew_starts_nothing_twice(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.add(mail(1))
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.validity, post.mails = 8, {5: mail(1), 9: mail(2)}
-    assert server.intake.poll_now(flow_id).new == 1
+    assert server.poll_now(flow_id).new == 1
     assert "UID SEARCH SINCE 01-Mar-2026" in post.said
     assert [event["id"] for event in server.events()] == ["1@example.com", "2@example.com"]
 
 
 def test_more_than_one_look_takes_are_read_by_the_next(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.mails = dict.fromkeys(range(1, 206), b"Subject: s\r\n\r\nx")
-    assert server.intake.poll_now(flow_id).new == 200
-    assert server.intake.poll_now(flow_id).new == 5
+    assert server.poll_now(flow_id).new == 200
+    assert server.poll_now(flow_id).new == 5
 
 
 def test_only_those_that_are_wanted_start_the_flow(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post, sender="ANA@", subject="order")
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.add(mail(1, sender="bob@example.com"))
     post.add(mail(2, subject="Hello"))
     post.add(mail(3))
-    assert server.intake.poll_now(flow_id).new == 1
+    assert server.poll_now(flow_id).new == 1
 
 
 def test_another_folder_is_another_source(server: Server, post: FakeMailbox) -> None:
     post.folders = ('"INBOX"', '"Rechnungen &- B&APw-cher"')
     post.add(mail(1))
     flow_id = box(server, post)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     server.edit(flow_id, trigger("imap", "new_message", "con_imap", input={"folder": "Rechnungen & Bücher"}))
-    assert server.intake.poll_now(flow_id).state == "succeeded"
+    assert server.poll_now(flow_id).state == "succeeded"
     assert server.events() == []
 
 
@@ -148,7 +147,7 @@ def test_another_folder_is_another_source(server: Server, post: FakeMailbox) -> 
 
 def test_a_wrong_password_is_said_and_stands_nowhere(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post, password="wrong-password-99")
-    failed = server.intake.poll_now(flow_id)
+    failed = server.poll_now(flow_id)
     assert failed.state == "failed"
     assert "does not let “ana@example.com” in" in failed.sentence
     assert "app password" in failed.sentence
@@ -157,13 +156,13 @@ def test_a_wrong_password_is_said_and_stands_nowhere(server: Server, post: FakeM
 
 def test_a_folder_that_is_not_there_is_said(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post, folder="Nowhere")
-    assert "There is no folder “Nowhere”" in server.intake.poll_now(flow_id).sentence
+    assert "There is no folder “Nowhere”" in server.poll_now(flow_id).sentence
 
 
 @pytest.mark.parametrize("folder", ['x" LOGOUT', "a\r\nA1 DELETE INBOX", "\x00"])
 def test_a_folder_cannot_smuggle_commands(server: Server, post: FakeMailbox, folder: str) -> None:
     flow_id = box(server, post, folder=folder)
-    assert server.intake.poll_now(flow_id).state == "failed"
+    assert server.poll_now(flow_id).state == "failed"
     assert not any("DELETE" in said and not said.startswith("EXAMINE") for said in post.said)
 
 
@@ -172,27 +171,27 @@ def test_a_server_that_breaks_off_is_asked_again_and_nothing_is_missed(
     server: Server, post: FakeMailbox, command: str
 ) -> None:
     flow_id = box(server, post)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.add(mail(1))
     post.break_off_at = command
-    failed = server.intake.poll_now(flow_id)
+    failed = server.poll_now(flow_id)
     assert (failed.state, server.events()) == ("failed", [])
     post.break_off_at = ""
-    assert server.intake.poll_now(flow_id).new == 1
+    assert server.poll_now(flow_id).new == 1
 
 
 def test_a_server_that_sends_without_end_is_left(server: Server, post: FakeMailbox) -> None:
     flow_id = box(server, post)
-    server.intake.poll_now(flow_id)
+    server.poll_now(flow_id)
     post.add(mail(1))
     post.huge = True
-    assert server.intake.poll_now(flow_id).state == "failed"
+    assert server.poll_now(flow_id).state == "failed"
 
 
 def test_a_mailbox_inside_the_house_is_not_reached(server: Server, post: FakeMailbox) -> None:
-    server.settings = server.intake.settings = replace(server.settings, allow_targets=())
+    server.set(allow_targets=())
     flow_id = box(server, post)
-    assert "blocked by network policy" in server.intake.poll_now(flow_id).sentence
+    assert "blocked by network policy" in server.poll_now(flow_id).sentence
     assert post.said == []
 
 

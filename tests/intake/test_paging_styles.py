@@ -108,7 +108,7 @@ class Listing:
 def look(server: Server, service: FakeService, style: str, listing: Listing) -> Looked:
     flow_id = server.live(trigger("lists", style, "con_lists"))
     service.answers("GET", "/list", lambda received: listing.answer(style, received))
-    return server.intake.poll_now(flow_id)
+    return server.poll_now(flow_id)
 
 
 def of(*pages: list[int]) -> Listing:

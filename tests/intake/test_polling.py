@@ -48,7 +48,7 @@ def ids(server: Server) -> list[int]:
 
 
 def look(server: Server, flow_id: str) -> Looked:
-    return server.intake.poll_now(flow_id)
+    return server.poll_now(flow_id)
 
 
 # -------------------------------------------------------------------------------- what is new

@@ -21,7 +21,7 @@ ORDER = {"email": "lena@example.com", "order_number": 1042}
 
 
 def _flow(server: Server, token: str) -> str:
-    found = server.intake.door.addresses.find(token)
+    found = server.intake.deliveries.addresses.find(token)
     assert found is not None
     return found.facts.flow_id
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -102,7 +101,7 @@ def calls(server: Server, made_for: str) -> list[Any]:
 
 def move(server: Server, public_url: str) -> None:
     """The server is reached elsewhere from now on, as after a start with another setting."""
-    server.settings = server.intake.settings = replace(server.settings, public_url=public_url)
+    server.set(public_url=public_url)
     server.intake.ticks._has_settled = False
 
 

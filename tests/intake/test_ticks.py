@@ -50,7 +50,7 @@ def test_two_ticks_at_once_fire_once(server: Server) -> None:
     server.clock.advance(1800)
     with server.database.read() as db:
         due = triggers.due(db, server.clock.now(), limit=10)
-    for ticks in (server.intake.ticks, Ticks(server.intake)):
+    for ticks in (server.intake.ticks, Ticks(server, server.engine)):
         for one in due:
             ticks._try_to_fire(one, server.clock.now())
     assert len(server.runs()) == 1

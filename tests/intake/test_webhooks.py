@@ -230,7 +230,7 @@ def test_an_address_that_does_not_exist_is_not_found_and_leaves_no_trace(server:
     with pytest.raises(NotFound):
         server.send(token)
     assert server.deliveries() == []
-    assert server.intake.door.unknown == 1
+    assert server.intake.deliveries.unknown == 1
 
 
 def test_after_a_rotation_both_addresses_work_for_a_day(server: Server) -> None:

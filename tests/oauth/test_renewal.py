@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -305,8 +306,8 @@ def test_fifty_calls_from_five_event_loops_renew_it_once(world: World) -> None:
 
     async def ten() -> list[CallOutcome]:
         book = ConnectionBook(parts.database, parts.vault, parts.registry)
-        caller = Caller(parts.settings, world.clock, transport=world.service.transport)
-        caller.tokens = Tokens(parts.database, parts.vault, parts.registry, book, caller, world.clock)
+        made = partial(Tokens, parts.database, parts.vault, parts.registry, book, parts.changes, world.clock)
+        caller = Caller(parts.settings, world.clock, tokens=made, transport=world.service.transport)
         facts = book.get(connection_id)
         barrier.wait(60)
         request = CallRequest("POST", f"{API}/members", body=b"{}", connection=facts)

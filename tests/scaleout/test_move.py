@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from app.errors import SettingInvalid
-from app.parts import alone
 from app.settings import Settings
 from app.storage.database.db import Database
+from app.storage.database.folder_lock import alone
 from app.storage.database.migrate import migrate
 from app.storage.database.moving import Moved, move
 from app.storage.people.users import create_user

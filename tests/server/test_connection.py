@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from app.server import connection as server_connection
-from app.server.connection import MOST_HEAD_BYTES, BoundedConnection
+from app.server import sockets as server_connection
+from app.server.sockets import MOST_HEAD_BYTES, BoundedSocket
 from app.web.reader import WatchReader, pause_while_there
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]
@@ -30,7 +30,7 @@ def talk(application: Any, conversation: Talk) -> Any:
 
     async def whole() -> Any:
         config = uvicorn.Config(
-            application, port=0, http=BoundedConnection, ws="none", lifespan="off", log_config=None
+            application, port=0, http=BoundedSocket, ws="none", lifespan="off", log_config=None
         )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server._serve())

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.server.connection import is_for_door
+from app.server.sockets import is_for_door
 from tests.faults.flows import flow_file, install
 from tests.product import Product
 

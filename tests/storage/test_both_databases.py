@@ -20,6 +20,7 @@ from app.storage.database.db import Database
 from app.storage.database.migrate import migrate
 from app.storage.history.runs import get_run, runs_page
 from app.storage.tables.models import FINAL_STATES
+from tests.fakes.handed import accept
 from tests.fakes.service import FakeService
 
 pytestmark = pytest.mark.postgres
@@ -67,7 +68,8 @@ def test_what_is_accepted_is_run_once_and_found_in_the_history(parts: Parts) -> 
 
 
 def _deliver(parts: Parts, token: str, number: int) -> None:
-    parts.intake.accept(
+    accept(
+        parts.intake,
         token,
         method="POST",
         path_url=f"/hooks/{token}",

@@ -71,7 +71,7 @@ def test_polls_count_what_is_new_and_what_was_started_by_hand_is_no_test(server:
     )
     server.service.answers("GET", "/contacts", [{"id": 1}], [{"id": 1}, {"id": 2}, {"id": 3}])
     for _ in range(2):
-        server.intake.poll_now(flow_id)
+        server.poll_now(flow_id)
     start_run(server, flow_id, {"id": 9})
     start_run(server, flow_id, {"id": 9}, source="test")
     found = ledger(server, flow_id)

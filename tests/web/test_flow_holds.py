@@ -12,6 +12,7 @@ from app.flows.model import FlowDefinition
 from app.parts import Parts
 from app.storage.flows import flows
 from app.storage.tables.models import AuditEntry, Run
+from tests.fakes.handed import accept
 from tests.web.browser import Browser
 
 
@@ -33,7 +34,7 @@ def live_flow(parts: Parts) -> tuple[str, str]:
 def send(parts: Parts, token: str) -> None:
     headers = [("Content-Type", "application/json")]
     request: dict[str, Any] = {"query": "", "headers": headers, "body": b"{}", "remote_addr": "10.0.0.1"}
-    parts.intake.accept(token, method="POST", path_url=f"/hooks/{token}", **request)
+    accept(parts.intake, token, method="POST", path_url=f"/hooks/{token}", **request)
 
 
 def states(parts: Parts) -> list[tuple[str, str]]:

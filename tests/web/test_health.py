@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.changes import DoorEnded
 from app.parts import Parts
 from tests.web.browser import Browser, words
 
@@ -17,7 +18,7 @@ def test_what_is_wrong_comes_first_with_what_to_do(browser: Browser, parts: Part
 
 def test_deliveries_that_come_in_more_slowly_are_explained(browser: Browser, parts: Parts) -> None:
     assert "takes deliveries ended" not in words(browser.get("/health").text)
-    parts.door_ended_at = parts.clock.now()
+    parts.changes.tell(DoorEnded(parts.clock.now()))
     shown = words(browser.get("/health").text)
     assert "takes deliveries ended" in shown
     assert "Start Plumbline again" in shown

@@ -167,7 +167,7 @@ def test_a_mistake_of_ours_asks_the_sender_to_come_again(
     sender: Sender, hook: Hook, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = hook()
-    monkeypatch.setattr(parts.intake.door, "_admit", lambda *_: 1 / 0)
+    monkeypatch.setattr(parts.intake.deliveries, "_admit", lambda *_: 1 / 0)
     answer = sender.post(path, json={"email": "a@b.c"})
     assert error_of(answer) == (503, "Something went wrong here; nothing was accepted.")
     assert "Retry-After" in answer.headers

@@ -52,7 +52,9 @@ def test_an_order_about_selected_runs_says_how_many_could_not_be_sent_again(
     parts.engine.work_orders()
     shown = words(browser.get(address).text)
     assert "1 run sent again" in shown
-    assert "1 of 7 sent again: 1 under way. 6 runs could not be. Somebody had dealt with them already." in shown
+    assert (
+        "1 of 7 sent again: 1 under way. 6 runs could not be. Somebody had dealt with them already." in shown
+    )
     assert row(parts, made[0]).replayed_as
     assert not row(parts, made[2]).replayed_as
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -80,7 +80,6 @@ class ConnectionBook:
         self._kept: dict[str, tuple[float, ConnectionFacts]] = {}
         self._changes = 0
         self._lock = threading.Lock()
-        self.on_forget: Callable[[str], None] | None = None
 
     def derive(self, purpose: str) -> bytes:
         """A key of its own for one purpose of the calls."""
@@ -102,8 +101,6 @@ class ConnectionBook:
         with self._lock:
             self._changes += 1
             self._kept.pop(connection_id, None)
-        if self.on_forget is not None:
-            self.on_forget(connection_id)
 
     def _read(self, connection_id: str) -> ConnectionFacts:
         table = ConnectionTable.__table__

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -129,13 +129,19 @@ class Caller:
     """Lives in one event loop: `start`, `send` and `close` are called there and nowhere else."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        tokens: Callable[[Caller], TokenSource] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        """`tokens`: makes what renews tokens, which it does with calls of this caller."""
         self._clock = clock
         self._transport = transport
         self.guard = Guard(settings.allow_targets)
-        self.tokens: TokenSource | None = None
         self.limits = Limits(clock)
+        self.tokens = tokens(self) if tokens is not None else None
 
     def now(self) -> datetime:
         return self._clock.now()

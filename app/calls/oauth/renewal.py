@@ -22,6 +22,7 @@ from app.calls.oauth.grants import Asked, Asker, Token, exchange, renew, revoke
 from app.catalog.format.auth import OAuth2Auth, TokenAuth
 from app.catalog.format.scopes import all_scopes
 from app.catalog.registry import Registry
+from app.changes import Changes, ConnectionChanged
 from app.clock import Clock
 from app.errors import AppError, CallFailed, NotFound
 from app.ids import new_id
@@ -49,13 +50,15 @@ class Tokens:
         vault: Vault,
         registry: Registry,
         connections: ConnectionBook,
-        caller: Caller,
+        changes: Changes,
         clock: Clock,
+        caller: Caller,
     ) -> None:
         self._database = database
         self._vault = vault
         self._registry = registry
         self._connections = connections
+        self._changes = changes
         self._caller = caller
         self._clock = clock
         self._under_way: dict[tuple[str, int], asyncio.Task[ConnectionFacts]] = {}
@@ -181,7 +184,7 @@ class Tokens:
         if asked.failure is not None:
             return await self._give_way(facts, me, asked, asked.failure)
         await self._keep(facts, me, asked, began)
-        self._connections.forget(facts.id)
+        self._changes.tell(ConnectionChanged(facts.id))
         log.info("%s", fields(event="token_renewed", connection=facts.id, number=seen + 1))
         return self._connections.read_now(facts.id)
 
@@ -224,7 +227,7 @@ class Tokens:
             return True
 
         stands = await asyncio.shield(self._database.writer.awrite(work, patient=True))
-        self._connections.forget(facts.id)
+        self._changes.tell(ConnectionChanged(facts.id))
         if not stands:
             return self._connections.read_now(facts.id)
         log.warning("%s", fields(event="token_not_renewed", connection=facts.id, for_good=for_good))

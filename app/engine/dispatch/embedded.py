@@ -7,19 +7,14 @@ import asyncio
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from app.clock import Clock
-from app.engine.dispatch.tickets import RunTicket
+from app.engine.dispatch.tickets import Execute, MostAtOnce, RunTicket, as_many_as_fit
 from app.log import fields
 
 log = logging.getLogger("plumbline.dispatch")
-
-Execute = Callable[[RunTicket], Awaitable[datetime | None]]
-# How many runs of a flow version may be under way; 0 = as many as there is room for, None = not known
-# before the first of them has been taken up.
-MostAtOnce = Callable[[str], int | None]
 
 _TIMER_HORIZON_S = 60.0
 _MOST_PAYLOADS = 4000
@@ -31,11 +26,7 @@ class EmbeddedDispatcher:
     """Tickets may come from any thread.  A run is never under way twice: a ticket for one that is
     queued or under way here is dropped, for the row is the truth and will be looked at again."""
 
-    def __init__(
-        self, execute: Execute, clock: Clock, *, slots: int, most_at_once: MostAtOnce = lambda version_id: 0
-    ) -> None:
-        self._execute = execute
-        self._most_at_once = most_at_once
+    def __init__(self, clock: Clock, *, slots: int) -> None:
         self._clock = clock
         self._slots = slots
         self._slots_of_one_flow = max(1, int(slots * _SHARE_OF_ONE_FLOW))
@@ -43,6 +34,8 @@ class EmbeddedDispatcher:
         self._arrived: deque[RunTicket] = deque()
         self._is_notified = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._execute: Execute = _not_started
+        self._most_at_once: MostAtOnce = as_many_as_fit
         # the rest belongs to the loop's thread
         self._lines: OrderedDict[str, deque[RunTicket]] = OrderedDict()
         self._known: set[str] = set()
@@ -54,7 +47,14 @@ class EmbeddedDispatcher:
         self._stopping = False
         self._paused = False
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        execute: Execute,
+        most_at_once: MostAtOnce = as_many_as_fit,
+    ) -> None:
+        """Begins with what was enqueued until now."""
+        self._execute, self._most_at_once = execute, most_at_once
         self._loop = loop
         with self._lock:
             self._notify()
@@ -156,8 +156,6 @@ class EmbeddedDispatcher:
         return len(self._tasks) - min(self._all_aside, _MOST_ASIDE) < self._slots
 
     def stand_aside(self, flow_id: str, number: int) -> None:
-        """So many more (or fewer) runs of the flow wait for a service that takes no more calls for the
-        moment: they take no place from others.  In the loop's thread."""
         self._all_aside += number
         aside = self._aside.get(flow_id, 0) + number
         if aside:
@@ -202,3 +200,7 @@ class EmbeddedDispatcher:
         if wait < _TIMER_HORIZON_S and not self._stopping:
             again = RunTicket(ticket.run_id, ticket.flow_id, ticket.version_id, ticket.event_id, fresh=False)
             asyncio.get_running_loop().call_later(max(wait, 0), self.enqueue, [again])
+
+
+async def _not_started(ticket: RunTicket) -> datetime | None:
+    raise RuntimeError("the dispatcher has not been started")

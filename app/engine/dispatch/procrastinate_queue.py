@@ -16,10 +16,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from app.changes import Changes, ProcessGone
 from app.clock import Clock
-from app.engine.dispatch.embedded import EmbeddedDispatcher, Execute, MostAtOnce
+from app.engine.dispatch.embedded import EmbeddedDispatcher
 from app.engine.dispatch.jobs import JobWorker, add_jobs
-from app.engine.dispatch.tickets import RunTicket
+from app.engine.dispatch.tickets import Execute, MostAtOnce, RunTicket, as_many_as_fit
 from app.log import fields
 from app.storage.cluster import claims
 from app.storage.cluster.presence import Presence
@@ -40,22 +41,21 @@ class SharedDispatcher:
         self,
         database: Database,
         presence: Presence,
-        execute: Execute,
+        changes: Changes,
         clock: Clock,
         *,
         slots: int,
         performs: bool,
-        most_at_once: MostAtOnce = lambda version_id: 0,
     ) -> None:
         self._database = database
         self._presence = presence
         self._performs = performs
-        self._execute = execute
         self._clock = clock
         self._slots = slots
-        self._most_at_once = most_at_once
+        self._execute: Execute | None = None
+        self._most_at_once: MostAtOnce = as_many_as_fit
         self._is_paused = False
-        self._lanes = self._new_lanes()
+        self._lanes = EmbeddedDispatcher(clock, slots=slots)
         self._jobs = JobWorker(database.url, self._take, self._has_room)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -63,20 +63,21 @@ class SharedDispatcher:
         self._working_as = ""  # the id under which runs are claimed and their doings written
         self._care: asyncio.Task[None] | None = None
         self._stopping = False
-        database.writer.before_commit = self.before_commit
-        presence.on_taken_for_dead = self._taken_for_dead
-
-    def _new_lanes(self) -> EmbeddedDispatcher:
-        return EmbeddedDispatcher(
-            self._perform, self._clock, slots=self._slots, most_at_once=self._most_at_once
-        )
+        database.writer.note_commits(self.before_commit)
+        changes.on(ProcessGone, lambda _: self._taken_for_dead())
 
     # -------------------------------------------------------------------------------- from outside
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        execute: Execute,
+        most_at_once: MostAtOnce = as_many_as_fit,
+    ) -> None:
+        self._execute, self._most_at_once = execute, most_at_once
         self._loop = loop
         if self._performs:
-            self._lanes.start(loop)
+            self._lanes.start(loop, self._perform, most_at_once)
             loop.call_soon_threadsafe(self._begin)
 
     def enqueue(self, tickets: Sequence[RunTicket]) -> None:
@@ -179,6 +180,7 @@ class SharedDispatcher:
 
     async def _perform(self, ticket: RunTicket) -> datetime | None:
         """A run that waits is woken by the scheduler, which may hand it to another worker."""
+        assert self._execute is not None
         await self._execute(ticket)
         return None
 
@@ -222,10 +224,10 @@ class SharedDispatcher:
         if not process_id or process_id != self._working_as or self._stopping:
             return
         self._working_as = ""
-        lanes, self._lanes = self._lanes, self._new_lanes()
+        lanes, self._lanes = self._lanes, EmbeddedDispatcher(self._clock, slots=self._slots)
         broken_off = await lanes.stop(0)
         log.error("%s", fields(event="runs_left_to_others", number=broken_off))
-        self._lanes.start(asyncio.get_running_loop())
+        self._lanes.start(asyncio.get_running_loop(), self._perform, self._most_at_once)
         self._presence.begin_anew()
         while self._presence.process_id == process_id and not self._stopping:
             await asyncio.sleep(0.1)

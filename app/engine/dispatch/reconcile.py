@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from app.engine.dispatch.tickets import Dispatcher, RunTicket
+from app.engine.dispatch.tickets import Enqueue, RunTicket
 from app.log import fields
 from app.storage.database.db import Database
 from app.storage.history import progress
@@ -14,7 +14,7 @@ log = logging.getLogger("plumbline.engine")
 _BATCH = 5000
 
 
-def take_up_after_start(database: Database, dispatcher: Dispatcher) -> int:
+def take_up_after_start(database: Database, dispatcher: Enqueue) -> int:
     """Queues them oldest first; counts the stop for each run that was under way, so that a run which
     brings the server down is given up after three.  How many were queued."""
     crashed = database.write(progress.count_crash)

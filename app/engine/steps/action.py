@@ -40,7 +40,7 @@ async def perform_action(ctx: RunContext, step: ActionStep, scope: Scope, key: s
     values, extra = map_input(step, action, scope, findings)
     mapped = {**values, **extra}
     check(action, values, mapped, findings)
-    connection = ctx.means.connections.get(step.connection_id) if step.connection_id else None
+    connection = ctx.runtime.connections.get(step.connection_id) if step.connection_id else None
     given = (values, extra)
     what = (connector, action, connection)
     if action.later is not None:
@@ -128,8 +128,8 @@ async def _perform_later(
 
 
 def find_action(ctx: RunContext, step: ActionStep) -> tuple[Connector, Action]:
-    connector = ctx.means.registry.find(step.connector)
-    action = ctx.means.registry.find_action(step.connector, step.action)
+    connector = ctx.runtime.registry.find(step.connector)
+    action = ctx.runtime.registry.find_action(step.connector, step.action)
     if connector is None or action is None:
         raise StepFails(
             "not_found",
@@ -209,8 +209,8 @@ def scope_of(
     fields = action_fields(action, values, extra)
     scope: dict[str, Any] = {"input": ready_input(action, values), "fields": fields, "connection": facts}
     if action.later is not None and action.later.callback is not None:
-        token = token_for(ctx.means.connections.derive(PURPOSE), ctx.run_id, key)
-        scope["callback"] = f"{ctx.means.settings.base_url}/hooks/{token}"
+        token = token_for(ctx.runtime.connections.derive(PURPOSE), ctx.run_id, key)
+        scope["callback"] = f"{ctx.runtime.settings.base_url}/hooks/{token}"
     return scope
 
 

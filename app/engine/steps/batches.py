@@ -82,7 +82,7 @@ def _is_gathered(ctx: RunContext, key: str) -> bool:
 async def _own(ctx: RunContext, key: str) -> Member | None:
     if ctx.records.get(key) is None:
         return None
-    return await ctx.means.database.writer.awrite(
+    return await ctx.runtime.database.writer.awrite(
         lambda db: gathered.member(db, ctx.run_id, key), patient=True
     )
 
@@ -96,7 +96,7 @@ async def _join(ctx: RunContext, gathering: Gathering, *, again: bool) -> Member
     row = {"run_id": ctx.run_id, "step_key": key, "line": line, "match": match[:500], "record": record}
     ctx.end_step(key, GATHERED, mapped=gathering.outgoing.mapped)
     await ctx.commit()
-    waiting = await ctx.means.database.writer.awrite(
+    waiting = await ctx.runtime.database.writer.awrite(
         lambda db: gathered.join(db, row, again=again), patient=True
     )
     if waiting < batch.max:
@@ -121,7 +121,7 @@ async def _make_up(ctx: RunContext, gathering: Gathering, own: Member) -> Member
         gathered.make_up(db, own, batch_id, most=most, now=now)
         return gathered.member(db, ctx.run_id, gathering.key)
 
-    made = await ctx.means.database.writer.awrite(work, patient=True)
+    made = await ctx.runtime.database.writer.awrite(work, patient=True)
     return made or own
 
 
@@ -135,7 +135,7 @@ async def _follow(ctx: RunContext, gathering: Gathering, own: Member) -> Any:
         gathered.dissolve(db, batch_id)
         return True
 
-    if not await ctx.means.database.writer.awrite(freed, patient=True):
+    if not await ctx.runtime.database.writer.awrite(freed, patient=True):
         raise _wait(ctx, gathering, _BACKSTOP)
     return await perform_together(ctx, gathering)
 
@@ -161,7 +161,7 @@ async def _lead(ctx: RunContext, gathering: Gathering, own: Member) -> Any:
         gathered.lease(db, batch_id, until)
         return gathered.members(db, batch_id)
 
-    together = await ctx.means.database.writer.awrite(begin, patient=True)
+    together = await ctx.runtime.database.writer.awrite(begin, patient=True)
     request = gathering.request_for([one.record for one in together])
     request.idempotency_key = batch_id
     try:
@@ -199,8 +199,8 @@ def _failed(kind: str, sentence: str, remedy: str = "") -> dict[str, Any]:
 
 async def _hand(ctx: RunContext, work: Callable[[Any], list[OpenRun]]) -> None:
     await ctx.commit()
-    runs = await ctx.means.database.writer.awrite(work, patient=True)
-    ctx.hand_over([RunTicket(*run, fresh=False) for run in runs])
+    runs = await ctx.runtime.database.writer.awrite(work, patient=True)
+    ctx.runtime.dispatcher.enqueue([RunTicket(*run, fresh=False) for run in runs])
 
 
 def _call_facts(
@@ -285,7 +285,7 @@ async def _take_up(ctx: RunContext, gathering: Gathering, own: Member, outcome: 
         write_all(db, rows)
         gathered.leave(db, own.run_id, own.step_key)
 
-    await ctx.means.database.writer.awrite(work, patient=True)
+    await ctx.runtime.database.writer.awrite(work, patient=True)
     if outcome["what"] == "done":
         return outcome["document"]
     if outcome["what"] == "alone":

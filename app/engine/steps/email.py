@@ -16,11 +16,11 @@ Scope = dict[str, Any]
 async def perform_email(ctx: RunContext, step: EmailStep, scope: Scope, key: str) -> Any:
     findings: list[Finding] = []
     mail, mapped = map_mail(step, scope, findings)
-    settings = ctx.means.settings
-    connection = ctx.means.connections.get(step.connection_id) if step.connection_id else None
+    settings = ctx.runtime.settings
+    connection = ctx.runtime.connections.get(step.connection_id) if step.connection_id else None
     request = mail_request(mail, connection, settings, message_key=ctx.call_key(key))
     outgoing = Outgoing(step, key, mapped, findings, repeatable=False)
-    await send(ctx, outgoing, request, via=lambda r: send_mail(r, settings, ctx.means.clock))
+    await send(ctx, outgoing, request, via=lambda r: send_mail(r, settings, ctx.runtime.clock))
     output = {"message_id": request.idempotency_key}
     ctx.end_step(key, "succeeded", mapped=mapped, output=output, findings=findings)
     return output

@@ -85,7 +85,7 @@ async def _called(ctx: RunContext, pending: Pending, state: Any) -> Any:
     assert callback is not None
     key = pending.outgoing.key
     await ctx.commit()
-    came = await ctx.means.database.writer.awrite(
+    came = await ctx.runtime.database.writer.awrite(
         lambda db: callbacks.found(db, ctx.run_id, key), patient=True
     )
     if came is not None:
@@ -104,7 +104,7 @@ async def _ask(ctx: RunContext, pending: Pending, check: StatusCheck, state: Any
     request = _question(pending, check, state)
     await wait_for_turn(ctx, pending.outgoing.key, request)
     ctx.check_cancelled(pending.outgoing.key)
-    outcome = await ctx.means.caller.send(request, rules=pending.connector.errors)
+    outcome = await ctx.runtime.caller.send(request, rules=pending.connector.errors)
     state = {**state, "asked": state["asked"] + 1}
     for row in (*outcome.before, outcome.row):
         ctx.add_call(pending.outgoing.key, state["asked"], row)
@@ -133,7 +133,7 @@ def _question(pending: Pending, check: StatusCheck, state: Any) -> CallRequest:
 async def _judge(ctx: RunContext, pending: Pending, request: CallRequest, failure: CallFailed) -> None:
     """What may pass by itself is asked again; the rest is the step's failure."""
     if failure.kind == "auth_expired" and request.connection is not None:
-        await hold_connection(ctx.means, request.connection, failure.sentence)
+        await hold_connection(ctx.runtime, request.connection, failure.sentence)
         raise held(pending.outgoing, request.connection, failure.sentence)
     if failure.permanent:
         raise _fails(pending, failure.kind, failure.sentence, failure.remedy)

@@ -49,12 +49,12 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
     await _wait_for_connection(ctx, outgoing, request)
     _settle_lost_call(ctx, outgoing, request)
     attempt = ctx.attempt(outgoing.key)
-    lane = ctx.means.caller.limits.lane_for(request)
+    lane = ctx.runtime.caller.limits.lane_for(request)
     if not lane.begin():
         await wait_for_room(ctx, lane)
     aside = lane.stands_aside
     if aside:
-        ctx.stand_aside(ctx.version.flow_id, 1)
+        ctx.runtime.dispatcher.stand_aside(ctx.version.flow_id, 1)
     try:
         waited = await wait_for_turn(ctx, outgoing.key, request, attempt)
         ctx.check_cancelled(outgoing.key)
@@ -64,7 +64,7 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
     finally:
         lane.end()
         if aside:
-            ctx.stand_aside(ctx.version.flow_id, -1)
+            ctx.runtime.dispatcher.stand_aside(ctx.version.flow_id, -1)
     for row in outcome.before:
         ctx.add_call(outgoing.key, attempt, row)
     ctx.add_call(outgoing.key, attempt, {**outcome.row, "waited_ms": round(waited * 1000)})
@@ -77,7 +77,7 @@ async def send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: V
 
 
 async def _send(ctx: RunContext, outgoing: Outgoing, request: CallRequest, via: Via | None) -> CallOutcome:
-    caller = ctx.means.caller
+    caller = ctx.runtime.caller
     if via is None:
         return await caller.send(request, rules=outgoing.rules, success=outgoing.success)
     outcome = await via(request)
@@ -181,7 +181,7 @@ async def _judge(
         raise wait_for_the_host(ctx, outgoing.key, request, failure)
     _record_failure(ctx, outgoing, failure, verdict)
     if verdict.what == "hold" and request.connection is not None:
-        await hold_connection(ctx.means, request.connection, failure.sentence)
+        await hold_connection(ctx.runtime, request.connection, failure.sentence)
         raise held(outgoing, request.connection, failure.sentence)
     if verdict.what == "ask":
         raise _ask(outgoing, failure.sentence)
@@ -209,7 +209,7 @@ def _waits_with_others(
     """While a host is left alone nobody's attempts run out: they were used up on one outage."""
     if failure.permanent or failure.is_ours or outgoing.step.retry.preset == "none":
         return False
-    return ctx.means.caller.limits.away(request) is not None
+    return ctx.runtime.caller.limits.away(request) is not None
 
 
 def _record_failure(ctx: RunContext, outgoing: Outgoing, failure: CallFailed, verdict: Verdict) -> None:

@@ -24,17 +24,17 @@ _REASONS: dict[str, WaitReason] = {
 async def wait_for_room(ctx: RunContext, lane: Lane) -> None:
     """As many calls as may be under way at once are.  The run keeps its memory, but not a place among
     those that are performed: other flows go on."""
-    ctx.stand_aside(ctx.version.flow_id, 1)
+    ctx.runtime.dispatcher.stand_aside(ctx.version.flow_id, 1)
     try:
         await lane.wait()
     finally:
-        ctx.stand_aside(ctx.version.flow_id, -1)
+        ctx.runtime.dispatcher.stand_aside(ctx.version.flow_id, -1)
 
 
 async def wait_for_turn(ctx: RunContext, key: str, request: CallRequest, attempt: int = 1) -> float:
     """Seconds waited.  Raises RunWaits for a longer wait, which becomes a row."""
     waited, is_back = 0.0, ctx.is_back(key)
-    limits, flow = ctx.means.caller.limits, ctx.version.flow_id
+    limits, flow = ctx.runtime.caller.limits, ctx.version.flow_id
     while (wait := await limits.turn(request, flow=flow, is_back=is_back, attempt=attempt)) is not None:
         if not wait.is_mine and waited + wait.seconds > IN_PLACE_S:
             raise lie_down(ctx, key, request, wait)
@@ -62,7 +62,7 @@ def lie_down(
 
 def wait_for_the_host(ctx: RunContext, key: str, request: CallRequest, failure: CallFailed) -> RunWaits:
     """It is left alone for a while, and this run waits with the others."""
-    limits = ctx.means.caller.limits
+    limits = ctx.runtime.caller.limits
     wait = limits.away(request) or Wait(1.0, "away")
     return lie_down(ctx, key, request, wait, failure)
 
@@ -71,7 +71,7 @@ def _sentence(ctx: RunContext, request: CallRequest, wait: Wait) -> str:
     name = f"“{request.connection.name}”" if request.connection is not None else host_of(request.url)
     if wait.why == "turn":
         return f"Waits its turn: {name} takes only so many calls at a time."
-    lane = ctx.means.caller.limits.lane_for(request)
+    lane = ctx.runtime.caller.limits.lane_for(request)
     if wait.why == "pause" and lane.pause_said:
         return f"Waits because nothing is left of {name}’s limit for now, as it says. It goes on by itself."
     if wait.why == "pause":

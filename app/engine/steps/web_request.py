@@ -23,7 +23,7 @@ _REPEATABLE = ("PUT", "DELETE")
 
 async def perform_http(ctx: RunContext, step: HttpStep, scope: Scope, key: str) -> Any:
     findings: list[Finding] = []
-    request, mapped = build_request(ctx.means.connections, step.request, scope, findings)
+    request, mapped = build_request(ctx.runtime.connections, step.request, scope, findings)
     request.idempotency_key = ctx.call_key(key)
     safe = step.repeat == "safe" or (step.repeat is None and step.request.method in _REPEATABLE)
     outgoing = Outgoing(step, key, mapped, findings, repeatable=safe)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from app.engine.dispatch.tickets import RunTicket
+from app.engine.runtime import Runtime
 from app.engine.steps.callbacks import PURPOSE, run_of, step_of
 from app.intake.deliveries.inbound import KEPT_OF_REFUSED, Accepted, Inbound, MethodRefused
 from app.intake.deliveries.places import document_of
-from app.intake.needs import Needs
 from app.storage.flows import callbacks
 from app.storage.flows.callbacks import Asked
 from app.storage.history import events
@@ -29,21 +29,21 @@ class Called:
     step_key: str
 
 
-def find_called(needs: Needs, token: str) -> Called | None:
+def find_called(runtime: Runtime, token: str) -> Called | None:
     """None = no step has this address."""
     run_id = run_of(token)
     if run_id is None:
         return None
-    with needs.database.read() as db:
+    with runtime.database.read() as db:
         asked = callbacks.asked(db, run_id)
     if asked is None:
         return None
-    step_key = step_of(needs.vault.derive(PURPOSE), token, run_id, asked.step_keys)
+    step_key = step_of(runtime.vault.derive(PURPOSE), token, run_id, asked.step_keys)
     return None if step_key is None else Called(asked, run_id, step_key)
 
 
 def take_call(
-    needs: Needs, called: Called, inbound: Inbound
+    runtime: Runtime, called: Called, inbound: Inbound
 ) -> tuple[Callable[[Connection], OpenRun | None], Callable[[OpenRun | None], Accepted]]:
     """What is to be written, and what is answered then.  Raises DeliveryRefused."""
     if inbound.method not in _METHODS:
@@ -70,7 +70,7 @@ def take_call(
 
     def answer(run: OpenRun | None) -> Accepted:
         if run is not None:
-            needs.engine.enqueue([RunTicket(*run, fresh=False)])
+            runtime.dispatcher.enqueue([RunTicket(*run, fresh=False)])
         return accepted
 
     return work, answer

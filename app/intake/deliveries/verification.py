@@ -10,13 +10,13 @@ import orjson
 
 from app.catalog.format.definition import Handshake, HandshakeProof, Verify
 from app.catalog.format.definition import WebhookTrigger as ServiceTrigger
+from app.engine.runtime import Runtime
 from app.errors import AppError, DeliveryRefused
 from app.flows.mapping.values import as_text
 from app.flows.model import ConnectorTrigger, Signature, WebhookTrigger
 from app.intake.deliveries.inbound import Accepted, Inbound, MethodRefused
 from app.intake.deliveries.places import value_at
 from app.intake.deliveries.signatures import signature_of, verify
-from app.intake.needs import Needs
 
 _LONGEST_SECRET = 1000
 # Where nobody has to sign the question, what is asked to be signed must never be a delivery: who gets
@@ -26,7 +26,7 @@ _NO_SECRET = "Deliveries cannot be checked: the connection of this trigger holds
 
 
 def check(
-    needs: Needs,
+    runtime: Runtime,
     trigger: WebhookTrigger | ConnectorTrigger,
     inbound: Inbound,
     agreed: Sequence[str] = (),
@@ -36,20 +36,20 @@ def check(
     agreed on between themselves."""
     if isinstance(trigger, WebhookTrigger):
         if trigger.signature is not None:
-            secrets = _secrets(needs, trigger.signature.connection_id)
-            _verify(needs, trigger.signature, inbound, secrets, ())
+            secrets = _secrets(runtime, trigger.signature.connection_id)
+            _verify(runtime, trigger.signature, inbound, secrets, ())
         return None
-    service = service_trigger(needs, trigger)
+    service = service_trigger(runtime, trigger)
     shake = next((one for one in service.handshakes if _is_handshake(one, inbound)), None)
     if shake is None and inbound.method not in ("POST", "PUT"):
         raise MethodRefused(inbound.method, ("POST",))
     if shake is None or (shake.signed and service.verify.scheme != "none"):
-        _check_sender(needs, trigger, service.verify, inbound, agreed)
-    return None if shake is None else _answer(needs, trigger, shake, inbound)
+        _check_sender(runtime, trigger, service.verify, inbound, agreed)
+    return None if shake is None else _answer(runtime, trigger, shake, inbound)
 
 
-def service_trigger(needs: Needs, trigger: ConnectorTrigger) -> ServiceTrigger:
-    found = needs.registry.find_trigger(trigger.connector, trigger.trigger)
+def service_trigger(runtime: Runtime, trigger: ConnectorTrigger) -> ServiceTrigger:
+    found = runtime.registry.find_trigger(trigger.connector, trigger.trigger)
     if not isinstance(found, ServiceTrigger):
         raise DeliveryRefused(
             f"The trigger “{trigger.trigger}” of “{trigger.connector}” is not installed here any more.",
@@ -63,28 +63,28 @@ def service_trigger(needs: Needs, trigger: ConnectorTrigger) -> ServiceTrigger:
 
 
 def _check_sender(
-    needs: Needs, trigger: ConnectorTrigger, block: Verify, inbound: Inbound, agreed: Sequence[str]
+    runtime: Runtime, trigger: ConnectorTrigger, block: Verify, inbound: Inbound, agreed: Sequence[str]
 ) -> None:
     """Without a secret nothing is taken, unless somebody chose to for this flow."""
     if block.scheme == "none":
         return
-    secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
+    secrets = _secrets(runtime, trigger.connection_id) if trigger.connection_id else {}
     if not secrets.get(block.secret) and not agreed:
         if trigger.accept_unsigned:
             return
         raise DeliveryRefused(_NO_SECRET, status=401, remedy="Add the secret to the connection.")
-    _verify(needs, block, inbound, secrets, agreed)
+    _verify(runtime, block, inbound, secrets, agreed)
 
 
-def _secrets(needs: Needs, connection_id: str) -> Mapping[str, str]:
+def _secrets(runtime: Runtime, connection_id: str) -> Mapping[str, str]:
     try:
-        return needs.connections.get(connection_id).secrets
+        return runtime.connections.get(connection_id).secrets
     except AppError as reason:
         raise DeliveryRefused(_NO_SECRET, status=401, remedy="Choose another connection.") from reason
 
 
 def _verify(
-    needs: Needs,
+    runtime: Runtime,
     block: Verify | Signature,
     inbound: Inbound,
     secrets: Mapping[str, str],
@@ -94,7 +94,7 @@ def _verify(
     verify(
         block,
         method=inbound.method,
-        url=f"{needs.settings.base_url}{inbound.path}{query}",
+        url=f"{runtime.settings.base_url}{inbound.path}{query}",
         headers=inbound.by_name,
         body=inbound.body,
         secrets=secrets,
@@ -112,9 +112,9 @@ def _is_handshake(shake: Handshake, inbound: Inbound) -> bool:
     return all(as_text(value_at(place, inbound)) == wanted for place, wanted in shake.when.items())
 
 
-def _proof(needs: Needs, trigger: ConnectorTrigger, proof: HandshakeProof, asked: str) -> str:
+def _proof(runtime: Runtime, trigger: ConnectorTrigger, proof: HandshakeProof, asked: str) -> str:
     """JSON with what was asked, signed: only who knows the secret can answer so."""
-    secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
+    secrets = _secrets(runtime, trigger.connection_id) if trigger.connection_id else {}
     secret = secrets.get(proof.secret, "")
     if not secret:
         raise DeliveryRefused(_NO_SECRET, status=401, remedy="Add the secret to the connection.")
@@ -125,16 +125,16 @@ def _proof(needs: Needs, trigger: ConnectorTrigger, proof: HandshakeProof, asked
     return orjson.dumps({**plain, proof.signed_as: proof.prefix + signed}).decode()
 
 
-def _answer(needs: Needs, trigger: ConnectorTrigger, shake: Handshake, inbound: Inbound) -> Accepted:
+def _answer(runtime: Runtime, trigger: ConnectorTrigger, shake: Handshake, inbound: Inbound) -> Accepted:
     if shake.token is not None:
-        secrets = _secrets(needs, trigger.connection_id) if trigger.connection_id else {}
+        secrets = _secrets(runtime, trigger.connection_id) if trigger.connection_id else {}
         wanted = secrets.get(shake.token.secret, "")
         given = as_text(value_at(shake.token.place, inbound))
         if not wanted or not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
             raise DeliveryRefused("The token of this handshake is not that of the connection.", status=401)
     reply = as_text(value_at(shake.answer, inbound)) if shake.answer else ""
     if shake.proof is not None:
-        reply = _proof(needs, trigger, shake.proof, reply)
+        reply = _proof(runtime, trigger, shake.proof, reply)
     echo = {}
     if shake.echo_header and (sent := inbound.by_name.get(shake.echo_header.lower())):
         echo = {shake.echo_header: sent[:1000]}

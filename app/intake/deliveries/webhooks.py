@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import TimeoutError as WaitedTooLong
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from app.changes import FlowChanged
 from app.engine.dispatch.tickets import RunTicket
+from app.engine.runtime import Runtime
 from app.errors import DeliveryRefused, NotFound, Unavailable
 from app.flows.model import ConnectorTrigger, WebhookTrigger
 from app.ids import new_id
@@ -27,7 +28,6 @@ from app.intake.deliveries.callbacks import Called, find_called, take_call
 from app.intake.deliveries.inbound import KEPT_OF_REFUSED, Accepted, Inbound, MethodRefused
 from app.intake.deliveries.places import document_of
 from app.intake.deliveries.repetition import Reading, arrivals_of
-from app.intake.needs import Needs
 from app.intake.turns import give_places_by
 from app.log import fields
 from app.storage.database.writer import Rows
@@ -79,27 +79,18 @@ class Keeping:
     then: Callable[[], None] | None = None
 
 
-class Door:
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-        self.addresses = AddressBook(needs.database, needs.clock, needs.vault)
+class Deliveries:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.addresses = AddressBook(runtime.database, runtime.clock, runtime.vault)
+        runtime.changes.on(FlowChanged, lambda change: self.addresses.forget(change.flow_id))
         self.unknown = 0  # requests to addresses that do not exist, since the start
-        self._most_bytes = needs.settings.max_body_mb * 1024 * 1024
+        self._most_bytes = runtime.settings.max_body_mb * 1024 * 1024
 
-    def accept(self, token: str, *, too_large: bool = False, **request: Any) -> Accepted:
-        """`request`: what `Arriving` names.  `too_large`: the body was not read to its end."""
-        keeping = self._look_at(token, Arriving(**request), too_large=too_large)
-        writer = self._needs.database.writer
-        try:
-            if callable(keeping.work):
-                return keeping.answer(writer.write(keeping.work))
-            writer.write_rows(keeping.work, then=keeping.then)
-            return keeping.answer(None)
-        except WaitedTooLong as reason:
-            raise _too_slow() from reason
-
-    async def accept_soon(self, token: str, *, too_large: bool = False, **request: Any) -> Accepted:
-        """As `accept`, in an event loop.  What may take long to look at is looked at on a thread."""
+    async def accept(self, token: str, *, too_large: bool = False, **request: Any) -> Accepted:
+        """Returns after the commit.  Raises DeliveryRefused, NotFound (no such address) or Unavailable.
+        `request`: what `Arriving` names.  `too_large`: the body was not read to its end.  What may take
+        long to look at is looked at on a thread."""
         arriving = Arriving(**request)
         if len(arriving.body) <= _SMALL_BODY and self.addresses.remembers(token):
             keeping = self._look_at(token, arriving, too_large=too_large)
@@ -107,21 +98,21 @@ class Door:
             keeping = await asyncio.to_thread(self._look_at, token, arriving, too_large=too_large)
         try:
             async with asyncio.timeout(_LONGEST_WRITE_S):
-                kept = await self._needs.database.writer.awrite(keeping.work, then=keeping.then)
+                kept = await self._runtime.database.writer.awrite(keeping.work, then=keeping.then)
         except TimeoutError as reason:
             raise _too_slow() from reason
         return keeping.answer(kept)
 
     def _look_at(self, token: str, arriving: Arriving, *, too_large: bool) -> Keeping:
         """What is to be written and then answered.  Raises NotFound or Unavailable."""
-        if token.startswith("cb_") and (called := find_called(self._needs, token)) is not None:
+        if token.startswith("cb_") and (called := find_called(self._runtime, token)) is not None:
             return self._take_call(called, arriving, too_large=too_large)
         address = self.addresses.find(token)
         if address is None:
             self.unknown += 1
             raise NotFound("Nothing listens at this address.")
         self._check_disk()
-        inbound = arriving.inbound(self._needs.clock.now())
+        inbound = arriving.inbound(self._runtime.clock.now())
         try:
             if too_large or len(inbound.body) > self._most_bytes:
                 raise self._too_large()
@@ -134,7 +125,7 @@ class Door:
         self._check_disk()
         if too_large or len(arriving.body) > self._most_bytes:
             raise self._too_large()
-        return Keeping(*take_call(self._needs, called, arriving.inbound(self._needs.clock.now())))
+        return Keeping(*take_call(self._runtime, called, arriving.inbound(self._runtime.clock.now())))
 
     # -------------------------------------------------------------------------- may it come in
 
@@ -175,7 +166,7 @@ class Door:
         """Only while the service is being told: nobody else may say later what counts from then on."""
 
         def work(db: Connection) -> bool:
-            kept = subscriptions.keep_secret(db, self._needs.vault, address.facts.flow_id, handshake.secret)
+            kept = subscriptions.keep_secret(db, self._runtime.vault, address.facts.flow_id, handshake.secret)
             if not kept:
                 row.update(outcome="refused", reason=_NOT_ASKED)
             row["body"] = None
@@ -194,29 +185,29 @@ class Door:
     ) -> Accepted | None:
         """A service may sign with a secret that it agreed on with us a moment ago."""
         try:
-            return verification.check(self._needs, trigger, inbound, address.secrets)
+            return verification.check(self._runtime, trigger, inbound, address.secrets)
         except DeliveryRefused as reason:
             newer = self.addresses.read_secrets(address) if reason.status == 401 else address.secrets
             if newer == address.secrets:
                 raise
-            return verification.check(self._needs, trigger, inbound, newer)
+            return verification.check(self._runtime, trigger, inbound, newer)
 
     def _reading(self, trigger: WebhookTrigger | ConnectorTrigger) -> Reading:
         if isinstance(trigger, WebhookTrigger):
             id_header = trigger.signature.id_header if trigger.signature else ""
             return Reading(trigger.items, trigger.dedupe, id_header=id_header)
-        service = verification.service_trigger(self._needs, trigger)
+        service = verification.service_trigger(self._runtime, trigger)
         return Reading(service.items, service.dedupe, service.where, service.verify.id_header)
 
     def _too_large(self) -> DeliveryRefused:
-        most = self._needs.settings.max_body_mb
+        most = self._runtime.settings.max_body_mb
         return DeliveryRefused(f"The body is larger than {most} MB.", status=413)
 
     def _check_disk(self) -> None:
         """A disk that is almost full answers 503 before it answers with broken writes."""
-        if self._needs.space.is_low:
+        if self._runtime.space.is_low:
             raise Unavailable("The server's disk is almost full; nothing was accepted.", retry_after_s=60)
-        self._needs.database.writer.refuse_if_away()
+        self._runtime.database.writer.refuse_if_away()
 
     # --------------------------------------------------------------------------------- keeping
 
@@ -283,7 +274,7 @@ class Door:
     def _hand_over(self, tickets: list[RunTicket]) -> None:
         """The runs are on disk: whatever goes wrong here, the next sweep finds them."""
         try:
-            self._needs.engine.enqueue(tickets)
+            self._runtime.dispatcher.enqueue(tickets)
         except Exception:
             log.exception("%s", fields(event="hand_over_failed", runs=len(tickets)))
 

@@ -15,11 +15,11 @@ from app.catalog.format.definition import PollTrigger as ServicePoll
 from app.catalog.format.definition import WebhookTrigger as ServiceWebhook
 from app.catalog.render import plan
 from app.catalog.sheets import records_of
+from app.engine.runtime import Runtime
 from app.engine.steps.action import request_of
 from app.errors import CallFailed
 from app.flows.mapping.template import MISSING, Finding, fill, find
 from app.flows.model import ConnectorTrigger
-from app.intake.needs import Needs
 from app.intake.polls import feeds, mailbox
 from app.intake.polls.records import records_in
 from app.intake.polls.source import Look, ready_connection, wait_turn
@@ -29,10 +29,10 @@ _BEGINNING: dict[str, Any] = {"datetime": "1970-01-01T00:00:00Z", "number": 0, "
 
 
 class ConnectorSource:
-    def __init__(self, needs: Needs, trigger: ConnectorTrigger) -> None:
-        self._needs = needs
+    def __init__(self, runtime: Runtime, trigger: ConnectorTrigger) -> None:
+        self._runtime = runtime
         self._trigger = trigger
-        self._connector, self._poll = _find(needs, trigger)
+        self._connector, self._poll = _find(runtime, trigger)
         self.dedupe = self._poll.dedupe
         self.cursor = self._poll.cursor.path if self._poll.cursor is not None else ""
 
@@ -56,14 +56,14 @@ class ConnectorSource:
         return None
 
     async def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
-        connection = ready_connection(self._needs, self._trigger.connection_id)
+        connection = ready_connection(self._runtime, self._trigger.connection_id)
         values = trigger_input(self._trigger, self._poll)
         if self._poll.reads == "feed":
-            async for found in feeds.entries(self._needs, look, values, since):
+            async for found in feeds.entries(self._runtime, look, values, since):
                 yield found
             return
         if self._poll.reads == "mailbox":
-            async for mails in mailbox.messages(self._needs, look, connection, values, since):
+            async for mails in mailbox.messages(self._runtime, look, connection, values, since):
                 yield mails
             return
 
@@ -80,13 +80,13 @@ class ConnectorSource:
         # newest comes first, the oldest would else be passed over for ever.
         usual = self._poll.paginate
         read = pages(
-            self._needs.caller,
+            self._runtime.caller,
             build,
             usual and usual.model_copy(update={"max_pages": _MOST_PAGES}),
             count=lambda document: len(poll_records(self._poll, document)),
             rules=self._poll.request.errors + self._connector.errors,
             success=self._poll.success or self._connector.success,
-            turn=partial(wait_turn, self._needs),
+            turn=partial(wait_turn, self._runtime),
         )
         async for page in read:
             look.calls.extend((*page.outcome.before, page.outcome.row))
@@ -135,9 +135,9 @@ def _too_many_pages() -> CallFailed:
     )
 
 
-def _find(needs: Needs, trigger: ConnectorTrigger) -> tuple[Connector, ServicePoll]:
-    connector = needs.registry.find(trigger.connector)
-    found = needs.registry.find_trigger(trigger.connector, trigger.trigger)
+def _find(runtime: Runtime, trigger: ConnectorTrigger) -> tuple[Connector, ServicePoll]:
+    connector = runtime.registry.find(trigger.connector)
+    found = runtime.registry.find_trigger(trigger.connector, trigger.trigger)
     if connector is None or not isinstance(found, ServicePoll):
         raise CallFailed(
             "not_found",

@@ -14,9 +14,9 @@ import orjson
 import xmltodict
 
 from app.calls.message.call import Answer, CallRequest
+from app.engine.runtime import Runtime
 from app.errors import CallFailed
 from app.flows.mapping.values import as_moment, as_text
-from app.intake.needs import Needs
 from app.intake.polls.source import Look
 
 _ACCEPTED = (
@@ -54,12 +54,14 @@ Entry = dict[str, Any]
 # -------------------------------------------------------------------------------------- the poll
 
 
-async def entries(needs: Needs, look: Look, values: dict[str, Any], since: Any) -> AsyncIterator[list[Entry]]:
+async def entries(
+    runtime: Runtime, look: Look, values: dict[str, Any], since: Any
+) -> AsyncIterator[list[Entry]]:
     """The cursor holds what the server said of this version of the feed, so that one that did not
     change is not sent again."""
-    url, now = as_text(values.get("url")).strip(), needs.clock.now()
+    url, now = as_text(values.get("url")).strip(), runtime.clock.now()
     known = since if isinstance(since, dict) and since.get("url") == url else {}
-    answer = await _fetch(needs, look, url, _conditions(known, now))
+    answer = await _fetch(runtime, look, url, _conditions(known, now))
     if answer is None:
         yield []
         return
@@ -81,11 +83,11 @@ def _conditions(known: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in rows if value]
 
 
-async def _fetch(needs: Needs, look: Look, url: str, conditions: list[tuple[str, str]]) -> Answer | None:
+async def _fetch(runtime: Runtime, look: Look, url: str, conditions: list[tuple[str, str]]) -> Answer | None:
     """None = nothing changed.  Raises CallFailed."""
     headers = [("Accept", _ACCEPTED), *conditions]
     request = CallRequest("GET", url, headers=headers, follow_redirects=True)
-    outcome = await needs.caller.send(request)
+    outcome = await runtime.caller.send(request)
     look.calls.extend((*outcome.before, outcome.row))
     if outcome.answer is not None and outcome.answer.status == 304:
         outcome.row.update(error_kind=None, sentence="")

@@ -20,9 +20,9 @@ from app.calls.http.client import unsent_row
 from app.calls.mail import imap as server
 from app.calls.mail.imap import LARGEST_PART, Message
 from app.calls.message.call import CallRequest
+from app.engine.runtime import Runtime
 from app.errors import CallFailed
 from app.flows.mapping.values import as_moment, as_text
-from app.intake.needs import Needs
 from app.intake.polls.source import Look
 
 _MOST_AT_ONCE = 200
@@ -35,19 +35,19 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 async def messages(
-    needs: Needs, look: Look, connection: ConnectionFacts | None, values: dict[str, Any], since: Any
+    runtime: Runtime, look: Look, connection: ConnectionFacts | None, values: dict[str, Any], since: Any
 ) -> AsyncIterator[list[dict[str, Any]]]:
     """The cursor: the folder, its UIDVALIDITY, the last number that was read, and when."""
     if connection is None:
         raise CallFailed("invalid_payload", "No connection to a mailbox is chosen.", remedy="Choose one.")
     folder = as_text(values.get("folder")).strip() or "INBOX"
-    now, mailbox = needs.clock.now(), server.mailbox_of(connection)
+    now, mailbox = runtime.clock.now(), server.mailbox_of(connection)
     known = since if isinstance(since, dict) and since.get("folder") == folder else {}
     request = CallRequest("IMAP", f"imap://{mailbox.host}:{mailbox.port}/{folder}", connection=connection)
     row = unsent_row(request, now, None)
     look.calls.append(row)
     work = asyncio.get_running_loop().run_in_executor(
-        _READERS, _read, mailbox, Guard(needs.settings.allow_targets), folder, known, now
+        _READERS, _read, mailbox, Guard(runtime.settings.allow_targets), folder, known, now
     )
     try:
         found, cursor = await work

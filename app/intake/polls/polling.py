@@ -15,11 +15,11 @@ import orjson
 from sqlalchemy import Connection
 
 from app.engine.dispatch.tickets import RunTicket
+from app.engine.runtime import Runtime
 from app.errors import AppError, CallFailed
 from app.flows.model import ConnectorTrigger, PollTrigger
 from app.ids import new_id
 from app.intake.labels import label_of
-from app.intake.needs import Needs
 from app.intake.polls.connector import ConnectorSource
 from app.intake.polls.records import oldest_first
 from app.intake.polls.source import Look, RequestSource, Source, look_back
@@ -60,38 +60,38 @@ class _Before:
     started_at: datetime
 
 
-async def poll_once(needs: Needs, flow_id: str) -> Looked | None:
+async def poll_once(runtime: Runtime, flow_id: str) -> Looked | None:
     """Call it in the engine's loop, with the lease taken.  None = the flow does not poll any more.
     Never raises: what goes wrong is on record."""
-    before = await asyncio.to_thread(_read_before, needs, flow_id)
+    before = await asyncio.to_thread(_read_before, runtime, flow_id)
     if before is None:
         return None
     look = Look(cursor=before.trigger.cursor)
     try:
         async with asyncio.timeout(_LONGEST_LOOK_S):
-            await _read_all(needs, look, before)
-        return await _keep(needs, look, before)
+            await _read_all(runtime, look, before)
+        return await _keep(runtime, look, before)
     except AppError as reason:
-        return await _fail(needs, look, before, reason)
+        return await _fail(runtime, look, before, reason)
     except TimeoutError:
         slow = CallFailed("unavailable", "Reading all pages took longer than 14 minutes.")
-        return await _fail(needs, look, before, slow)
+        return await _fail(runtime, look, before, slow)
     except Exception:
         log.exception("%s", fields(event="poll_broke", flow=flow_id))
         broke = CallFailed("invalid_payload", "Plumbline could not work with the answer of the service.")
-        return await _fail(needs, look, before, broke)
+        return await _fail(runtime, look, before, broke)
 
 
-def _read_before(needs: Needs, flow_id: str) -> _Before | None:
-    with needs.database.read() as db:
+def _read_before(runtime: Runtime, flow_id: str) -> _Before | None:
+    with runtime.database.read() as db:
         trigger = triggers.get_trigger(db, flow_id)
         version = flows.live_version(db, flow_id)
     if trigger is None or version is None or trigger.kind != "poll":
         return None
-    return _Before(trigger, version, needs.clock.now())
+    return _Before(trigger, version, runtime.clock.now())
 
 
-def _source(needs: Needs, before: _Before) -> Source:
+def _source(runtime: Runtime, before: _Before) -> Source:
     definition = before.version.definition
     trigger = definition.trigger
     if isinstance(trigger, PollTrigger):
@@ -101,16 +101,16 @@ def _source(needs: Needs, before: _Before) -> Source:
             "started_at": before.started_at.isoformat(),
             "time_zone": definition.time_zone,
         }
-        return RequestSource(needs, trigger, facts)
+        return RequestSource(runtime, trigger, facts)
     if isinstance(trigger, ConnectorTrigger):
-        return ConnectorSource(needs, trigger)
+        return ConnectorSource(runtime, trigger)
     raise CallFailed("not_found", "This flow does not poll any more.")
 
 
-async def _read_all(needs: Needs, look: Look, before: _Before) -> None:
+async def _read_all(runtime: Runtime, look: Look, before: _Before) -> None:
     """Once for most sources.  One that is asked by its cursor is asked on while there is more, so that
     a burst larger than a page, or the first seeding, does not stop at the first page."""
-    source = _source(needs, before)
+    source = _source(runtime, before)
     if look.cursor is None:
         look.cursor = source.start(before.started_at)
     since = look_back(look.cursor, source, before.trigger.interval_s)
@@ -137,14 +137,14 @@ def _too_many(number: int) -> CallFailed:
 # ------------------------------------------------------------------------------------- keeping
 
 
-async def _keep(needs: Needs, look: Look, before: _Before) -> Looked:
-    source = _source(needs, before)
+async def _keep(runtime: Runtime, look: Look, before: _Before) -> Looked:
+    source = _source(runtime, before)
     records = oldest_first(list(look.records.items()), source.cursor)
     arrivals = [
         events.arrival(record, orjson.dumps(record), label_of(record), f"{events.POLLED}{key}")
         for key, record in records
     ]
-    poll_id, now = new_id("poll"), needs.clock.now()
+    poll_id, now = new_id("poll"), runtime.clock.now()
 
     def work(db: Connection) -> tuple[Looked, list[RunTicket]]:
         if (why := _outdated(db, before)) is not None:
@@ -160,8 +160,8 @@ async def _keep(needs: Needs, look: Look, before: _Before) -> Looked:
         _record(db, looked, look, before, now)
         return looked, tickets
 
-    looked, tickets = await needs.database.writer.awrite(work, patient=True)
-    needs.engine.enqueue(tickets)
+    looked, tickets = await runtime.database.writer.awrite(work, patient=True)
+    runtime.dispatcher.enqueue(tickets)
     return looked
 
 
@@ -242,9 +242,9 @@ def _record(db: Connection, looked: Looked, look: Look, before: _Before, now: da
 # ------------------------------------------------------------------------------------- failing
 
 
-async def _fail(needs: Needs, look: Look, before: _Before, reason: AppError) -> Looked:
+async def _fail(runtime: Runtime, look: Look, before: _Before, reason: AppError) -> Looked:
     """Looks less often while it fails, at most ten times the interval apart."""
-    now = needs.clock.now()
+    now = runtime.clock.now()
     flow_id, row = before.trigger.flow_id, before.trigger
     wait_s: float = max(row.interval_s, 10) * min(2**row.fail_count, _SLOWEST)
     if isinstance(reason, CallFailed) and reason.wait_s is not None:
@@ -259,7 +259,7 @@ async def _fail(needs: Needs, look: Look, before: _Before, reason: AppError) -> 
 
     log.warning("%s", fields(event="poll_failed", flow=flow_id, poll=looked.poll_id, kind=reason.kind))
     try:
-        await needs.database.writer.awrite(work, patient=True)
+        await runtime.database.writer.awrite(work, patient=True)
     except AppError:
         log.error("%s", fields(event="poll_not_recorded", flow=flow_id))
     return looked

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from app.calls.connections.book import ConnectionFacts
 from app.calls.limits.limits import host_of
 from app.calls.message.call import Answer, CallRequest
+from app.engine.runtime import Runtime
 from app.engine.steps.web_request import build_request
 from app.errors import CallFailed
 from app.flows.mapping.template import Finding
 from app.flows.model import PollTrigger
-from app.intake.needs import Needs
 from app.intake.polls.records import furthest, overlapping, record_key, records_in
 from app.storage.database.writer import Row
 
@@ -69,8 +69,8 @@ class Source(Protocol):
 class RequestSource:
     """A request somebody described by hand."""
 
-    def __init__(self, needs: Needs, trigger: PollTrigger, run_facts: dict[str, Any]) -> None:
-        self._needs = needs
+    def __init__(self, runtime: Runtime, trigger: PollTrigger, run_facts: dict[str, Any]) -> None:
+        self._runtime = runtime
         self._trigger = trigger
         self._facts = run_facts
         self.dedupe = trigger.dedupe
@@ -89,29 +89,29 @@ class RequestSource:
     async def batches(self, look: Look, since: Any) -> AsyncIterator[list[Any]]:
         findings: list[Finding] = []
         scope = {"run": self._facts, "cursor": "" if since is None else since}
-        request, _ = build_request(self._needs.connections, self._trigger.request, scope, findings)
-        answer = await send(self._needs, look, request)
+        request, _ = build_request(self._runtime.connections, self._trigger.request, scope, findings)
+        answer = await send(self._runtime, look, request)
         document = answer.document(self._trigger.request.parse)
         is_xml = answer.body.lstrip()[:1] == b"<"
         yield records_in(document, self._trigger.items, is_xml=is_xml)
 
 
-async def send(needs: Needs, look: Look, request: CallRequest) -> Answer:
+async def send(runtime: Runtime, look: Look, request: CallRequest) -> Answer:
     """Raises CallFailed; the call is in `look` in any case."""
     if request.connection is not None:
         refuse_broken(request.connection)
-    await wait_turn(needs, request)
-    outcome = await needs.caller.send(request)
+    await wait_turn(runtime, request)
+    outcome = await runtime.caller.send(request)
     look.calls.extend((*outcome.before, outcome.row))
     if outcome.failure is not None or outcome.answer is None:
         raise outcome.failure or CallFailed("unavailable", "The service gave no answer.")
     return outcome.answer
 
 
-def ready_connection(needs: Needs, connection_id: str) -> ConnectionFacts | None:
+def ready_connection(runtime: Runtime, connection_id: str) -> ConnectionFacts | None:
     if not connection_id:
         return None
-    connection = needs.connections.get(connection_id)
+    connection = runtime.connections.get(connection_id)
     refuse_broken(connection)
     return connection
 
@@ -131,10 +131,10 @@ def refuse_broken(connection: ConnectionFacts) -> None:
         )
 
 
-async def wait_turn(needs: Needs, request: CallRequest) -> None:
+async def wait_turn(runtime: Runtime, request: CallRequest) -> None:
     """Polls share the budget of the connection with the runs of all flows."""
     is_back = False
-    while (wait := await needs.caller.limits.turn(request, flow=_POLLS, is_back=is_back)) is not None:
+    while (wait := await runtime.caller.limits.turn(request, flow=_POLLS, is_back=is_back)) is not None:
         if wait.why == "away":
             raise CallFailed(
                 "unavailable", f"{_named(request)} is left alone for a while: it failed too often."

@@ -18,12 +18,12 @@ from app.catalog.format.definition import Connector, Request, Subscribe
 from app.catalog.format.definition import WebhookTrigger as ServiceTrigger
 from app.catalog.render import plan
 from app.catalog.templates import references_in
+from app.engine.runtime import Runtime
 from app.engine.steps.action import request_of
 from app.errors import CallFailed
 from app.flows.mapping.template import first
 from app.flows.mapping.values import as_moment, as_text
 from app.flows.model import ConnectorTrigger
-from app.intake.needs import Needs
 from app.intake.polls.connector import trigger_input
 from app.intake.polls.records import records_in
 from app.intake.polls.source import ready_connection, wait_turn
@@ -47,7 +47,7 @@ class Talk:
     """A conversation with a service about one subscription; `calls` are kept whatever comes of it.
     `others`: what the service calls further ones of the same flow, such as one that is about to end."""
 
-    needs: Needs
+    runtime: Runtime
     row: SubscriptionRow
     connector: Connector
     service: ServiceTrigger
@@ -83,13 +83,13 @@ class Talk:
         await self._ask_first(look.request)
         found: list[Found] = []
         read = pages(
-            self.needs.caller,
+            self.runtime.caller,
             lambda page: self._request(look.request, page),
             look.paginate,
             count=lambda document: len(self._items(document)),
             rules=look.request.errors + self.connector.errors,
             success=self.connector.success,
-            turn=partial(wait_turn, self.needs),
+            turn=partial(wait_turn, self.runtime),
         )
         async for page in read:
             self._keep("look", page.outcome)
@@ -123,10 +123,10 @@ class Talk:
         return made
 
     async def _send(self, purpose: str, request: CallRequest) -> CallOutcome:
-        await wait_turn(self.needs, request)
+        await wait_turn(self.runtime, request)
         described = self.subscribe.requests[purpose]
         rules = described.errors + self.connector.errors
-        outcome = await self.needs.caller.send(request, rules=rules, success=self.connector.success)
+        outcome = await self.runtime.caller.send(request, rules=rules, success=self.connector.success)
         self._keep(purpose, outcome)
         return outcome
 
@@ -158,28 +158,28 @@ def _needs_asking(request: Request) -> bool:
     return any(one.root == "asked" for one in references_in(parts))
 
 
-def begin(needs: Needs, row: SubscriptionRow) -> Talk:
+def begin(runtime: Runtime, row: SubscriptionRow) -> Talk:
     """Raises CallFailed when there is nobody to talk to."""
     try:
         trigger = ConnectorTrigger.model_validate(row.trigger)
     except ValidationError as reason:
         raise CallFailed("invalid_payload", "This trigger was written by another release.") from reason
-    connector = needs.registry.find(trigger.connector)
-    service = needs.registry.find_trigger(trigger.connector, trigger.trigger)
+    connector = runtime.registry.find(trigger.connector)
+    service = runtime.registry.find_trigger(trigger.connector, trigger.trigger)
     if connector is None or not isinstance(service, ServiceTrigger) or service.subscribe.create is None:
         raise CallFailed(
             "not_found",
             f"The trigger “{trigger.trigger}” of “{trigger.connector}” is not installed here any more.",
             remedy="Install the connector again, or choose another trigger.",
         )
-    told = told_of(needs, row)
-    connection = ready_connection(needs, trigger.connection_id)
+    told = told_of(runtime, row)
+    connection = ready_connection(runtime, trigger.connection_id)
     values = trigger_input(trigger, service)
-    return Talk(needs, row, connector, service, connection, values, told, vendor_id=row.vendor_id)
+    return Talk(runtime, row, connector, service, connection, values, told, vendor_id=row.vendor_id)
 
 
-def told_of(needs: Needs, row: SubscriptionRow) -> Told:
-    return open_told(needs.vault, row.id, row.sealed)
+def told_of(runtime: Runtime, row: SubscriptionRow) -> Told:
+    return open_told(runtime.vault, row.id, row.sealed)
 
 
 # ---------------------------------------------------------------------------------- its answers

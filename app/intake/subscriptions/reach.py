@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+from app.engine.runtime import Runtime
 from app.errors import CallFailed, NotFound
-from app.intake.needs import Needs
 from app.intake.subscriptions.calls import Talk
 from app.storage.flows import flows
 from app.storage.flows import subscriptions as store
@@ -14,7 +14,7 @@ from app.storage.flows import subscriptions as store
 _HOLDS = ("making", "live", "unsure")
 
 
-def refuse_unreachable(needs: Needs, talk: Talk) -> None:
+def refuse_unreachable(runtime: Runtime, talk: Talk) -> None:
     """A service out there cannot call a computer that is known to itself alone.  Raises CallFailed."""
     host = urlsplit(talk.told.address).hostname or ""
     homes = talk.connection.hosts if talk.connection is not None else ()
@@ -22,7 +22,7 @@ def refuse_unreachable(needs: Needs, talk: Talk) -> None:
         return
     raise CallFailed(
         "invalid_payload",
-        f"{talk.name} has to reach this server, but its address is {needs.settings.base_url}.",
+        f"{talk.name} has to reach this server, but its address is {runtime.settings.base_url}.",
         remedy="Set PLUMBLINE_PUBLIC_URL to the address by which it is reached from outside, then try again.",
         permanent=True,
     )
@@ -42,12 +42,12 @@ def _bare(host: str) -> str:
     return urlsplit(host if "://" in host else f"//{host}").hostname or ""
 
 
-def refuse_second(needs: Needs, talk: Talk) -> None:
+def refuse_second(runtime: Runtime, talk: Talk) -> None:
     """Of services that send to one address at a time: a second flow would take it from the first."""
     if not talk.subscribe.only_one:
         return
     row = talk.row
-    with needs.database.read() as db:
+    with runtime.database.read() as db:
         others = store.of_connection(db, row.connection_id)
         holder = next((one for one in others if one.flow_id != row.flow_id and one.state in _HOLDS), None)
         if holder is None:

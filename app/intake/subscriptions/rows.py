@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from app.catalog.format.definition import WebhookTrigger as ServiceTrigger
 from app.catalog.registry import Registry
+from app.engine.runtime import Runtime
 from app.errors import FlowInvalid, NotFound
 from app.flows.model import ConnectorTrigger, FlowDefinition
-from app.intake.needs import Needs
 from app.storage.database.executor import Executor
 from app.storage.flows import flows, hooks
 from app.storage.flows import subscriptions as store
@@ -68,7 +68,7 @@ def asked_for(trigger: dict[str, Any]) -> dict[str, Any]:
 # --------------------------------------------------------------------------- in the transaction
 
 
-def settle(parts: Needs, db: Connection, flow_id: str, now: datetime) -> None:
+def settle(parts: Runtime, db: Connection, flow_id: str, now: datetime) -> None:
     """What is wanted and what there is, made to agree; to be called with every change of the flow."""
     wanted = _wanted(parts, db, flow_id)
     met = False
@@ -94,7 +94,7 @@ def settle(parts: Needs, db: Connection, flow_id: str, now: datetime) -> None:
         )
 
 
-def _wanted(parts: Needs, db: Executor, flow_id: str) -> Wanted | None:
+def _wanted(parts: Runtime, db: Executor, flow_id: str) -> Wanted | None:
     try:
         flow = flows.get_flow(db, flow_id)
     except NotFound:
@@ -128,7 +128,7 @@ def _end(db: Connection, row: SubscriptionRow, now: datetime) -> None:
         store.change(db, row.id, **values, error_kind="")
 
 
-def settle_all(parts: Needs, now: datetime) -> int:
+def settle_all(parts: Runtime, now: datetime) -> int:
     """After a start: the public address, a connector's files or the clock may have changed meanwhile.
     Only flows that a service was told of before are looked at."""
     with parts.database.read() as db:
@@ -138,7 +138,7 @@ def settle_all(parts: Needs, now: datetime) -> int:
     return len(known)
 
 
-def _settle_one(parts: Needs, flow_id: str, now: datetime, db: Connection) -> None:
+def _settle_one(parts: Runtime, flow_id: str, now: datetime, db: Connection) -> None:
     settle(parts, db, flow_id, now)
 
 
@@ -162,7 +162,7 @@ def leave_to_person(db: Connection, flow_id: str) -> None:
     store.change(db, row.id, **values)
 
 
-def connection_mended(parts: Needs, connection_id: str) -> None:
+def connection_mended(parts: Runtime, connection_id: str) -> None:
     """What was refused on account of the connection is tried again."""
     now = parts.clock.now()
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from app.engine.runtime import Runtime
 from app.errors import AppError, CallFailed
-from app.intake.needs import Needs
 from app.intake.subscriptions import calls
 from app.intake.subscriptions.calls import Found, Talk
 from app.intake.subscriptions.reach import refuse_second, refuse_unreachable
@@ -43,45 +43,45 @@ Values = dict[str, Any]
 class Job:
     """`row`: as it stands in the database.  `calls`: kept whatever comes of them."""
 
-    needs: Needs
+    runtime: Runtime
     row: SubscriptionRow
     others: frozenset[str] = frozenset()
     talk: Talk | None = None
     calls: list[tuple[str, Row]] = field(default_factory=list)
 
     def begin(self) -> Talk:
-        self.talk = calls.begin(self.needs, self.row)
+        self.talk = calls.begin(self.runtime, self.row)
         self.talk.others = self.others
         self.calls = self.talk.calls
         return self.talk
 
     @property
     def now(self) -> datetime:
-        return self.needs.clock.now()
+        return self.runtime.clock.now()
 
     @property
     def name(self) -> str:
         """Of the service, in sentences."""
-        found = self.needs.registry.find(str(self.row.trigger.get("connector", "")))
+        found = self.runtime.registry.find(str(self.row.trigger.get("connector", "")))
         return found.name if found is not None else "The service"
 
 
-async def look_after(needs: Needs, flow_id: str) -> None:
+async def look_after(runtime: Runtime, flow_id: str) -> None:
     """Call it in the engine's loop, with the leases taken.  Never raises."""
     try:
-        for row, others in await asyncio.to_thread(_due, needs, flow_id):
-            await _look_after_one(Job(needs, row, others))
+        for row, others in await asyncio.to_thread(_due, runtime, flow_id):
+            await _look_after_one(Job(runtime, row, others))
     except Exception:
         log.exception("%s", fields(event="subscriptions_broke", flow=flow_id))
     finally:
-        await needs.database.writer.awrite(lambda db: store.end_leases(db, flow_id), patient=True)
+        await runtime.database.writer.awrite(lambda db: store.end_leases(db, flow_id), patient=True)
 
 
-def _due(needs: Needs, flow_id: str) -> list[tuple[SubscriptionRow, frozenset[str]]]:
+def _due(runtime: Runtime, flow_id: str) -> list[tuple[SubscriptionRow, frozenset[str]]]:
     """Each with what the service calls the flow's other ones."""
-    with needs.database.read() as db:
+    with runtime.database.read() as db:
         rows = store.of_flow(db, flow_id)
-    due = store.due_among(rows, needs.clock.now())
+    due = store.due_among(rows, runtime.clock.now())
     lasting = [row for row in rows if row.state not in store.ENDED]
     return [(row, frozenset(one.vendor_id for one in lasting if one.id != row.id)) for row in due]
 
@@ -114,7 +114,7 @@ async def _write(job: Job, values: Values) -> None:
             if facts:
                 store.change(db, job.row.id, **facts)
 
-    await job.needs.database.writer.awrite(work, patient=True)
+    await job.runtime.database.writer.awrite(work, patient=True)
 
 
 _FACTS = ("vendor_id", "sealed", "expires_at")
@@ -125,8 +125,8 @@ _FACTS = ("vendor_id", "sealed", "expires_at")
 
 async def _make(job: Job) -> Values:
     talk = job.begin()
-    refuse_unreachable(job.needs, talk)
-    await asyncio.to_thread(refuse_second, job.needs, talk)
+    refuse_unreachable(job.runtime, talk)
+    await asyncio.to_thread(refuse_second, job.runtime, talk)
     subscribe = talk.subscribe
     look, create = subscribe.look, subscribe.create
     if create is None:
@@ -189,7 +189,7 @@ async def _note(job: Job, *, state: SubscriptionState) -> bool:
     def work(db: Connection) -> bool:
         return store.change_from(db, row, state=state)
 
-    taken: bool = await job.needs.database.writer.awrite(work, patient=True)
+    taken: bool = await job.runtime.database.writer.awrite(work, patient=True)
     if taken:
         job.row = replace(row, state=state)
     return taken
@@ -216,7 +216,7 @@ def _lasts(job: Job, talk: Talk) -> datetime | None:
 
 
 def _live(job: Job, talk: Talk, made: calls.Made) -> Values:
-    row, vault = job.row, job.needs.vault
+    row, vault = job.row, job.runtime.vault
     told = Told(talk.told.address, made.secret)
     return {
         "state": "live",
@@ -303,7 +303,7 @@ async def _renew(job: Job, talk: Talk) -> Values:
 
 async def _make_next(job: Job) -> Values:
     """Where none can be prolonged: a new one first, then this one ends."""
-    row, told = job.row, calls.told_of(job.needs, job.row)
+    row, told = job.row, calls.told_of(job.runtime, job.row)
 
     def work(db: Connection) -> None:
         store.add_subscription(
@@ -313,11 +313,11 @@ async def _make_next(job: Job) -> Values:
             trigger=row.trigger,
             hook_id=row.hook_id,
             told=told,
-            vault=job.needs.vault,
+            vault=job.runtime.vault,
             now=job.now,
         )
 
-    await job.needs.database.writer.awrite(work, patient=True)
+    await job.runtime.database.writer.awrite(work, patient=True)
     return {"state": "leaving", "next_at": job.now + timedelta(minutes=1), "tries": 0}
 
 
@@ -353,7 +353,7 @@ async def _leave(job: Job) -> Values:
     for vendor_id in ids:
         await _remove(talk, vendor_id)
     if subscribe.only_one:
-        await job.needs.database.writer.awrite(partial(_wake_waiting, job), patient=True)
+        await job.runtime.database.writer.awrite(partial(_wake_waiting, job), patient=True)
     return _gone(job, "")
 
 
@@ -380,7 +380,7 @@ async def _remove(talk: Talk, vendor_id: str) -> None:
 
 
 def _has_successor(job: Job) -> bool:
-    with job.needs.database.read() as db:
+    with job.runtime.database.read() as db:
         others = store.of_connection(db, job.row.connection_id)
     return any(one.id != job.row.id and one.state in ("live", "making", "asked") for one in others)
 

@@ -1,17 +1,17 @@
-"""What processes that share a database tell each other: a word and an id, sent with the commit.
-
-Nothing depends on a message: each says only sooner what rows say, or what is asked for again anyway.
-"""
+"""What processes that share a database tell each other: changes, sent with the commit that made them."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from app.changes import Told, in_words
+
 CHANNEL = "plumbline"
-_TELL = text("SELECT pg_notify(:channel, :words)")
+_NOTIFY = text("SELECT pg_notify(:channel, :words)")
 
 
-def tell(db: Connection, *words: str) -> None:
-    """`tell(connection, "cancel", run_id)`.  Where one process has the database, nobody listens."""
+def announce(db: Connection, change: Told) -> None:
+    """Tells all processes of this database, this one too, once the transaction is committed.  Where one
+    process has the database to itself, nobody is told."""
     if db.dialect.name == "postgresql":
-        db.execute(_TELL, {"channel": CHANNEL, "words": " ".join(words)})
+        db.execute(_NOTIFY, {"channel": CHANNEL, "words": in_words(change)})

@@ -9,13 +9,13 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 import psycopg
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from app.changes import Changes, ProcessGone, from_words
 from app.log import fields
 from app.storage.cluster import processes
 from app.storage.cluster.messages import CHANNEL
@@ -29,14 +29,13 @@ _AGAIN_S = 0.5
 
 class Presence:
     """`process_id` is this process's now; empty until it is registered.  `misfit`: why it must not
-    perform runs.  Callbacks come from the thread."""
+    perform runs.  `changes`: told what other processes announce, in this thread of its own."""
 
-    def __init__(self, url: str, role: str) -> None:
+    def __init__(self, url: str, role: str, changes: Changes) -> None:
         self.role = role
         self.process_id = ""
         self.misfit = ""
-        self.on_message: Callable[[str, str], None] = lambda word, value: None
-        self.on_taken_for_dead: Callable[[], None] = self.begin_anew
+        self._changes = changes
         self._url = url
         self._engine = create_engine(url, poolclass=NullPool, connect_args=dict(KEEPALIVES))
         self._stopping = threading.Event()
@@ -110,11 +109,12 @@ class Presence:
         self._registered.set()
         if not alive:
             log.error("%s", fields(event="taken_for_dead", process=self.process_id))
-            self.on_taken_for_dead()
+            self._changes.tell(ProcessGone(self.process_id))
 
     def _hear(self, payload: str) -> None:
-        word, _, value = payload.partition(" ")
+        change = from_words(payload)
         try:
-            self.on_message(word, value)
+            if change is not None:
+                self._changes.tell(change)
         except Exception:
             log.exception("%s", fields(event="message_failed", message=payload[:80]))

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, create_engine, delete, event, func, insert, or_, select, text, update
 
-from app.storage.cluster.messages import tell
+from app.changes import HostChanged
+from app.storage.cluster.messages import announce
 from app.storage.database.db import KEEPALIVES
 from app.storage.database.executor import Executor
 from app.storage.tables.models import Budget, Lane, Run
@@ -46,12 +47,12 @@ def keep_lane(db: Connection, row: LaneRow) -> None:
     )
     if changed.rowcount == 0:
         db.execute(insert(Lane), values)
-    tell(db, "lane", row.place)
+    announce(db, HostChanged(row.place))
 
 
 def drop_lane(db: Connection, place: str) -> None:
     db.execute(delete(Lane).where(Lane.place == place))
-    tell(db, "lane", place)
+    announce(db, HostChanged(place))
 
 
 def begin_try(db: Connection, place: str, now: datetime, until: datetime) -> bool | None:
@@ -60,7 +61,7 @@ def begin_try(db: Connection, place: str, now: datetime, until: datetime) -> boo
     left_alone = Lane.place == place, Lane.tried_at.is_not(None)
     mine = update(Lane).where(*left_alone, Lane.tried_at <= now).values(tried_at=until)
     if db.execute(mine).rowcount:
-        tell(db, "lane", place)
+        announce(db, HostChanged(place))
         return True
     return False if db.execute(select(Lane.place).where(*left_alone)).first() else None
 

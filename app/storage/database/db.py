@@ -42,16 +42,16 @@ _POSTGRES_WRITER = {
 class Database:
     """Reads see the last commit; every write goes through `writer` (group commit).
 
-    `lock`: where two processes of one server write to the same file.
+    `lock`: where two processes of one server write to the same file.  `gather_s`: see `Writer`.
     """
 
-    def __init__(self, url: str, lock: WriteLock | None = None) -> None:
+    def __init__(self, url: str, lock: WriteLock | None = None, *, gather_s: float = 0.0) -> None:
         self.url = url = with_driver(url)
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self.engine = _sqlite(url, writes=False) if self.is_sqlite else _postgres(url, writes=False)
         self._write_engine = _sqlite(url, writes=True) if self.is_sqlite else _postgres(url, writes=True)
         self._lock = lock
-        self.writer = Writer(self._write_engine, lock)
+        self.writer = Writer(self._write_engine, lock, gather_s)
 
     def start(self) -> None:
         if self.is_sqlite:

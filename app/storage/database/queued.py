@@ -1,6 +1,6 @@
 """What a transaction does to the queue: which runs it puts there and which it brings to an end.
 
-Who shares a database with other processes hears of it before the commit (`Writer.before_commit`), so
+Who shares a database with other processes hears of it before the commit (`Writer.note_commits`), so
 that a run and the job that brings it to a worker are written together.  A process that has its
 database to itself notes nothing.
 """

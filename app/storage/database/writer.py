@@ -67,11 +67,13 @@ class _Part:
 
 
 class Writer:
-    """`before_commit`: runs at the end of each transaction, inside it.  `gather_s`: while one commit
-    follows the other, each waits so long for more to go with it; for a process that nobody waits for.
-    `lock`: held for each transaction, where another process writes as often as this one."""
+    """`gather_s`: while one commit follows the other, each waits so long for more to go with it; for a
+    process that nobody waits for.  `lock`: held for each transaction, where another process writes as
+    often as this one."""
 
-    def __init__(self, engine: Engine, lock: AbstractContextManager[None] | None = None) -> None:
+    def __init__(
+        self, engine: Engine, lock: AbstractContextManager[None] | None = None, gather_s: float = 0.0
+    ) -> None:
         self._engine = engine
         self._lock = lock or nullcontext()
         self._parts: queue.SimpleQueue[_Part | None] = queue.SimpleQueue()
@@ -79,14 +81,18 @@ class Writer:
         self._closed = False
         self._kept_back: list[_Part] = []
         self._trouble: tuple[Unavailable, float] | None = None
-        self.before_commit: Callable[[Connection], None] | None = None
-        self.gather_s = 0.0
+        self._before_commit: Callable[[Connection], None] | None = None
+        self._gather_s = gather_s
         self._committed_at = 0.0
         self.commits = 0
         self.parts = 0
 
     def start(self) -> None:
         self._thread.start()
+
+    def note_commits(self, before_commit: Callable[[Connection], None]) -> None:
+        """From now on each transaction notes what it does to the queue, and ends with this call."""
+        self._before_commit = before_commit
 
     def close(self) -> None:
         """Commit what is waiting, then end the thread."""
@@ -164,8 +170,8 @@ class Writer:
             return self._take_kept_back()
         if first is None:
             return None
-        if self.gather_s and time.monotonic() - self._committed_at < 2 * self.gather_s:
-            time.sleep(self.gather_s)
+        if self._gather_s and time.monotonic() - self._committed_at < 2 * self._gather_s:
+            time.sleep(self._gather_s)
         group = [*self._take_kept_back(), first]
         while len(group) < _MOST_AT_ONCE:
             try:
@@ -208,12 +214,12 @@ class Writer:
         """What kept the group from being committed, if anything did."""
         try:
             with self._lock, db.begin():
-                if self.before_commit is None:
+                if self._before_commit is None:
                     _write_all(db, group)
                 else:
                     begin_notes(db)
                     _write_all(db, group)
-                    self.before_commit(db)
+                    self._before_commit(db)
         except Exception as reason:
             return reason
         return None

@@ -18,7 +18,7 @@ _METHOD = re.compile(rb"[A-Z]{1,7}(?P<rest> .*)?", re.DOTALL)
 _DOOR = f" {PREFIX}".encode()
 
 
-class BoundedConnection(HttpToolsProtocol):
+class BoundedSocket(HttpToolsProtocol):
     """uvicorn's, which would keep a head of any size and wait for the rest of a request for ever."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -90,7 +90,7 @@ class Route(Protocol):
     def pass_on(self, fd: int, begun: bytes) -> None: ...
 
 
-class RoutedConnection(BoundedConnection):
+class RoutedSocket(BoundedSocket):
     """Between two requests it may be handed to the other process, with what was read of the next one."""
 
     def __init__(self, *given: Any, route: Route, begun: bytes = b"", **named: Any) -> None:
