@@ -31,7 +31,6 @@ def create_app(parts: Parts) -> Flask:
     init_static(app)
     init_context(app)
     init_errors(app)
-    init_health(app, parts.changes)
     for blueprint in _blueprints():
         app.register_blueprint(blueprint)
     bind(app, parts)
@@ -46,6 +45,7 @@ def bind(app: Flask, parts: Parts) -> None:
     app.config["MAX_FORM_PARTS"] = 5000
     app.config.update(session_settings(parts.settings, parts.vault))
     init_sessions(app, parts.database)
+    init_health(app, parts.changes)
 
 
 def _blueprints() -> list[Blueprint]:

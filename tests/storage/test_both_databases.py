@@ -15,6 +15,7 @@ from app.commands import flows as flow_commands
 from app.commands.who import SHELL
 from app.flows.portable.files import from_text
 from app.parts import Parts, open_parts
+from app.server.lifetime import Lifetime
 from app.settings import Settings
 from app.storage.database.db import Database
 from app.storage.database.migrate import migrate
@@ -46,9 +47,10 @@ def parts(database: Database, tmp_path: Path) -> Iterator[Parts]:
     service.answers("POST", "/contacts", {"id": 7})
     settings = Settings(data_dir=tmp_path, database_url=database.url, secret_key="5a" * 32, min_free_mb=10)
     opened = open_parts(settings, transport=service.transport)
-    opened.start()
+    lifetime = Lifetime(opened)
+    lifetime.start()
     yield opened
-    opened.stop(5)
+    lifetime.stop(5)
 
 
 def test_what_is_accepted_is_run_once_and_found_in_the_history(parts: Parts) -> None:
