@@ -175,6 +175,7 @@ def test_results_that_could_not_be_written_before_a_stop_are_repeated_under_thei
     house.lifetime.stop(0.5)
     house.disk.free()
     house.parts = house._open()
+    house.lifetime = Lifetime(house.parts)
     assert "succeeded" not in house.states()
     house.lifetime.start()
     house.wait_for("all is done", lambda: house.states() == Counter(succeeded=sent))

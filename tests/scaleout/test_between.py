@@ -17,6 +17,7 @@ from app.commands.who import SHELL
 from app.flows.portable.files import from_text
 from app.intake.manual import start_run
 from app.parts import Parts, open_parts
+from app.server.lifetime import Lifetime
 from app.settings import Settings
 from app.storage.history.runs import get_run
 from tests.fakes.people import ANA
@@ -57,11 +58,12 @@ def service() -> Iterator[Service]:
 def web_and_worker(shared_url: str, tmp_path: Path, service: Service) -> Iterator[tuple[Parts, Parts]]:
     settings = Settings(data_dir=tmp_path, database_url=shared_url, secret_key=KEY, min_free_mb=1)
     opened = [open_parts(settings, transport=service, roles=frozenset((role,))) for role in ("web", "worker")]
-    for one in opened:
+    lifetimes = [Lifetime(one) for one in opened]
+    for one in lifetimes:
         one.start()
     yield opened[0], opened[1]
     service.may_answer.set()
-    for one in reversed(opened):
+    for one in reversed(lifetimes):
         one.stop(5)
 
 
